@@ -1,0 +1,43 @@
+# Every target is one or two lines: the work is in hack/, tests/testbed and penstock itself.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+help: ## this list
+	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+## Develop
+setup: ## .venv with everything pinned; the other targets call it
+	@./hack/setup
+
+check: setup ## ruff, mypy strict, import-linter, CRD drift, docs links
+	@./hack/check
+
+fmt: setup ## format and mend what ruff can mend
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+crds: setup ## write crds/*.yaml from the pydantic models
+	@$(BIN)/python -m penstock.api.crds --write crds
+
+lock: setup ## pin the dependencies anew: versions and hashes, no addresses
+	@./hack/lock
+
+## Test
+test: setup ## everything: check, then all tests on real servers (got or built when missing)
+	@./hack/test
+
+test-unit: setup ## the tests that need no server
+	@$(PYTEST) -m "not servers"
+
+## Test bed: a real control plane, a node and Prometheus on loopback, without Docker
+cluster-up: setup ## start it (or find it running); prints what to export
+	@PYTHONPATH=tests $(BIN)/python -m testbed up
+
+cluster-down: setup ## end just what cluster-up started
+	@PYTHONPATH=tests $(BIN)/python -m testbed down
+
+doctor: setup ## what is found, which version, from where, and how to get what is missing
+	@PYTHONPATH=tests $(BIN)/python -m testbed doctor
+
+.PHONY: help setup check fmt crds lock test test-unit cluster-up cluster-down doctor

@@ -1,0 +1,1 @@
+"""The public contract: models of our custom resources, their schemas, and parsing into the core."""

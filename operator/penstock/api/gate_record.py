@@ -1,0 +1,77 @@
+"""The kind GateRecord: what the admission policy reads. Written by the operator alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from penstock.api.base import KubeModel
+from penstock.api.common import ATOMIC, TIME
+from penstock.api.text import Text, free_text
+
+MAX_TEMPLATES = 5
+MAX_PERMITS = 16
+
+
+class RecordedWorkload(KubeModel):
+    """The workload that the record is about."""
+
+    api_version: Annotated[str, free_text(128)]
+    """Group and version. Example: apps/v1"""
+    kind: Annotated[str, free_text(63)]
+    """Kind. Example: Deployment"""
+    name: Annotated[str, free_text(253)]
+    """Name. Example: checkout"""
+
+
+class RecordedTemplate(KubeModel):
+    """A pod template that passes also while the gate is closed."""
+
+    hash: Annotated[str, free_text(64)]
+    """Hash of the template."""
+    completed_at: str | None = TIME
+    """When it had rolled out completely."""
+    template: dict[str, Any] = Field(
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
+    )
+    """The template itself, as the API server stores it."""
+
+
+class Permit(KubeModel):
+    """Images that pass although the gate is closed."""
+
+    images: list[Annotated[str, free_text(1_024)]] = Field(max_length=64, json_schema_extra=ATOMIC)
+    """All images of the template, in order."""
+
+
+class GateRecordData(KubeModel):
+    """What the admission policy decides by."""
+
+    workload: RecordedWorkload
+    """The workload that the record is about."""
+    admits: bool
+    """Whether a new template may start; mode, enforcement and what Unknown does are already in
+    it."""
+    admission: Literal["Deny", "Warn"]
+    """What happens to one that may not: Deny or Warn."""
+    message: Annotated[str, Text((), 1_024)] | None = None
+    """The sentence that the person is told. Example: Held since 14:02: checkout-availability has
+    -3.1 % of its budget left"""
+    templates: list[RecordedTemplate] | None = Field(
+        default=None, max_length=MAX_TEMPLATES, json_schema_extra=ATOMIC
+    )
+    """Templates that pass at any time: a rollback is never refused."""
+    permits: list[Permit] | None = Field(
+        default=None, max_length=MAX_PERMITS, json_schema_extra=ATOMIC
+    )
+    """Releases that a person has let through."""
+
+
+class GateRecord(KubeModel):
+    """What the admission policy reads about one Rollout. Written by Penstock alone and removed
+    with its Rollout; nothing here is to be edited by hand.
+    """
+
+    data: GateRecordData
+    """What the admission policy decides by."""

@@ -1,0 +1,158 @@
+"""The status of a Rollout: where the gate stands, why, since when, and what would change it.
+
+It is also the only durable memory of decisions: a restarted operator resumes from it.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from penstock.api.base import KubeModel
+from penstock.api.common import CONDITIONS, TIME, Condition, map_by
+
+
+class GateStatus(KubeModel):
+    """Where the gate stands."""
+
+    verdict: str | None = None
+    """Permit, Hold or Unknown."""
+    state: str | None = None
+    """Open, Closed or Unknown."""
+    reason: str | None = None
+    """Why, as one stable word; docs list them all. Example: BudgetExhausted"""
+    message: str | None = None
+    """Why, since when, and what would change it, as one sentence."""
+    slo: str | None = None
+    """The SLO that decided: the worst one."""
+    since: str | None = TIME
+    """Since when the state is what it is."""
+    decided_at: str | None = TIME
+    """When it was decided last."""
+
+
+class WorkloadStatus(KubeModel):
+    """The workload as last seen."""
+
+    name: str | None = None
+    """Kind and name. Example: Deployment/checkout"""
+    uid: str | None = None
+    """Its uid; a re-created namesake has another."""
+    phase: str | None = None
+    """What it is doing. Example: Rolling"""
+    updated: int | None = None
+    """Pods of the newest template."""
+    total: int | None = None
+    """Pods that are wanted."""
+
+
+class ReleaseStatus(KubeModel):
+    """The release under way."""
+
+    id: str | None = None
+    """Hash of the pod template that is being released."""
+    started_at: str | None = TIME
+    """When it was first seen."""
+    remaining_at_start: str | None = None
+    """Share of the worst SLO's budget that was left then. Example: "0.8120\""""
+    from_hash: str | None = None
+    """Hash of the template that ran before."""
+
+
+class StableTemplate(KubeModel):
+    """A template that ran completely while the gate stayed open; a return to it always passes."""
+
+    hash: str
+    """Hash of the pod template."""
+    images: list[str] | None = None
+    """Its images, for people."""
+    completed_at: str | None = TIME
+    """When it had rolled out completely."""
+
+
+class HoldStatus(KubeModel):
+    """What Penstock does to the workload."""
+
+    active: bool | None = None
+    """Whether Penstock holds it now."""
+    effective: str | None = None
+    """How much the hold stops: full, partial or none."""
+    since: str | None = TIME
+    """Since when."""
+    manager: str | None = None
+    """Field manager that the hold is written under."""
+    lost_at: list[str] | None = None
+    """When somebody else undid it."""
+    contested_by: str | None = None
+    """Who keeps undoing it, as far as can be told."""
+
+
+class MemoryStatus(KubeModel):
+    """What a restarted operator needs to go on where it was."""
+
+    serial: int | None = None
+    """Counts decisions; a late write is recognised by it."""
+    calm_since: str | None = TIME
+    """Since when burn rates have been calm."""
+    calm_required: int | None = None
+    """Seconds of calm that end the present hold."""
+    recent_holds: list[str] | None = None
+    """When the last holds began."""
+    unknown_since: str | None = TIME
+    """Since when evidence is missing."""
+    last_known: str | None = None
+    """The verdict before that."""
+
+
+class EffectiveSetting(KubeModel):
+    """One setting of the policy that applies."""
+
+    field: str
+    """Which one. Example: start.holdAt"""
+    value: str
+    """What applies. Example: 0%"""
+    source: str
+    """Where it came from: Default or Rollout."""
+
+
+class Transition(KubeModel):
+    """One change of the gate."""
+
+    at: str = Field(json_schema_extra={"format": "date-time"})
+    """When."""
+    verdict: str
+    """Permit, Hold or Unknown."""
+    state: str
+    """Open, Closed or Unknown."""
+    reason: str
+    """Why, as one stable word."""
+    slo: str | None = None
+    """The SLO that decided."""
+    message: str | None = None
+    """Why, as one sentence."""
+
+
+class RolloutStatus(KubeModel):
+    """Where the gate stands and why; written by Penstock alone."""
+
+    gate: GateStatus | None = None
+    """Where the gate stands."""
+    workload: WorkloadStatus | None = None
+    """The workload as last seen."""
+    release: ReleaseStatus | None = None
+    """The release under way, if any."""
+    stable: list[StableTemplate] | None = None
+    """Up to five templates that a rollback may return to at any time."""
+    hold: HoldStatus | None = None
+    """What Penstock does to the workload."""
+    memory: MemoryStatus | None = None
+    """What a restarted operator needs to go on where it was."""
+    effective_policy: list[EffectiveSetting] | None = Field(
+        default=None, json_schema_extra=map_by("field")
+    )
+    """The policy that applies, with where each setting came from."""
+    history: list[Transition] | None = None
+    """The last 20 changes of the gate, newest first."""
+    observed_generation: int | None = Field(default=None, ge=0)
+    """The metadata.generation that this is of."""
+    conditions: list[Condition] | None = CONDITIONS
+    """Ready, GateOpen, Held, Contested, WorkloadSupported."""

@@ -1,0 +1,341 @@
+"""The kind SLO: what was promised."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from penstock.api.base import KubeModel, Rule, exactly_one
+from penstock.api.common import CONDITIONS, TIME, Condition, map_by
+from penstock.api.text import (
+    MAX_QUERY,
+    Text,
+    cel_is_duration,
+    cel_milliseconds,
+    duration,
+    free_text,
+    name,
+    percentage,
+)
+from penstock.domain.indicator import WINDOW_PLACEHOLDER
+from penstock.domain.quantities import Duration
+from penstock.domain.slo import SourceKind
+from penstock.domain.window import Period
+
+HOUR = Duration.parse("1h")
+SELECTOR = free_text(MAX_QUERY)
+
+
+class CalendarSpec(KubeModel):
+    """A calendar period; the budget is whole again at its start."""
+
+    period: Annotated[Period, Field(strict=False)]
+    """Week (from Monday), Month, Quarter or Year."""
+    time_zone: Annotated[str, free_text(64)] = "UTC"
+    """IANA name of the zone whose midnight begins the period; daylight saving is honoured.
+    Default: UTC. Example: Europe/Berlin"""
+
+
+class WindowSpec(KubeModel):
+    """The time over which the objective is promised: rolling or calendar."""
+
+    rolling: (
+        Annotated[str, duration("window.rolling", least="1m", most="90d", example="30d")] | None
+    ) = None
+    """The last so much time, from 1m to 90d, in whole w d h m s. Windows under 1h are for tests and
+    demos. Example: 30d"""
+    calendar: CalendarSpec | None = None
+    """A calendar period instead. Example: {period: Month, timeZone: Europe/Berlin}"""
+
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one("window", "rolling", "calendar"),)
+
+
+class BudgetingMethod(StrEnum):
+    """How events or slices of time are counted against the budget."""
+
+    OCCURRENCES = "Occurrences"
+    TIMESLICES = "Timeslices"
+    RATIO_TIMESLICES = "RatioTimeslices"
+
+
+def _slice_divides_hour(text: str) -> bool:
+    return HOUR.milliseconds % Duration.parse(text).milliseconds == 0
+
+
+SLICE_LENGTH = duration("budgeting.slice", least="1m", most="1h", example="1m")
+SLICE = Text(
+    (
+        *SLICE_LENGTH.rules,
+        Rule(
+            cel=f"!({cel_is_duration('self')}) || "
+            f"{HOUR.milliseconds} % {cel_milliseconds('self')} == 0",
+            message="budgeting.slice: write a length that divides an hour, such as "
+            '"1m", "5m" or "30m"',
+            holds=_slice_divides_hour,
+        ),
+    ),
+    SLICE_LENGTH.longest,
+)
+
+
+class BudgetingSpec(KubeModel):
+    """How the budget is counted."""
+
+    method: Annotated[BudgetingMethod, Field(strict=False)] = BudgetingMethod.OCCURRENCES
+    """Occurrences (default): every event counts. Timeslices: a slice of time is bad as a whole when
+    its share of good events is under target. RatioTimeslices: the mean of all slices' shares."""
+    slice: Annotated[str, SLICE] | None = None
+    """Length of a slice, from 1m to 1h, dividing an hour; for Timeslices and RatioTimeslices.
+    Example: 1m"""
+    target: (
+        Annotated[str, percentage("budgeting.target", least="0.000001%", example="95%")] | None
+    ) = None
+    """For Timeslices: the share of good events from which a slice is good. Example: "95%\""""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="has(self.slice) == (self.method != 'Occurrences')",
+            message="budgeting: give slice with method Timeslices or RatioTimeslices, and only "
+            "there",
+            holds=lambda it: (
+                (it.slice is not None) == (it.method is not BudgetingMethod.OCCURRENCES)
+            ),
+        ),
+        Rule(
+            cel="has(self.target) == (self.method == 'Timeslices')",
+            message="budgeting: give target with method Timeslices, and only there",
+            holds=lambda it: (it.target is not None) == (it.method is BudgetingMethod.TIMESLICES),
+        ),
+    )
+
+
+class RatioSpec(KubeModel):
+    """Two counters, read apart."""
+
+    bad: Annotated[str, SELECTOR] | None = None
+    """Selector of the counter of bad events, or sum by () (selector); without a range: Penstock
+    puts increase(...[w]) around it. Example: http_requests_total{service="checkout",code=~"5.."}"""
+    good: Annotated[str, SELECTOR] | None = None
+    """Selector of the counter of good events instead; bad is then total less good.
+    Example: http_requests_total{service="checkout",code!~"5.."}"""
+    total: Annotated[str, SELECTOR]
+    """Selector of the counter of all events. Example: http_requests_total{service="checkout"}"""
+
+    rules: ClassVar[tuple[Rule, ...]] = (exactly_one("indicator.ratio", "bad", "good"),)
+
+
+class LatencySpec(KubeModel):
+    """Events that took longer than a threshold are bad."""
+
+    histogram: Annotated[str, SELECTOR]
+    """Selector of a classic histogram's buckets (its name ends in _bucket) or of a native
+    histogram. Example: http_request_duration_seconds_bucket{service="checkout"}"""
+    threshold: Annotated[
+        str,
+        duration(
+            "indicator.latency.threshold",
+            least="1ms",
+            most="1h",
+            example="300ms",
+            milliseconds=True,
+        ),
+    ]
+    """Good are events at or under it; of a classic histogram it must be a bucket's border. From 1ms
+    to 1h, in whole h m s ms. Example: 300ms"""
+
+
+class ProbeSpec(KubeModel):
+    """A gauge that says 1 while all is well and 0 while it is not."""
+
+    metric: Annotated[str, SELECTOR]
+    """Selector of the gauge, weighted by time. Example: probe_success{job="checkout"}"""
+
+
+def _window_query(field: str) -> Text:
+    return Text(
+        (
+            Rule(
+                cel=f"self.contains('{WINDOW_PLACEHOLDER}')",
+                message=f"{field}: write {WINDOW_PLACEHOLDER} where the range belongs, such as "
+                f"sum(increase(errors_total[{WINDOW_PLACEHOLDER}]))",
+                holds=lambda text: WINDOW_PLACEHOLDER in text,
+            ),
+        ),
+        MAX_QUERY,
+    )
+
+
+class QuerySpec(KubeModel):
+    """Any PromQL; its author answers for what it means."""
+
+    bad: Annotated[str, _window_query("indicator.query.bad")]
+    """Expression for the number of bad events in $window. Example:
+    sum(increase(errors_total[$window]))"""
+    total: Annotated[str, _window_query("indicator.query.total")]
+    """Expression for the number of all events in $window. Example:
+    sum(increase(requests_total[$window]))"""
+
+
+class RawRatioSpec(KubeModel):
+    """A ratio without event counts, such as an existing recording rule."""
+
+    error_ratio: Annotated[str, _window_query("indicator.rawRatio.errorRatio")]
+    """Expression for the share of bad events in $window, from 0 to 1. Example:
+    slo:sli_error:ratio_rate$window{service="checkout"}"""
+
+
+class IndicatorSpec(KubeModel):
+    """How bad and total events are measured: exactly one of the five kinds."""
+
+    ratio: RatioSpec | None = None
+    """Two counters: bad (or good) and total."""
+    latency: LatencySpec | None = None
+    """A histogram and a threshold."""
+    probe: ProbeSpec | None = None
+    """A 0/1 gauge."""
+    query: QuerySpec | None = None
+    """Any two expressions with $window."""
+    raw_ratio: RawRatioSpec | None = None
+    """An error ratio with $window."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        exactly_one("indicator", "ratio", "latency", "probe", "query", "raw_ratio"),
+    )
+
+
+class SourceRefSpec(KubeModel):
+    """Which metrics source answers."""
+
+    kind: Annotated[SourceKind, Field(strict=False)] = SourceKind.METRICS_SOURCE
+    """MetricsSource (of the SLO's namespace; default) or ClusterMetricsSource."""
+    name: Annotated[str, name("sourceRef.name", "a metrics source")]
+    """Name of the source. Example: default"""
+
+
+def _whole_slices(spec: SLOSpec) -> bool:
+    if spec.budgeting.slice is None or spec.window.rolling is None:
+        return True
+    window, slice_ = Duration.parse(spec.window.rolling), Duration.parse(spec.budgeting.slice)
+    return window.milliseconds % slice_.milliseconds == 0
+
+
+class SLOSpec(KubeModel):
+    """What is promised, over which time, and how it is measured."""
+
+    description: Annotated[str, Text((), 1_024)] | None = None
+    """For people: what the promise means. At most 1,024 characters.
+    Example: Checkout answers without a server error"""
+    objective: Annotated[str, percentage("objective", least="50%", below="100%", example="99.9%")]
+    """The promised share of good events: percent as text with its sign, from 50% to under 100%, at
+    most six decimals, kept exact. Example: "99.9%\""""
+    window: WindowSpec
+    """The time over which it is promised. Example: {rolling: 30d}"""
+    budgeting: BudgetingSpec = BudgetingSpec()
+    """How the budget is counted. Default: {method: Occurrences}"""
+    indicator: IndicatorSpec
+    """How bad and total events are measured: exactly one of ratio, latency, probe, query,
+    rawRatio."""
+    source_ref: SourceRefSpec | None = None
+    """Which metrics source answers. Left out: the MetricsSource named default of this namespace,
+    else the ClusterMetricsSource named default."""
+    minimum_events: int = Field(default=0, ge=0, le=1_000_000_000)
+    """With fewer events in the window there is no verdict on the budget (InsufficientEvents).
+    Default: 0. Example: 100"""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.budgeting.slice) || !has(self.window.rolling) || "
+            f"!({cel_is_duration('self.window.rolling')}) || "
+            f"!({cel_is_duration('self.budgeting.slice')}) || "
+            f"{cel_milliseconds('self.window.rolling')} % "
+            f"{cel_milliseconds('self.budgeting.slice')} == 0",
+            message="window.rolling: write a whole number of budgeting.slice, such as 30d for 1m",
+            holds=_whole_slices,
+        ),
+    )
+
+
+class BudgetStatus(KubeModel):
+    """The error budget, in plain numbers."""
+
+    remaining_ratio: str | None = None
+    """Share of the budget that is left; negative once overspent. Example: "0.3720\""""
+    remaining_seconds: int | None = None
+    """The same as seconds of full outage."""
+    remaining_events: int | None = None
+    """The same as bad events."""
+    allowed_events: int | None = None
+    """Bad events that the whole budget allows at the window's traffic."""
+
+
+class BurnRateStatus(KubeModel):
+    """How fast the budget is spent, looking back one window."""
+
+    window: str
+    """How far back. Example: 1h"""
+    rate: str
+    """1 spends the whole budget by the window's end. Example: "1.31\""""
+
+
+class ForecastStatus(KubeModel):
+    """When things change if they go on like this."""
+
+    exhausted_at: str | None = TIME
+    """When nothing is left at the present burn rate."""
+    recovers_at: str | None = TIME
+    """When the budget is back if no more errors come."""
+
+
+class SLODisplay(KubeModel):
+    """For columns and people; no API."""
+
+    objective: str | None = None
+    """The objective. Example: 99.9%"""
+    window: str | None = None
+    """The window. Example: 30d"""
+    indicator: str | None = None
+    """The kind of indicator. Example: ratio"""
+    budget_left: str | None = None
+    """Share of the budget that is left. Example: 37.2%"""
+    burn: str | None = None
+    """Burn rate of the shortest telling window. Example: 1.3x"""
+
+
+class SLOStatus(KubeModel):
+    """What was measured; written by Penstock alone."""
+
+    state: str | None = None
+    """Healthy, AtRisk, Exhausted or Unknown."""
+    summary: str | None = None
+    """All of it in one sentence."""
+    budget: BudgetStatus | None = None
+    """The error budget."""
+    burn_rates: list[BurnRateStatus] | None = Field(
+        default=None, json_schema_extra=map_by("window")
+    )
+    """Burn rates of the standard windows."""
+    forecast: ForecastStatus | None = None
+    """When things change if they go on like this."""
+    coverage: str | None = None
+    """Share of the window that there is data of. Example: "0.9800\""""
+    evaluated_at: str | None = TIME
+    """When the evaluation that is written here was made."""
+    display: SLODisplay | None = None
+    """For columns and people; no API."""
+    observed_generation: int | None = Field(default=None, ge=0)
+    """The metadata.generation that this is of."""
+    conditions: list[Condition] | None = CONDITIONS
+    """Ready, Evaluated, BudgetAvailable."""
+
+
+class SLO(KubeModel):
+    """A promise about a service: which share of its events is good over a window of time. Penstock
+    measures how much of the error budget is left and lets Rollouts that name it proceed, or not.
+    """
+
+    spec: SLOSpec
+    """What is promised, over which time, and how it is measured."""
+    status: SLOStatus | None = None
+    """What was measured; written by Penstock alone."""

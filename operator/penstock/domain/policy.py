@@ -1,0 +1,73 @@
+"""How strictly a release is guarded: thresholds, burn pairs, calm, and what Unknown means.
+
+A field that the author left out is None here. What applies then is decided in one place, so that a
+status can say of each value where it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from penstock.domain.quantities import Duration, Percentage
+
+
+class UnknownThen(StrEnum):
+    """What an SLO without admissible evidence means once the last verdict is too old to keep."""
+
+    HOLD = "Hold"
+    PERMIT = "Permit"
+
+
+@dataclass(frozen=True, slots=True)
+class BurnPair:
+    """Hot while both windows burn above the factor, with enough bad events in the long one."""
+
+    long: Duration
+    short: Duration
+    factor: Decimal
+    minimum_bad_events: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartPolicy:
+    """For the next release: held at or under this share of the budget."""
+
+    hold_at: Percentage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightPolicy:
+    """For the release under way: held at or under this share, while errors still go on."""
+
+    hold_at: Percentage | None = None
+    while_burn_above: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePolicy:
+    """After a hold: so much above the threshold, and calm for so long."""
+
+    margin: Percentage | None = None
+    calm: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownPolicy:
+    """For one class of missing evidence: keep the last verdict so long, then this."""
+
+    keep_last: Duration | None = None
+    then: UnknownThen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one Rollout's author wrote; ``burn`` None means the defaults for the SLO's window."""
+
+    start: StartPolicy = StartPolicy()
+    in_flight: InFlightPolicy = InFlightPolicy()
+    burn: tuple[BurnPair, ...] | None = None
+    resume: ResumePolicy = ResumePolicy()
+    outage: UnknownPolicy = UnknownPolicy()
+    thin: UnknownPolicy = UnknownPolicy()

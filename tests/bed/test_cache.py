@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from bed.processes import until
 from testbed import cache as cache_module
 from testbed.cache import RELEASE, Cache, CacheError, default_root, recipe_hash
@@ -66,7 +66,7 @@ def test_other_pins_or_other_flags_make_another_key(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "harm", ["shorter", "gone", "no record", "garbled record", "not executable"]
+    "harm", ["shorter", "gone", "no record", "cut record", "foreign record", "not executable"]
 )
 def test_a_damaged_entry_counts_as_absent_and_can_be_published_again(cache: Cache, harm: str):
     path = publish(cache)
@@ -77,12 +77,13 @@ def test_a_damaged_entry_counts_as_absent_and_can_be_published_again(cache: Cach
         path.unlink()
     elif harm == "no record":
         record.unlink()
-    elif harm == "garbled record":
-        record.write_text("{" if os.getpid() % 2 else json.dumps({"unknown": 1}))
+    elif harm == "cut record":
+        record.write_text("{")
+    elif harm == "foreign record":
+        record.write_text('{"of": "another version of this file"}')
     else:
         path.chmod(0o600)
-    if harm != "not executable" or os.getuid() != 0 or sys.platform == "linux":
-        assert cache.lookup(ETCD) is None
+    assert cache.lookup(ETCD) is None
     assert publish(cache, "once more").read_text() == "once more"
     assert cache.lookup(ETCD) is not None
 

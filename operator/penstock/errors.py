@@ -1,7 +1,14 @@
 """Our exceptions.
 
 PenstockError
-└── SpecInvalid    a manifest says something that we cannot act on; names the field and the remedy
+├── SpecInvalid        a manifest says something that we cannot act on; field and remedy
+└── ClusterError       the API server did not do what it was asked
+    ├── Conflict       somebody else was quicker, or owns the field; look again
+    ├── Gone           the object, or this uid of it, is no more
+    ├── Forbidden      a permission is missing; names verb and resource
+    ├── Throttled      too many requests; says when to come back
+    ├── Refused        the server finds the request wrong: ours to mend, repeating is no use
+    └── Unavailable    no answer, or an answer that says "later"
 """
 
 from __future__ import annotations
@@ -11,7 +18,7 @@ class PenstockError(Exception):
     """Any failure that Penstock itself names."""
 
 
-class SpecInvalid(PenstockError):  # noqa: N818 - the name is the condition's reason too
+class SpecInvalid(PenstockError):
     """A manifest that cannot be acted on.
 
     Attributes:
@@ -23,3 +30,47 @@ class SpecInvalid(PenstockError):  # noqa: N818 - the name is the condition's re
         super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
+
+
+class ClusterError(PenstockError):
+    """The API server did not do what it was asked."""
+
+
+class Conflict(ClusterError):
+    """Somebody else was quicker, or owns the field.
+
+    Attributes:
+        managers: who owns the fields in question, where the server says it.
+    """
+
+    def __init__(self, message: str, managers: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.managers = managers
+
+
+class Gone(ClusterError):
+    """The object, or this uid of it, is no more."""
+
+
+class Forbidden(ClusterError):
+    """A permission is missing."""
+
+
+class Throttled(ClusterError):
+    """Too many requests.
+
+    Attributes:
+        retry_after: seconds until it may be tried again.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Refused(ClusterError):
+    """The server finds the request itself wrong; repeating it is no use."""
+
+
+class Unavailable(ClusterError):
+    """No answer, or one that says "later"."""

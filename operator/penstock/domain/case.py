@@ -1,0 +1,109 @@
+"""What a decision is made of, and what comes out: plain values that carry their evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from penstock.domain.evidence import Evidence
+from penstock.domain.guard import Guard
+from penstock.domain.memory import Memory
+from penstock.domain.verdict import GateState, Reason, Verdict
+
+
+class Question(StrEnum):
+    """The two questions that are kept apart: what answers one must not answer the other."""
+
+    START = "Start"
+    GO_ON = "GoOn"
+
+
+class Onset(StrEnum):
+    """How the release under way came to start."""
+
+    ADMITTED = "Admitted"
+    WHILE_CLOSED = "WhileClosed"
+    RECREATED = "Recreated"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One SLO as a Rollout sees it: its evidence, and the policy that applies to it.
+
+    ``guard`` is None where the SLO itself is missing or invalid.
+    """
+
+    name: str
+    evidence: Evidence
+    guard: Guard | None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The release under way.
+
+    Attributes:
+        id: hash of the template that is being released.
+        returns: it is a return to a stable template.
+        first: nothing was ever complete under this name.
+        onset: how it came to start.
+        resumed_by_person: a person has resumed it, and the Rollout respects that.
+        held: our hold on it is in force.
+    """
+
+    id: str
+    returns: bool = False
+    first: bool = False
+    onset: Onset = Onset.ADMITTED
+    resumed_by_person: bool = False
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything that a decision rests on.
+
+    Attributes:
+        slos: all SLOs that the Rollout names or selects; never empty (one that is missing is here
+            with evidence that says so).
+        memory: what the gate remembers, with this instant already noticed.
+        person: the reason of a person's own hold; None without one.
+        release: the release under way, if any.
+        now: the instant of the decision.
+    """
+
+    slos: tuple[Judged, ...]
+    memory: Memory
+    person: str | None
+    release: Release | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answer: verdict, reason, what follows, and the SLO and evidence that it rests on.
+
+    ``proceeds`` is what is done: Unknown may do either, as the policy says.
+    """
+
+    question: Question
+    verdict: Verdict
+    reason: Reason
+    proceeds: bool
+    slo: Judged | None = None
+
+    @property
+    def state(self) -> GateState:
+        """Where the gate stands by this answer."""
+        if self.proceeds:
+            return GateState.OPEN
+        return GateState.CLOSED if self.verdict is Verdict.HOLD else GateState.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Both answers of one instant; ``release`` is None when none is under way."""
+
+    gate: Decision
+    release: Decision | None

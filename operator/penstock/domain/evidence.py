@@ -1,0 +1,151 @@
+"""What is known about one SLO's budget at an instant, or why nothing admissible is.
+
+A number that is missing, old or odd is never a number here: it is a kind of evidence of its own,
+so that no comparison with it can permit a release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from penstock.domain import budget
+from penstock.domain.quantities import Duration, Objective, Ratio
+from penstock.domain.verdict import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Bad and all events in one look back; measured by increase(), so not always whole."""
+
+    bad: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measured budget, and the instant it is for.
+
+    Attributes:
+        at: the evaluation's time, on the metrics server's scale.
+        window: the length of the SLO's window at that instant.
+        whole: events in the whole window.
+        looks: events in the shorter looks back that burn rates need.
+    """
+
+    at: datetime
+    objective: Objective
+    window: Duration
+    whole: Count
+    looks: Mapping[Duration, Count] = field(default_factory=dict)
+
+    @property
+    def remaining(self) -> Ratio | None:
+        """Share of the budget that is left; None without events."""
+        return budget.remaining(self.objective, self.whole.bad, self.whole.total)
+
+    def burn(self, look: Duration) -> Ratio | None:
+        """Burn rate of one look back: 0 where nothing happened, None where it was not read."""
+        count = self.whole if look == self.window else self.looks.get(look)
+        if count is None:
+            return None
+        return budget.burn_rate(self.objective, count.bad, count.total) or Ratio(Decimal(0))
+
+    def events(self, look: Duration) -> Count | None:
+        """The events of one look back."""
+        return self.whole if look == self.window else self.looks.get(look)
+
+
+class Standing(StrEnum):
+    """How far evidence can be relied on."""
+
+    FRESH = "Fresh"
+    THIN = "Thin"
+    OUTAGE = "Outage"
+
+
+class Kind(StrEnum):
+    """What there is, or why there is nothing."""
+
+    FRESH = "Fresh"
+    NO_TRAFFIC = "NoTraffic"
+    INSUFFICIENT_EVENTS = "InsufficientEvents"
+    INSUFFICIENT_HISTORY = "InsufficientHistory"
+    WARMING_UP = "WarmingUp"
+    STALE = "Stale"
+    ABSENT = "Absent"
+    AMBIGUOUS = "Ambiguous"
+    MALFORMED = "Malformed"
+    PARTIAL = "Partial"
+    UNREACHABLE = "Unreachable"
+    UNAUTHORIZED = "Unauthorized"
+    REJECTED = "Rejected"
+    SLO_NOT_FOUND = "SLONotFound"
+    SLO_INVALID = "SLOInvalid"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    POLICY_INVALID = "PolicyInvalid"
+
+
+REASONS = {
+    Kind.FRESH: Reason.BUDGET_HEALTHY,
+    Kind.NO_TRAFFIC: Reason.NO_TRAFFIC,
+    Kind.INSUFFICIENT_EVENTS: Reason.INSUFFICIENT_EVENTS,
+    Kind.INSUFFICIENT_HISTORY: Reason.INSUFFICIENT_HISTORY,
+    Kind.WARMING_UP: Reason.WARMING_UP,
+    Kind.STALE: Reason.EVIDENCE_STALE,
+    Kind.ABSENT: Reason.EVIDENCE_ABSENT,
+    Kind.AMBIGUOUS: Reason.EVIDENCE_AMBIGUOUS,
+    Kind.MALFORMED: Reason.MALFORMED,
+    Kind.PARTIAL: Reason.PARTIAL_RESPONSE,
+    Kind.UNREACHABLE: Reason.METRICS_UNREACHABLE,
+    Kind.UNAUTHORIZED: Reason.UNAUTHORIZED,
+    Kind.REJECTED: Reason.QUERY_REJECTED,
+    Kind.SLO_NOT_FOUND: Reason.SLO_NOT_FOUND,
+    Kind.SLO_INVALID: Reason.SLO_INVALID,
+    Kind.SOURCE_NOT_FOUND: Reason.SOURCE_NOT_FOUND,
+    Kind.POLICY_INVALID: Reason.POLICY_INVALID,
+}
+_THIN = frozenset(
+    {Kind.NO_TRAFFIC, Kind.INSUFFICIENT_EVENTS, Kind.INSUFFICIENT_HISTORY, Kind.WARMING_UP}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known: a kind, for people a detail, and the reading where there is one.
+
+    Thin evidence may carry a reading too: its burn rates are judged, its budget is not.
+    """
+
+    kind: Kind
+    detail: str = ""
+    reading: Reading | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """Fresh, thin, or an outage."""
+        if self.kind is Kind.FRESH:
+            return Standing.FRESH
+        return Standing.THIN if self.kind in _THIN else Standing.OUTAGE
+
+    @property
+    def reason(self) -> Reason:
+        """The reason code of a decision that rests on it."""
+        return REASONS[self.kind]
+
+
+def judged(reading: Reading, minimum_events: int) -> Evidence:
+    """A reading as evidence: without traffic, or with too few events, its budget says nothing."""
+    total = reading.whole.total
+    if total <= 0:
+        return Evidence(Kind.NO_TRAFFIC, "no events in the window", reading)
+    if total < minimum_events:
+        return Evidence(
+            Kind.INSUFFICIENT_EVENTS,
+            f"{int(total)} of at least {minimum_events} events in the window",
+            reading,
+        )
+    return Evidence(Kind.FRESH, reading=reading)

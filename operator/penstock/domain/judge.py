@@ -1,0 +1,130 @@
+"""Judges one SLO at a time: does it cross a threshold, is it calm, which of several is worst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+
+from penstock.domain.case import Judged, Question
+from penstock.domain.evidence import Evidence, Kind, Reading, Standing
+from penstock.domain.guard import (
+    CALM_LONG_BELOW,
+    CALM_SHORT_BELOW,
+    ActivePair,
+    Guard,
+)
+from penstock.domain.quantities import Duration
+from penstock.domain.verdict import Reason
+
+_SEVERITY = {
+    Reason.BUDGET_EXHAUSTED: 0,
+    Reason.BURNING_FAST: 1,
+    Reason.BURNING_SLOW: 2,
+    Reason.BUDGET_LOW: 3,
+}
+_NO_SHARE = Decimal("Infinity")
+
+
+def admissible(judged: Judged) -> Judged:
+    """The same SLO, its evidence replaced where the policy that applies cannot use it.
+
+    A look back that was not read would otherwise compare as quiet.
+    """
+    evidence, guard = judged.evidence, judged.guard
+    if guard is None or evidence.reading is None:
+        return judged
+    if guard.refused:
+        names = ", ".join(f"{pair.long}/{pair.short} at {pair.factor}" for pair in guard.refused)
+        return replace(judged, evidence=Evidence(Kind.POLICY_INVALID, f"{names} can never fire"))
+    unread = sorted(look for look in guard.looks if evidence.reading.events(look) is None)
+    if unread:
+        detail = f"no data for the last {', '.join(map(str, unread))}"
+        return replace(judged, evidence=Evidence(Kind.ABSENT, detail))
+    return judged
+
+
+def crossing(judged: Judged, question: Question) -> Reason | None:
+    """Why this SLO holds a release, or None: budget first, then burn pairs from the fastest on."""
+    reading, guard = judged.evidence.reading, judged.guard
+    if reading is None or guard is None or judged.evidence.standing is Standing.OUTAGE:
+        return None
+    if judged.evidence.standing is Standing.FRESH:
+        lacking = _lacking_budget(reading, guard, question)
+        if lacking is not None:
+            return lacking
+    hot = [pair for pair in guard.pairs if _hot(reading, pair)]
+    if not hot:
+        return None
+    return Reason.BURNING_FAST if hot[0] is guard.pairs[0] else Reason.BURNING_SLOW
+
+
+def _lacking_budget(reading: Reading, guard: Guard, question: Question) -> Reason | None:
+    remaining = reading.remaining
+    if remaining is None:
+        return None
+    starting = question is Question.START
+    if remaining.value > (guard.start_hold_at if starting else guard.in_flight_hold_at):
+        return None
+    if not starting and _burn(reading, guard.errors_look) <= guard.while_burn_above:
+        return None
+    return Reason.BUDGET_EXHAUSTED if remaining.value <= 0 else Reason.BUDGET_LOW
+
+
+def _hot(reading: Reading, pair: ActivePair) -> bool:
+    events = reading.events(pair.long)
+    return (
+        events is not None
+        and events.bad >= pair.minimum_bad_events
+        and _burn(reading, pair.long) > pair.factor
+        and _burn(reading, pair.short) > pair.factor
+    )
+
+
+def quiet(judged: Judged) -> bool:
+    """Whether errors have calmed down, read from events: silence is no calm."""
+    reading, guard = judged.evidence.reading, judged.guard
+    if reading is None or guard is None or judged.evidence.standing is Standing.OUTAGE:
+        return False
+    short, long = guard.calm_looks
+    happened = reading.events(long)
+    return (
+        happened is not None
+        and happened.total > 0
+        and _burn(reading, short) < CALM_SHORT_BELOW
+        and _burn(reading, long) < CALM_LONG_BELOW
+    )
+
+
+def short_of_margin(judged: Judged) -> bool:
+    """Whether less than the threshold and its margin is left, so that a budget hold goes on."""
+    guard, share = judged.guard, share_left(judged)
+    if guard is None or share is None:
+        return True
+    return share < min(guard.start_hold_at + guard.margin, Decimal(1))
+
+
+def share_left(judged: Judged) -> Decimal | None:
+    """Share of the budget that is left, where the evidence has one."""
+    reading = judged.evidence.reading
+    remaining = reading.remaining if reading else None
+    return remaining.value if remaining else None
+
+
+def worst(candidates: Iterable[tuple[Judged, Reason]]) -> tuple[Judged, Reason] | None:
+    """The one that a sentence names: by severity, then the least budget, then the name."""
+    return min(candidates, key=_badness, default=None)
+
+
+def _badness(candidate: tuple[Judged, Reason]) -> tuple[int, Decimal, str]:
+    judged, reason = candidate
+    share = share_left(judged)
+    return _SEVERITY.get(reason, 9), _NO_SHARE if share is None else share, judged.name
+
+
+def _burn(reading: Reading, look: Duration) -> Decimal:
+    """A burn rate that ``admissible`` has seen to be there."""
+    burn = reading.burn(look)
+    if burn is None:
+        raise LookupError(f"the look back of {look} was not read")
+    return burn.value

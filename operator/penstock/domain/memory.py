@@ -1,0 +1,109 @@
+"""What a gate remembers between decisions; it lives in the Rollout's status and nowhere else.
+
+A restarted operator reads it back and goes on: ``parse(print(memory)) == memory``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from penstock.domain.evidence import Standing
+from penstock.domain.quantities import Duration
+from penstock.domain.verdict import Reason, Verdict
+
+# Each new hold within this time doubles the calm that ends it, up to the same length.
+HOLDS_REMEMBERED = timedelta(hours=2)
+NO_TIME = Duration.of_seconds(0)
+LONGEST_CALM = Duration.parse("2h")
+
+
+class Cause(StrEnum):
+    """What a hold in force is for: a budget hold also waits for budget to come back."""
+
+    BUDGET = "Budget"
+    BURN = "Burn"
+
+
+CAUSES = {
+    Reason.BUDGET_EXHAUSTED: Cause.BUDGET,
+    Reason.BUDGET_LOW: Cause.BUDGET,
+    Reason.BURNING_FAST: Cause.BURN,
+    Reason.BURNING_SLOW: Cause.BURN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where one gate has been.
+
+    Attributes:
+        serial: counts changes of the decision.
+        held_for: what the hold in force is for; None when none is. A person's hold is none of ours.
+        calm_since: since when all SLOs have been calm, during a hold.
+        calm_required: how long they must be.
+        recent_holds: when holds of the last two hours began, oldest first.
+        unknown: how evidence is missing, thin or an outage; None while it is not.
+        unknown_since: since when it is missing so.
+        last_known: the verdict before that.
+    """
+
+    serial: int = 0
+    held_for: Cause | None = None
+    calm_since: datetime | None = None
+    calm_required: Duration = NO_TIME
+    recent_holds: tuple[datetime, ...] = ()
+    unknown: Standing | None = None
+    unknown_since: datetime | None = None
+    last_known: Verdict | None = None
+
+    def calm_enough(self, now: datetime) -> bool:
+        """Whether the hold in force has seen its calm."""
+        return self.calm_since is not None and now - self.calm_since >= timedelta(
+            milliseconds=self.calm_required.milliseconds
+        )
+
+    def noticing(self, *, calm: bool, standing: Standing, now: datetime) -> Memory:
+        """The memory with what this instant shows, before anything is decided."""
+        unknown = None if standing is Standing.FRESH else standing
+        since = self.unknown_since if unknown is self.unknown else now
+        return replace(
+            self,
+            calm_since=(self.calm_since or now) if self.held_for and calm else None,
+            unknown=unknown,
+            unknown_since=since if unknown else None,
+        )
+
+    def settled(self, verdict: Verdict, reason: Reason, calm: Duration, now: datetime) -> Memory:
+        """The memory after a decision.
+
+        A hold that is already in force keeps its calm time; one that now lacks budget as well waits
+        for budget too.
+        """
+        cause = CAUSES.get(reason)
+        known = self.last_known if verdict is Verdict.UNKNOWN else verdict
+        if cause is not None:
+            return replace(self._held(cause, calm, now), last_known=known, calm_since=None)
+        if verdict is Verdict.PERMIT:
+            recent = self._recent(now)
+            return replace(
+                self, held_for=None, calm_since=None, recent_holds=recent, last_known=known
+            )
+        return replace(self, last_known=known)
+
+    def _held(self, cause: Cause, calm: Duration, now: datetime) -> Memory:
+        if self.held_for is not None:
+            both = {self.held_for, cause}
+            return replace(self, held_for=Cause.BUDGET if Cause.BUDGET in both else cause)
+        recent = self._recent(now)
+        required = min(calm.milliseconds << len(recent), max(calm, LONGEST_CALM).milliseconds)
+        return replace(
+            self,
+            held_for=cause,
+            calm_required=Duration(required),
+            recent_holds=(*recent, now),
+        )
+
+    def _recent(self, now: datetime) -> tuple[datetime, ...]:
+        return tuple(at for at in self.recent_holds if now - at < HOLDS_REMEMBERED)[-16:]

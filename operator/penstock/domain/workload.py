@@ -1,0 +1,74 @@
+"""A workload as an adapter saw it: one reading of the cluster, and what a hold on it can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from penstock.domain.refs import WorkloadRef
+from penstock.domain.template import Template
+
+
+class Phase(StrEnum):
+    """What the workload is doing."""
+
+    MISSING = "Missing"
+    UNSUPPORTED = "Unsupported"
+    COMPLETE = "Complete"
+    SCALING = "Scaling"
+    PENDING = "Pending"
+    ROLLING = "Rolling"
+    FAILED = "Failed"
+
+
+class Effect(StrEnum):
+    """How much a hold stops, or would stop, from this moment on."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at a workload.
+
+    Attributes:
+        namespace, ref: which one.
+        uid: tells a re-created namesake; empty when it is missing.
+        phase: what it is doing. Complete: every pod is of the present template and available.
+        refusal: why it cannot be held, as a sentence part ("is owned by Canary web"); None if it
+        can. template: the present template; None when it is missing.
+        ran: templates that its history still has, newest first.
+        ever_complete: some template of its history is known to have run completely.
+        updated: pods of the present template.
+        total: pods that are wanted.
+        paused: it is paused, by whomever.
+        holders: field managers that own the pause.
+        ours: our hold for this Rollout is in force, read back.
+        effect: how much our hold stops, or would stop.
+        pinned_by: who declares ``paused: false`` and will write it again; None if nobody is known.
+        person_holds: a person's hold by label, with its value; None without the label.
+    """
+
+    namespace: str
+    ref: WorkloadRef
+    uid: str
+    phase: Phase
+    refusal: str | None = None
+    template: Template | None = None
+    ran: tuple[Template, ...] = ()
+    ever_complete: bool = False
+    updated: int = 0
+    total: int = 0
+    paused: bool = False
+    holders: tuple[str, ...] = ()
+    ours: bool = False
+    effect: Effect = Effect.NONE
+    pinned_by: str | None = None
+    person_holds: str | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a workload now."""
+        return self.phase is not Phase.MISSING

@@ -1,0 +1,1 @@
+"""Runs the core through ports: asynchronous, but without Kopf, HTTP or Kubernetes."""

@@ -1,0 +1,161 @@
+"""What the engine needs of the outside world, said in the core's words.
+
+Adapters implement these. They raise nothing but ``ClusterError`` and its kin for what the engine
+can act on; what Prometheus cannot answer comes back as evidence, never as an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from penstock.domain.evidence import Evidence
+from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.slo import Slo
+from penstock.domain.source import Source
+from penstock.domain.workload import Observation
+
+Body = dict[str, Any]
+
+
+class Clock(Protocol):
+    """The only two clocks there are."""
+
+    def now(self) -> datetime:
+        """Wall time in UTC: for what is printed and remembered across restarts."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump: for every interval within this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What to measure of one SLO: its window, and looks back for burn rates."""
+
+    slo: Slo
+    looks: frozenset[Duration]
+
+
+class Metrics(Protocol):
+    """Measures budgets. Issue by issue what stands behind it changes; this does not."""
+
+    async def measure(
+        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+    ) -> Mapping[ObjectRef, Evidence]:
+        """Evidence for each inquiry, all for the same instant.
+
+        Never raises for what a server answers or fails to answer, and never lets one SLO's
+        unreadable query cost another's evidence.
+        """
+
+
+class Found(StrEnum):
+    """What became of a hold or a release."""
+
+    DONE = "Done"
+    ALREADY = "Already"
+    CONFLICT = "Conflict"
+    GONE = "Gone"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write to a workload did; ``by`` names managers in conflict, ``why`` a refusal."""
+
+    found: Found
+    by: tuple[str, ...] = ()
+    why: str = ""
+
+
+class Workloads(Protocol):
+    """Observes and holds workloads, one adapter for each kind behind it."""
+
+    def supports(self, ref: WorkloadRef) -> bool:
+        """Whether there is an adapter for this kind."""
+
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+        """One look; ``manager`` is our hold's field manager, so that ours is told from theirs."""
+
+    async def hold(self, seen: Observation, manager: str) -> Outcome:
+        """Hold exactly the object that was seen (its uid), never by force."""
+
+    async def release(self, seen: Observation, manager: str) -> Outcome:
+        """Give back what this manager holds, and nothing else."""
+
+
+class Kind(StrEnum):
+    """Our kinds, as the API server's paths name them."""
+
+    SLO = "slos"
+    ROLLOUT = "rollouts"
+    GATE_RECORD = "gaterecords"
+    METRICS_SOURCE = "metricssources"
+    CLUSTER_METRICS_SOURCE = "clustermetricssources"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One Kubernetes Event about one of our objects."""
+
+    kind: str
+    ref: ObjectRef
+    type: str
+    reason: str
+    message: str
+    at: datetime
+
+
+class Cluster(Protocol):
+    """Reads and writes our own objects."""
+
+    async def list(self, kind: Kind) -> Sequence[Body]:
+        """All objects of a kind, in all namespaces that we watch."""
+
+    async def write_status(self, kind: Kind, ref: ObjectRef, status: Body) -> None:
+        """Apply a whole status, for exactly this uid."""
+
+    async def write_record(self, ref: ObjectRef, data: Body) -> None:
+        """Apply the GateRecord of one Rollout, owned by it."""
+
+    async def delete_record(self, ref: ObjectRef) -> None:
+        """Remove the GateRecord of one Rollout, so that nothing is refused for it."""
+
+    async def tell(self, event: Event) -> None:
+        """Post one Event; losing it is not worth failing for."""
+
+
+class Tally(Protocol):
+    """Counts for /metrics."""
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        """Add to a counter."""
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+        """Set a gauge."""
+
+    def forget(self, **labels: str) -> None:
+        """Drop every gauge with these labels: the object is gone."""
+
+
+class Lease(Protocol):
+    """Whether we may write now."""
+
+    @property
+    def held(self) -> bool:
+        """Judged on the monotonic clock, before each write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event of the feed: an object of a kind is there with this body, or is gone."""
+
+    kind: str
+    namespace: str
+    name: str
+    body: Body | None
+    labels: Mapping[str, str] = field(default_factory=dict)

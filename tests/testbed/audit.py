@@ -1,0 +1,202 @@
+"""Reads the API server's audit log: who asked for what, and which rule allowed it.
+
+Owns the reading and the comparison of what was used with what a role grants: the two questions of
+least privilege, "was anything refused?" and "is any permission dead?". It never changes a role, and
+it never sees a body: the test bed's audit policy records metadata only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+Rules = Sequence[Mapping[str, Sequence[str]]]
+
+_REASON = re.compile(r'allowed by (\w+) "([^"]+)" of (\w+) "([^"]+)"')
+_PATIENCE = 15.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request; `resource` is empty for paths that are none, such as /version."""
+
+    id: str
+    at: datetime
+    user: str
+    verb: str
+    group: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    path: str
+    decision: str
+    reason: str
+    code: int | None
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether the authorizer refused it, which a 403 by admission does not mean."""
+        return self.decision == "forbid"
+
+    @property
+    def granted_by(self) -> tuple[str, str] | None:
+        """Kind and name of the role that allowed it."""
+        found = _REASON.search(self.reason)
+        return (found[3], found[4]) if found else None
+
+    def describe(self) -> str:
+        """One line for a report."""
+        what = "/".join(part for part in (self.resource, self.subresource) if part)
+        where = "/".join(part for part in (self.namespace, self.name) if part)
+        asked = f"{self.verb} {what}.{self.group} {where}" if what else f"{self.verb} {self.path}"
+        return f"{self.user} {asked}: {self.decision} {self.code or ''} {self.reason}"
+
+
+@dataclass(frozen=True, order=True)
+class Permission:
+    """The smallest part of a rule: one verb on one resource, or on one path that is none."""
+
+    group: str
+    resource: str
+    verb: str
+    name: str = ""
+    path: str = ""
+
+    def covers(self, entry: Entry) -> bool:
+        """Whether RBAC would allow the request for this alone."""
+        if self.verb not in {"*", entry.verb}:
+            return False
+        if self.path:
+            return not entry.resource and _path_covers(self.path, entry.path)
+        return (
+            bool(entry.resource)
+            and self.group in {"*", entry.group}
+            and _resource_covers(self.resource, entry)
+            and self.name in {"", entry.name}
+        )
+
+
+def read(log: Path) -> list[Entry]:
+    """All requests in order, once each, with the last that is known of them.
+
+    A watch is logged when it begins and again when it ends. The last line may still be half
+    written, and is left for the next time.
+    """
+    text = log.read_bytes() if log.exists() else b""
+    entries: dict[str, Entry] = {}
+    for line in text[: text.rfind(b"\n") + 1].splitlines():
+        if line.strip():
+            entry = _entry(json.loads(line))
+            entries[entry.id] = entry
+    return list(entries.values())
+
+
+def wait_for(
+    log: Path, condition: Callable[[list[Entry]], bool], seconds: float = _PATIENCE
+) -> list[Entry]:
+    """Read until the condition holds: a request is logged shortly after its answer."""
+    end = time.monotonic() + seconds
+    while not condition(entries := read(log)):
+        if time.monotonic() > end:
+            recent = "\n".join(entry.describe() for entry in entries[-20:])
+            raise TimeoutError(f"not in {log} after {seconds:g} s; the last entries:\n{recent}")
+        time.sleep(0.05)
+    return entries
+
+
+def of_user(entries: Iterable[Entry], user: str) -> list[Entry]:
+    """What one user asked for."""
+    return [entry for entry in entries if entry.user == user]
+
+
+def forbidden(entries: Iterable[Entry]) -> list[Entry]:
+    """Requests that no rule allowed."""
+    return [entry for entry in entries if entry.is_forbidden]
+
+
+def used_permissions(entries: Iterable[Entry]) -> set[Permission]:
+    """What was asked for and allowed, in the words of rules; object names are left out."""
+    return {
+        Permission("", "", entry.verb, path=_without_query(entry.path))
+        if not entry.resource
+        else Permission(entry.group, _with_subresource(entry), entry.verb)
+        for entry in entries
+        if not entry.is_forbidden
+    }
+
+
+def permissions(rules: Rules) -> list[Permission]:
+    """The rules of a role, taken apart."""
+    parts = [
+        Permission(group, resource, verb, name)
+        for rule in rules
+        for group in rule.get("apiGroups", ())
+        for resource in rule.get("resources", ())
+        for verb in rule.get("verbs", ())
+        for name in rule.get("resourceNames") or ("",)
+    ]
+    paths = [
+        Permission("", "", verb, path=path)
+        for rule in rules
+        for path in rule.get("nonResourceURLs", ())
+        for verb in rule.get("verbs", ())
+    ]
+    return parts + paths
+
+
+def unused(rules: Rules, entries: Collection[Entry]) -> list[Permission]:
+    """Parts of the rules that no allowed request needed: candidates for removal."""
+    allowed = [entry for entry in entries if not entry.is_forbidden]
+    return [part for part in permissions(rules) if not any(map(part.covers, allowed))]
+
+
+def uncovered(rules: Rules, entries: Iterable[Entry]) -> list[Entry]:
+    """Requests that these rules do not allow, whether refused or allowed by some other role."""
+    parts = permissions(rules)
+    return [entry for entry in entries if not any(part.covers(entry) for part in parts)]
+
+
+def _entry(event: Mapping[str, Any]) -> Entry:
+    target = event.get("objectRef") or {}
+    notes = event.get("annotations") or {}
+    return Entry(
+        id=event["auditID"],
+        at=datetime.fromisoformat(event["requestReceivedTimestamp"]),
+        user=(event.get("impersonatedUser") or event["user"])["username"],
+        verb=event["verb"],
+        group=target.get("apiGroup", ""),
+        resource=target.get("resource", ""),
+        subresource=target.get("subresource", ""),
+        namespace=target.get("namespace", ""),
+        name=target.get("name", ""),
+        path=event["requestURI"],
+        decision=notes.get("authorization.k8s.io/decision", ""),
+        reason=notes.get("authorization.k8s.io/reason", ""),
+        code=(event.get("responseStatus") or {}).get("code"),
+    )
+
+
+def _with_subresource(entry: Entry) -> str:
+    return f"{entry.resource}/{entry.subresource}" if entry.subresource else entry.resource
+
+
+def _resource_covers(resource: str, entry: Entry) -> bool:
+    if resource in {"*", _with_subresource(entry)}:
+        return True
+    return bool(entry.subresource) and resource == f"*/{entry.subresource}"
+
+
+def _path_covers(pattern: str, path: str) -> bool:
+    path = _without_query(path)
+    return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
+
+
+def _without_query(path: str) -> str:
+    return path.split("?")[0]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -122,8 +124,14 @@ def parse_cluster_metrics_source(body: Body, *, unknown: Extra = "ignore") -> so
     return _source(model, body, SourceKind.CLUSTER_METRICS_SOURCE)
 
 
+# What the API server itself looks after, and what we wrote ourselves.
+_ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
+
+
 def _validated(model: type[M], body: Body, unknown: Extra) -> M:
-    contents = {key: body[key] for key in model.model_fields if key in body and key != "status"}
+    if not isinstance(body, Mapping):
+        raise SpecInvalid("object", "write apiVersion, kind, metadata and spec")
+    contents = {key: part for key, part in body.items() if key not in _ENVELOPE}
     try:
         return model.model_validate(contents, extra=unknown)
     except ValidationError as error:
@@ -141,6 +149,12 @@ def _path(location: tuple[int | str, ...]) -> str:
 _PLAIN = {
     "missing": "is required",
     "extra_forbidden": "is no field that Penstock knows; check its spelling",
+    "model_type": "write an object with fields",
+    "dict_type": "write an object with fields",
+    "list_type": "write a list",
+    "string_type": "write text, in quotes where it looks like a number",
+    "int_type": "write a whole number",
+    "bool_type": "write true or false",
 }
 
 
@@ -170,14 +184,19 @@ def _window(spec: WindowSpec) -> Window:
     if spec.calendar is None:
         return RollingWindow(Duration.parse(spec.rolling or ""))
     zone_name = spec.calendar.time_zone
-    try:
-        zone = ZoneInfo(zone_name)
-    except (ValueError, OSError) as error:
+    if zone_name not in _zone_names():
         raise SpecInvalid(
             "spec.window.calendar.timeZone",
             f'"{zone_name}" is no IANA time zone; write one such as "Europe/Berlin" or "UTC"',
-        ) from error
-    return CalendarWindow(spec.calendar.period, zone, zone_name)
+        )
+    return CalendarWindow(spec.calendar.period, ZoneInfo(zone_name), zone_name)
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    """The names that every machine knows alike; asking the system would also accept "localtime"."""
+    listed = files("tzdata").joinpath("zones").read_text(encoding="utf-8")
+    return frozenset(listed.split()) - {"Factory"}
 
 
 def _budgeting(spec: BudgetingSpec) -> Budgeting:

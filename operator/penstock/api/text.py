@@ -91,9 +91,16 @@ def duration(
             f"length <= {high.milliseconds})",
         ),
         message=f"{field}: write a duration from {least} to {most}",
-        holds=lambda text: low <= Duration.parse(text) <= high,
+        holds=lambda text: _is_between(low, text, high),
     )
     return Text((well_formed, between), MAX_DURATION)
+
+
+def _is_between(low: Duration, text: str, high: Duration) -> bool:
+    try:
+        return low <= Duration.parse(text) <= high
+    except ValueError:  # well-formed, but longer than anything that is read
+        return False
 
 
 def percentage(field: str, *, least: str, below: str | None = None, example: str) -> Text:

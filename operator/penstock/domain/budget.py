@@ -28,7 +28,7 @@ def remaining(objective: Objective, bad: Decimal, total: Decimal) -> Ratio | Non
     """
     if total <= 0:
         return None
-    return Ratio(ONE - bad / (objective.budget * total))
+    return Ratio.of(ONE - bad / (objective.budget * total))
 
 
 def burn_rate(objective: Objective, bad: Decimal, total: Decimal) -> Ratio | None:
@@ -38,7 +38,7 @@ def burn_rate(objective: Objective, bad: Decimal, total: Decimal) -> Ratio | Non
     """
     if total <= 0:
         return None
-    return Ratio(bad / total / objective.budget)
+    return Ratio.of(bad / total / objective.budget)
 
 
 def consumed(burn: Ratio, span: Duration, window: Duration) -> Ratio:
@@ -46,7 +46,7 @@ def consumed(burn: Ratio, span: Duration, window: Duration) -> Ratio:
 
     14.4 for 1h of 30d spends 0.02, 6 for 6h 0.05, 1 for 3d 0.1.
     """
-    return Ratio(burn.value * span.milliseconds / window.milliseconds)
+    return Ratio.of(burn.value * span.milliseconds / window.milliseconds)
 
 
 def exhausted_in(left: Ratio, burn: Ratio, window: Duration) -> Duration | None:
@@ -64,4 +64,4 @@ def highest_burn_rate(objective: Objective) -> Ratio:
 
     99% burns at most at 100, so 14.4 can fire; 90% burns at most at 10, so it cannot.
     """
-    return Ratio(ONE / objective.budget)
+    return Ratio.of(ONE / objective.budget)

@@ -25,6 +25,9 @@ DURATION_PATTERN = "".join(f"([0-9]{{1,8}}{unit})?" for unit in MILLISECONDS_PER
 PERCENTAGE_PATTERN = r"(0|[1-9][0-9]{0,2})(\.[0-9]{1,6})?%"
 DECIMAL_PATTERN = r"(0|[1-9][0-9]{0,5})(\.[0-9]{1,6})?"
 RATIO_PATTERN = r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?"
+RATIO_PLACES = 18
+# Text of a longer duration would need more digits than are read back.
+LONGEST_PARSED = 10**8 * MILLISECONDS_PER_UNIT["d"]
 
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _PERCENTAGE = re.compile(PERCENTAGE_PATTERN, re.ASCII)
@@ -52,7 +55,7 @@ class Duration:
         """Read ``1w2d3h4m5s6ms``: units in this order, each at most once, at least one of them.
 
         Raises:
-            ValueError: the text is no such duration.
+            ValueError: the text is no such duration, or one of a hundred million days.
         """
         matched = _DURATION.fullmatch(text)
         if matched is None or not text:
@@ -61,7 +64,10 @@ class Duration:
                 'in this order, such as "30d", "1h30m" or "90s"'
             )
         parts = zip(MILLISECONDS_PER_UNIT.items(), matched.groups(), strict=True)
-        return cls(sum(size * int(part.removesuffix(unit)) for (unit, size), part in parts if part))
+        length = sum(size * int(part.removesuffix(unit)) for (unit, size), part in parts if part)
+        if length >= LONGEST_PARSED:
+            raise ValueError(f'"{text}" is too long: write a duration under 100000000d')
+        return cls(length)
 
     @classmethod
     def of_seconds(cls, seconds: int) -> Duration:
@@ -138,6 +144,18 @@ class Ratio:
     value: Decimal
 
     @classmethod
+    def of(cls, value: Decimal) -> Ratio:
+        """The nearest ratio that text can say.
+
+        A quotient such as 2/3 is rounded to 18 decimals, so that a restarted operator reads back
+        just what was decided by.
+
+        >>> str(Ratio.of(Decimal(2) / 3))
+        '0.666666666666666667'
+        """
+        return cls(Decimal(f"{value:z.{RATIO_PLACES}f}"))
+
+    @classmethod
     def parse(cls, text: str) -> Ratio:
         """Read plain decimal text, without an exponent.
 
@@ -149,8 +167,8 @@ class Ratio:
         return cls(Decimal(text))
 
     def rounded(self, places: int) -> str:
-        """Text with just so many decimals, for a status that people and sorting read."""
-        return f"{self.value:.{places}f}"
+        """Text with just so many decimals, for a status that people and sorting read; never -0."""
+        return f"{self.value:z.{places}f}"
 
     def __str__(self) -> str:
         return plain(self.value)
@@ -200,7 +218,7 @@ class Objective:
 
 def plain(value: Decimal) -> str:
     """Decimal text without an exponent and without idle zeros: 1E+2 is "100", 99.90 is "99.9"."""
-    text = f"{value:f}"
+    text = f"{value:zf}"
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 

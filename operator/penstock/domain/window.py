@@ -25,12 +25,16 @@ class RollingWindow:
     duration: Duration
 
     def start(self, at: datetime) -> datetime:
-        """When the window that ends at ``at`` began."""
-        return at - timedelta(milliseconds=self.duration.milliseconds)
+        """The instant, in UTC, at which the window that ends at ``at`` began.
+
+        In UTC before anything is taken away: subtraction in a zone with daylight saving would be of
+        wall-clock time.
+        """
+        return at.astimezone(UTC) - timedelta(milliseconds=self.duration.milliseconds)
 
     def end(self, at: datetime) -> datetime:
         """A rolling window always ends now."""
-        return at
+        return at.astimezone(UTC)
 
     def __str__(self) -> str:
         return str(self.duration)

@@ -20,6 +20,7 @@ from testbed.versions import Binary
 _CORES_MEASURED_ON = 2
 _COLD_BUILD_BYTES = 8e9
 _LINES_OF_LOG_SHOWN = 15
+_DISK_FULL = ("no space left on device", "disk quota exceeded", "file too large")
 
 
 class BuildError(Exception):
@@ -90,7 +91,7 @@ class Builder:
 
     def _raise(self, binary: Binary, code: int, log: Path) -> None:
         text = log.read_text(errors="replace")
-        if "no space left on device" in text or "disk quota exceeded" in text:
+        if any(words in text for words in _DISK_FULL):
             raise CacheError(self._cache.disk_full())
         reason = explain(text)
         if reason is not None:

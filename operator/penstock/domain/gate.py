@@ -1,0 +1,282 @@
+"""The gate of one Rollout: from what is seen and measured to where it stands and what to do.
+
+Pure: ``step`` gives back the next standing and one act; the engine performs the act, looks again
+and steps again. A hold is written before it is told, because closing is safe at any time; a
+release is told before it is done, so that a crash in between repeats it instead of mistaking it
+for a person's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from penstock.domain import sentence
+from penstock.domain.case import Case, Decision, Judged, Judgement, Release
+from penstock.domain.decide import judgement, noticed
+from penstock.domain.guard import CALM
+from penstock.domain.judge import share_left
+from penstock.domain.memory import CAUSES, Memory
+from penstock.domain.progress import follow, is_stable, without_suspect
+from penstock.domain.quantities import Ratio
+from penstock.domain.rollout import Admission, InFlight, Mode, OnExternalResume, Rollout
+from penstock.domain.standing import (
+    HISTORY_KEPT,
+    Gate,
+    Hold,
+    Record,
+    Standing,
+    Transition,
+)
+from penstock.domain.verdict import GateState, Reason, Verdict
+from penstock.domain.workload import Effect, Observation
+
+# Three losses within ten minutes: a machine is doing it, and we do not fight machines.
+LOSSES_TO_CONTEST = 3
+LOSSES_REMEMBERED = timedelta(minutes=10)
+SECOND_TRY_AFTER = timedelta(seconds=30)
+
+
+class Act(StrEnum):
+    """What is to be done to the workload now."""
+
+    NOTHING = "Nothing"
+    HOLD = "Hold"
+    RELEASE = "Release"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where the Rollout stands now, by which judgement, what admission reads, and what to do."""
+
+    standing: Standing
+    judgement: Judgement | None
+    record: Record
+    act: Act
+
+
+def step(
+    rollout: Rollout,
+    before: Standing,
+    seen: Observation,
+    slos: tuple[Judged, ...],
+    rival: str | None,
+    now: datetime,
+) -> Step:
+    """One round for one Rollout.
+
+    Args:
+        rollout: what its author wrote.
+        before: where it stood.
+        seen: the workload, looked at just now.
+        slos: its SLOs with evidence, at least one; empty only while ``mode`` is Off.
+        rival: name of another Rollout that has this workload already; None if there is none.
+        now: the instant, in UTC.
+    """
+    standing = _noticing_loss(rollout, follow(before, seen, now), seen, now)
+    standing = replace(standing, generation=rollout.generation)
+    if rollout.mode is Mode.OFF or rival is not None:
+        reason = Reason.DISABLED if rival is None else Reason.WORKLOAD_CONFLICT
+        return _stood_down(rollout, standing, seen, reason, rival, now)
+    case = noticed(_case(rollout, standing, seen, slos, now))
+    judged = judgement(case)
+    standing = replace(standing, memory=_settled(case.memory, judged, case.slos, now))
+    act = _act(rollout, standing, seen, judged.release, now)
+    standing = _with_hold(standing, seen, act, now)
+    if judged.gate.reason in CAUSES and not _was_held(before):
+        standing = without_suspect(standing)
+    standing = _with_release_start(standing, judged.gate)
+    message = sentence.gate(rollout, standing, seen, judged, now)
+    standing = _with_gate(standing, judged.gate, message, now)
+    return Step(standing, judged, record(rollout, standing, judged.gate), act)
+
+
+def _case(
+    rollout: Rollout,
+    standing: Standing,
+    seen: Observation,
+    slos: tuple[Judged, ...],
+    now: datetime,
+) -> Case:
+    person = rollout.hold_reason if rollout.hold_reason is not None else seen.person_holds
+    release = standing.release
+    if release is None:
+        return Case(slos, standing.memory, person, None, now)
+    under_way = Release(
+        id=release.id,
+        returns=is_stable(standing, release.id),
+        first=not release.from_hash,
+        onset=release.onset,
+        resumed_by_person=release.resumed_at is not None,
+        held=seen.ours,
+    )
+    return Case(slos, standing.memory, person, under_way, now)
+
+
+def _settled(memory: Memory, judged: Judgement, slos: tuple[Judged, ...], now: datetime) -> Memory:
+    """A hold for either question is a hold to recover from: the gate's, else the release's."""
+    calm = max((one.guard.calm for one in slos if one.guard), default=CALM)
+    settled = memory.settled(judged.gate.verdict, judged.gate.reason, calm, now)
+    release = judged.release
+    if release is not None and release.verdict is Verdict.HOLD and release.reason in CAUSES:
+        settled = settled.settled(Verdict.HOLD, release.reason, calm, now)
+        settled = replace(settled, last_known=judged.gate.verdict)
+    return settled
+
+
+def _noticing_loss(
+    rollout: Rollout, standing: Standing, seen: Observation, now: datetime
+) -> Standing:
+    """We held it, it is not held, and we did not release it: somebody else did."""
+    hold = standing.hold
+    if not hold.active or seen.ours or not seen.exists:
+        return standing
+    lost_at = (*_recent(hold.lost_at, now), now)
+    contested = hold.contested_by
+    if len(lost_at) >= LOSSES_TO_CONTEST:
+        contested = seen.pinned_by or "an unknown writer"
+    standing = replace(
+        standing,
+        hold=replace(hold, active=False, since=None, lost_at=lost_at, contested_by=contested),
+    )
+    if rollout.on_external_resume is OnExternalResume.RESPECT and standing.release is not None:
+        resumed = standing.release.resumed_at or now
+        return replace(standing, release=replace(standing.release, resumed_at=resumed))
+    return standing
+
+
+def _recent(moments: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...]:
+    return tuple(at for at in moments if now - at < LOSSES_REMEMBERED)
+
+
+def _act(
+    rollout: Rollout,
+    standing: Standing,
+    seen: Observation,
+    release: Decision | None,
+    now: datetime,
+) -> Act:
+    if not _wants_hold(rollout, seen, release):
+        return Act.RELEASE if seen.ours else Act.NOTHING
+    if seen.ours or seen.effect is Effect.NONE or standing.hold.contested_by:
+        return Act.NOTHING
+    losses = _recent(standing.hold.lost_at, now)
+    waiting = len(losses) > 1 and now - losses[-1] < SECOND_TRY_AFTER
+    return Act.NOTHING if waiting else Act.HOLD
+
+
+def _wants_hold(rollout: Rollout, seen: Observation, release: Decision | None) -> bool:
+    return (
+        rollout.mode is Mode.ENFORCE
+        and rollout.enforcement.in_flight is InFlight.HOLD
+        and seen.refusal is None
+        and release is not None
+        and not release.proceeds
+    )
+
+
+def _with_hold(standing: Standing, seen: Observation, act: Act, now: datetime) -> Standing:
+    """The hold as it was read back; one that is about to be released is told as released."""
+    hold = standing.hold
+    active = seen.ours and act is not Act.RELEASE
+    effect = seen.effect if active or act is Act.HOLD or _cannot_hold(standing, seen) else None
+    contested = hold.contested_by if standing.release is not None else ""
+    lost_at = hold.lost_at if standing.release is not None else ()
+    since = (hold.since or now) if active else None
+    return replace(standing, hold=Hold(active, effect, since, lost_at, contested))
+
+
+def _cannot_hold(standing: Standing, seen: Observation) -> bool:
+    return standing.release is not None and seen.effect is Effect.NONE
+
+
+def _was_held(standing: Standing) -> bool:
+    return standing.memory.held_for is not None
+
+
+def _with_release_start(standing: Standing, gate: Decision) -> Standing:
+    release = standing.release
+    if release is None or release.remaining_at_start or gate.slo is None:
+        return standing
+    share = share_left(gate.slo)
+    if share is None:
+        return standing
+    return replace(standing, release=replace(release, remaining_at_start=Ratio(share).rounded(4)))
+
+
+def _with_gate(standing: Standing, decision: Decision, message: str, now: datetime) -> Standing:
+    slo = decision.slo.name if decision.slo else ""
+    return _placed(standing, decision.verdict, decision.state, decision.reason, slo, message, now)
+
+
+def _placed(
+    standing: Standing,
+    verdict: Verdict,
+    state: GateState,
+    reason: Reason,
+    slo: str,
+    message: str,
+    now: datetime,
+) -> Standing:
+    former = standing.gate
+    same = former is not None and (former.state, former.reason) == (state, reason)
+    since = former.since if same and former is not None else now
+    placed = replace(standing, gate=Gate(verdict, state, reason, slo, message, since, now))
+    if same:
+        return placed
+    entry = Transition(now, verdict, state, reason, slo, message)
+    memory = replace(standing.memory, serial=standing.memory.serial + 1)
+    return replace(placed, memory=memory, history=(entry, *standing.history)[:HISTORY_KEPT])
+
+
+def _stood_down(
+    rollout: Rollout,
+    standing: Standing,
+    seen: Observation,
+    reason: Reason,
+    rival: str | None,
+    now: datetime,
+) -> Step:
+    """Off, or second on its workload: it enforces nothing and gives back its hold."""
+    act = Act.RELEASE if seen.ours else Act.NOTHING
+    standing = replace(standing, memory=replace(Memory(), serial=standing.memory.serial))
+    standing = _with_hold(standing, seen, act, now)
+    message = sentence.stood_down(rollout, rival)
+    standing = _placed(standing, Verdict.UNKNOWN, GateState.OPEN, reason, "", message, now)
+    return Step(standing, None, record(rollout, standing, None), act)
+
+
+def record(rollout: Rollout, standing: Standing, gate: Decision | None) -> Record:
+    """What admission reads: mode, enforcement and what Unknown does are already in ``admits``.
+
+    Where a stable template is too large to be shown to admission, it only warns: a rollback that
+    cannot be recognised must never be refused.
+    """
+    enforced = rollout.mode is Mode.ENFORCE and rollout.enforcement.admission is not Admission.OFF
+    admits = gate is None or gate.proceeds or not enforced
+    known = [
+        (body, one.completed_at)
+        for one in standing.stable
+        if (body := standing.bodies.get(one.hash)) is not None
+    ]
+    shown = tuple((body, at) for body, at in known if body.storable)
+    complete = len(shown) == len(standing.stable)
+    return Record(
+        workload=rollout.workload.name,
+        api_version=rollout.workload.api_version,
+        kind=rollout.workload.kind,
+        admits=admits,
+        warns=rollout.enforcement.admission is Admission.WARN or not complete,
+        message=standing.gate.message if standing.gate else "",
+        templates=shown,
+    )
+
+
+def too_large(standing: Standing) -> bool:
+    """Whether a stable template cannot be shown to admission."""
+    return any(
+        not body.storable
+        for one in standing.stable
+        if (body := standing.bodies.get(one.hash)) is not None
+    )

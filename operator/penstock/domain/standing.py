@@ -1,0 +1,144 @@
+"""Where one Rollout stands: all that its status says, as values.
+
+It is what a restarted operator resumes from, so everything that a decision needs of the past is in
+it, and it survives being printed and parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from penstock.domain.case import Onset
+from penstock.domain.memory import Memory
+from penstock.domain.template import Template
+from penstock.domain.verdict import GateState, Reason, Verdict
+from penstock.domain.workload import Effect, Phase
+
+HISTORY_KEPT = 20
+STABLE_KEPT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where the gate stands, and why.
+
+    Attributes:
+        slo: name of the SLO that decided; empty when none did.
+        since: when verdict, state, reason or SLO changed last.
+        decided_at: when it was decided last.
+    """
+
+    verdict: Verdict
+    state: GateState
+    reason: Reason
+    slo: str
+    message: str
+    since: datetime
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The workload as last seen."""
+
+    name: str
+    uid: str
+    phase: Phase
+    updated: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """The release under way.
+
+    Attributes:
+        id: hash of the template that is being released.
+        from_hash: hash of the template that was complete before; empty for a first release.
+        remaining_at_start: share of the worst SLO's budget then, as text; empty if unknown.
+        resumed_at: when somebody resumed it while we held it, and is respected.
+    """
+
+    id: str
+    started_at: datetime
+    from_hash: str = ""
+    remaining_at_start: str = ""
+    onset: Onset = Onset.ADMITTED
+    resumed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stable:
+    """A template that ran completely and whose gate did not close meanwhile."""
+
+    hash: str
+    images: tuple[str, ...]
+    completed_at: datetime
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What we do to the workload.
+
+    Attributes:
+        active: our hold was read back.
+        lost_at: when it was found undone by somebody else, oldest first.
+        contested_by: who keeps undoing it or declares the opposite; while it is set we stay off.
+    """
+
+    active: bool = False
+    effect: Effect | None = None
+    since: datetime | None = None
+    lost_at: tuple[datetime, ...] = ()
+    contested_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of the gate."""
+
+    at: datetime
+    verdict: Verdict
+    state: GateState
+    reason: Reason
+    slo: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All of it.
+
+    Attributes:
+        complete: hash of the template that ran completely last; empty before the first did.
+        stable: templates that may be returned to at any time, newest first.
+        bodies: the templates themselves by hash, as far as they are known; kept in the GateRecord.
+        generation: the Rollout's generation that this is of.
+    """
+
+    memory: Memory = field(default_factory=Memory)
+    gate: Gate | None = None
+    workload: Seen | None = None
+    release: UnderWay | None = None
+    complete: str = ""
+    stable: tuple[Stable, ...] = ()
+    hold: Hold = field(default_factory=Hold)
+    history: tuple[Transition, ...] = ()
+    generation: int = 0
+    bodies: Mapping[str, Template] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the admission policy reads about one Rollout."""
+
+    workload: str
+    api_version: str
+    kind: str
+    admits: bool
+    warns: bool
+    message: str
+    templates: tuple[tuple[Template, datetime], ...] = ()

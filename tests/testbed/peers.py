@@ -57,6 +57,12 @@ def install(kube: Kube, crds: Sequence[Crd]) -> None:
             time.sleep(0.1)
 
 
+def uninstall(kube: Kube, crds: Sequence[Crd]) -> None:
+    """Take them away with all their objects, so that `kubectl get rollouts` is unambiguous again."""
+    for crd in crds:
+        kube.call("DELETE", f"{_CRDS}/{crd['metadata']['name']}", ok={404})
+
+
 def _crds_in(files: Sequence[Path], module: Path) -> list[Crd]:
     found = [
         document

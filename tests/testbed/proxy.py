@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -29,6 +29,9 @@ from testbed.acts import Act
 from testbed.plan import Armed, Call, Plan
 from testbed.recorder import Recorder
 from testbed.relay import Exchange, Relay
+
+if TYPE_CHECKING:
+    from testbed.pki import Pki
 
 T = TypeVar("T")
 
@@ -228,4 +231,13 @@ def _session(trust: ssl.SSLContext | None) -> aiohttp.ClientSession:
         auto_decompress=False,
         max_line_size=_LONGEST_LINE,
         max_field_size=_LONGEST_LINE,
+    )
+
+
+def before_api_server(server: str, pki: Pki, recorder: Recorder | None = None) -> FaultProxy:
+    """A proxy whose certificate the bed's own authority signed, as the API server's is."""
+    pki.issue("fault-proxy", "fault-proxy", sans=["127.0.0.1"])
+    certificate = pki.folder / "fault-proxy.crt", pki.folder / "fault-proxy.key"
+    return FaultProxy(
+        server, ca_file=pki.folder / "ca.crt", certificate=certificate, recorder=recorder
     )

@@ -1,0 +1,48 @@
+"""The CRDs of Argo Rollouts and Flagger, as their pinned releases have them."""
+
+import pytest
+
+from testbed import peers
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+
+@pytest.fixture
+def crds(bed):
+    crds = [*peers.argo_rollouts_crds(), *peers.flagger_crds()]
+    yield crds
+    peers.uninstall(bed.kube, crds)
+
+
+def test_their_objects_can_be_made_once_the_crds_are_installed(bed, namespace, crds):
+    peers.install(bed.kube, crds)
+    peers.install(bed.kube, crds)
+    assert {crd["spec"]["names"]["kind"] for crd in crds} == {
+        "AlertProvider",
+        "AnalysisRun",
+        "AnalysisTemplate",
+        "Canary",
+        "ClusterAnalysisTemplate",
+        "Experiment",
+        "MetricTemplate",
+        "Rollout",
+    }
+    rollout = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "shop"},
+        "spec": {"strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}}},
+    }
+    canary = {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "Canary",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"},
+            "service": {"port": 80},
+            "analysis": {"interval": "1m", "threshold": 1, "maxWeight": 50, "stepWeight": 10},
+        },
+    }
+    for body, plural in [(rollout, "rollouts"), (canary, "canaries")]:
+        path = f"/apis/{body['apiVersion']}/namespaces/{namespace}/{plural}"
+        assert bed.kube.call("POST", path, body)["metadata"]["uid"]

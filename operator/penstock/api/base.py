@@ -99,10 +99,14 @@ class KubeModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, value: Any) -> Any:
-        """The API server takes an explicit null for an absent field; so do we."""
-        if isinstance(value, dict):
-            return {key: part for key, part in value.items() if part is not None}
-        return value
+        """The API server takes an explicit null for an absent field; so do we.
+
+        A null under a name that we do not know stays, to be refused where unknown fields are.
+        """
+        if not isinstance(value, dict):
+            return value
+        known = {field.alias for field in cls.model_fields.values()}
+        return {key: part for key, part in value.items() if part is not None or key not in known}
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Self:

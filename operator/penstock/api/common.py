@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.config import JsonDict
 
 from penstock.api.base import KubeModel
 from penstock.api.text import free_text, name
 
 SECRET_KEY = Annotated[str, free_text(253)]
+
+
+def _as_whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# JSON has one kind of number: the API server takes 5.0 for 5 and stores 5.
+WholeNumber = Annotated[int, BeforeValidator(_as_whole)]
 
 
 class SecretKey(KubeModel):

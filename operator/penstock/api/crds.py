@@ -163,12 +163,19 @@ def _column(column: Column) -> dict[str, Any]:
     return shown | ({"priority": column.priority} if column.priority else {})
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes each list where it stands: readers of a CRD expect no anchors."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
 def files() -> dict[str, str]:
     """Name and text of each file in ``crds/``."""
     head = "# Generated from the models in operator/penstock/api by `make crds`; do not edit.\n"
     return {
         f"{frame.plural}.yaml": head
-        + yaml.safe_dump(manifest(frame), sort_keys=False, width=110, allow_unicode=True)
+        + yaml.dump(manifest(frame), Dumper=_Plain, sort_keys=False, width=110, allow_unicode=True)
         for frame in FRAMES
     }
 

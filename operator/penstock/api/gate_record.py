@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from penstock.api.base import KubeModel
-from penstock.api.common import ATOMIC, TIME
-from penstock.api.text import Text, free_text
+from penstock.api.common import ATOMIC
+from penstock.api.text import Text, free_text, moment
 
 MAX_TEMPLATES = 5
 MAX_PERMITS = 16
@@ -30,7 +30,7 @@ class RecordedTemplate(KubeModel):
 
     hash: Annotated[str, free_text(64)]
     """Hash of the template."""
-    completed_at: str | None = TIME
+    completed_at: Annotated[str, moment("templates.completedAt")] | None = None
     """When it had rolled out completely."""
     template: dict[str, Any] = Field(
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}

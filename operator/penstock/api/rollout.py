@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+import re
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from penstock.api.base import Checked, KubeModel, Rule
 from penstock.api.common import ATOMIC
@@ -29,13 +30,23 @@ from penstock.domain.rollout import (
 
 MAX_SLOS = 32
 
-LABEL_KEY = Text(
-    (matches(LABEL_KEY_PATTERN, "key: write a label's name, such as app.kubernetes.io/name"),), 316
+MAX_LABEL_KEY = 317  # a prefix of 253, a slash, a name of 63
+IS_LABEL_KEY = matches(
+    LABEL_KEY_PATTERN, "matchExpressions.key: write a label's name, such as app.kubernetes.io/name"
 )
-LABEL_VALUE = Text(
-    (matches(LABEL_VALUE_PATTERN, "write a label's value: letters, digits, -, _ and ."),), 63
-)
-WHOLE_LABELS = matches(LABEL_KEY_PATTERN, "")
+
+
+def _label_value(field: str) -> Text:
+    return Text(
+        (
+            matches(
+                LABEL_VALUE_PATTERN,
+                f"{field}: write a label's value: letters, digits, -, _ and ., with a letter or "
+                "digit at both ends",
+            ),
+        ),
+        63,
+    )
 
 
 class WorkloadRefSpec(KubeModel):
@@ -90,11 +101,11 @@ class SLORefSpec(KubeModel):
 class LabelExpressionSpec(KubeModel):
     """One requirement on labels, in the words of Kubernetes."""
 
-    key: Annotated[str, LABEL_KEY]
+    key: Annotated[str, Text((IS_LABEL_KEY,), MAX_LABEL_KEY)]
     """The label's name. Example: service"""
     operator: Annotated[Operator, Field(strict=False)]
     """In, NotIn, Exists or DoesNotExist."""
-    values: list[Annotated[str, LABEL_VALUE]] | None = Field(
+    values: list[Annotated[str, _label_value("matchExpressions.values")]] | None = Field(
         default=None, max_length=16, json_schema_extra=ATOMIC
     )
     """Values for In and NotIn; none for the others."""
@@ -108,15 +119,24 @@ class LabelExpressionSpec(KubeModel):
     )
 
 
+def _without_nulls(labels: Any) -> Any:
+    if not isinstance(labels, dict):
+        return labels
+    return {key: value for key, value in labels.items() if value is not None}
+
+
+def _are_label_keys(labels: dict[str, str]) -> bool:
+    form = re.compile(LABEL_KEY_PATTERN, re.ASCII)
+    return all(len(key) <= MAX_LABEL_KEY and form.fullmatch(key) for key in labels)
+
+
 LABELS = Checked(
     (
         Rule(
-            cel=f"self.all(key, size(key) <= 316 && {WHOLE_LABELS.cel.replace('self', 'key', 1)})",
+            cel=f"self.all(key, size(key) <= {MAX_LABEL_KEY} && "
+            f"{IS_LABEL_KEY.cel.replace('self', 'key', 1)})",
             message="matchLabels: write labels' names as keys, such as app.kubernetes.io/name",
-            holds=lambda labels: all(
-                len(key) <= 316 and WHOLE_LABELS.holds is not None and WHOLE_LABELS.holds(key)
-                for key in labels
-            ),
+            holds=_are_label_keys,
         ),
     )
 )
@@ -126,7 +146,13 @@ class SLOSelectorSpec(KubeModel):
     """Chooses SLOs of the Rollout's own namespace by their labels; all requirements together."""
 
     match_labels: (
-        Annotated[dict[str, Annotated[str, LABEL_VALUE]], Field(max_length=16), LABELS] | None
+        Annotated[
+            dict[str, Annotated[str, _label_value("matchLabels")]],
+            Field(max_length=16),
+            BeforeValidator(_without_nulls),
+            LABELS,
+        ]
+        | None
     ) = None
     """Labels that an SLO must carry. Example: {service: checkout}"""
     match_expressions: list[LabelExpressionSpec] | None = Field(

@@ -22,7 +22,7 @@ _KEPT = frozenset(
         "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "maxProperties",
     }
 )  # fmt: skip
-_BOUND = {"string": ("maxLength", "enum", "format"), "array": ("maxItems",)}
+_BOUND = {"string": ("maxLength", "enum"), "array": ("maxItems",)}
 
 
 class SchemaError(TypeError):

@@ -43,7 +43,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from penstock.domain.case import Case, Decision, Judged, Judgement, Onset, Question
-from penstock.domain.evidence import Standing
+from penstock.domain.evidence import Grade
 from penstock.domain.guard import OUTAGE, Unknown
 from penstock.domain.judge import admissible, crossing, quiet, share_left, short_of_margin, worst
 from penstock.domain.memory import Cause
@@ -53,7 +53,7 @@ from penstock.domain.verdict import Reason, Verdict
 
 Rule = Callable[[Case], Decision | None]
 
-_GRAVITY = (Standing.FRESH, Standing.THIN, Standing.OUTAGE)
+_GRAVITY = (Grade.FRESH, Grade.THIN, Grade.OUTAGE)
 
 
 def judgement(case: Case) -> Judgement:
@@ -67,7 +67,7 @@ def noticed(case: Case) -> Case:
     slos = tuple(admissible(judged) for judged in case.slos)
     memory = case.memory.noticing(
         calm=all(quiet(judged) for judged in slos),
-        standing=max((judged.evidence.standing for judged in slos), key=_GRAVITY.index),
+        grade=max((judged.evidence.grade for judged in slos), key=_GRAVITY.index),
         now=case.now,
     )
     return replace(case, slos=slos, memory=memory)
@@ -187,10 +187,10 @@ def _slo_crosses(case: Case, question: Question) -> Decision | None:
 
 
 def _unknown(case: Case, question: Question) -> Decision | None:
-    missing = [judged for judged in case.slos if judged.evidence.standing is not Standing.FRESH]
+    missing = [judged for judged in case.slos if judged.evidence.grade is not Grade.FRESH]
     if not missing:
         return None
-    named = min(missing, key=lambda it: (-_GRAVITY.index(it.evidence.standing), it.name))
+    named = min(missing, key=lambda it: (-_GRAVITY.index(it.evidence.grade), it.name))
     proceeds = all(_may_without_evidence(case, question, judged) for judged in missing)
     return Decision(question, Verdict.UNKNOWN, named.evidence.reason, proceeds, named)
 
@@ -201,7 +201,7 @@ def _may_without_evidence(case: Case, question: Question, judged: Judged) -> boo
     if not _keeps_last(case, terms):
         return terms.then is UnknownThen.PERMIT and (not held or _hold_is_over(case))
     if starting:
-        thin = judged.evidence.standing is Standing.THIN
+        thin = judged.evidence.grade is Grade.THIN
         return thin and not held and case.memory.last_known is Verdict.PERMIT
     return not held
 
@@ -210,7 +210,7 @@ def _terms(judged: Judged) -> Unknown:
     """What its class of missing evidence means; strict where no policy could be completed."""
     if judged.guard is None:
         return Unknown(OUTAGE.keep_last or Duration(0), UnknownThen.HOLD)
-    outage = judged.evidence.standing is Standing.OUTAGE
+    outage = judged.evidence.grade is Grade.OUTAGE
     return judged.guard.outage if outage else judged.guard.thin
 
 

@@ -59,7 +59,7 @@ class Reading:
         return self.whole if look == self.window else self.looks.get(look)
 
 
-class Standing(StrEnum):
+class Grade(StrEnum):
     """How far evidence can be relied on."""
 
     FRESH = "Fresh"
@@ -125,11 +125,11 @@ class Evidence:
     reading: Reading | None = None
 
     @property
-    def standing(self) -> Standing:
+    def grade(self) -> Grade:
         """Fresh, thin, or an outage."""
         if self.kind is Kind.FRESH:
-            return Standing.FRESH
-        return Standing.THIN if self.kind in _THIN else Standing.OUTAGE
+            return Grade.FRESH
+        return Grade.THIN if self.kind in _THIN else Grade.OUTAGE
 
     @property
     def reason(self) -> Reason:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from penstock.domain.case import Judged, Question
-from penstock.domain.evidence import Evidence, Kind, Reading, Standing
+from penstock.domain.evidence import Evidence, Grade, Kind, Reading
 from penstock.domain.guard import (
     CALM_LONG_BELOW,
     CALM_SHORT_BELOW,
@@ -47,9 +47,9 @@ def admissible(judged: Judged) -> Judged:
 def crossing(judged: Judged, question: Question) -> Reason | None:
     """Why this SLO holds a release, or None: budget first, then burn pairs from the fastest on."""
     reading, guard = judged.evidence.reading, judged.guard
-    if reading is None or guard is None or judged.evidence.standing is Standing.OUTAGE:
+    if reading is None or guard is None or judged.evidence.grade is Grade.OUTAGE:
         return None
-    if judged.evidence.standing is Standing.FRESH:
+    if judged.evidence.grade is Grade.FRESH:
         lacking = _lacking_budget(reading, guard, question)
         if lacking is not None:
             return lacking
@@ -84,7 +84,7 @@ def _hot(reading: Reading, pair: ActivePair) -> bool:
 def quiet(judged: Judged) -> bool:
     """Whether errors have calmed down, read from events: silence is no calm."""
     reading, guard = judged.evidence.reading, judged.guard
-    if reading is None or guard is None or judged.evidence.standing is Standing.OUTAGE:
+    if reading is None or guard is None or judged.evidence.grade is Grade.OUTAGE:
         return False
     short, long = guard.calm_looks
     happened = reading.events(long)

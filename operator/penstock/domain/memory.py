@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from penstock.domain.evidence import Standing
+from penstock.domain.evidence import Grade
 from penstock.domain.quantities import Duration
 from penstock.domain.verdict import Reason, Verdict
 
@@ -54,7 +54,7 @@ class Memory:
     calm_since: datetime | None = None
     calm_required: Duration = NO_TIME
     recent_holds: tuple[datetime, ...] = ()
-    unknown: Standing | None = None
+    unknown: Grade | None = None
     unknown_since: datetime | None = None
     last_known: Verdict | None = None
 
@@ -64,9 +64,9 @@ class Memory:
             milliseconds=self.calm_required.milliseconds
         )
 
-    def noticing(self, *, calm: bool, standing: Standing, now: datetime) -> Memory:
+    def noticing(self, *, calm: bool, grade: Grade, now: datetime) -> Memory:
         """The memory with what this instant shows, before anything is decided."""
-        unknown = None if standing is Standing.FRESH else standing
+        unknown = None if grade is Grade.FRESH else grade
         since = self.unknown_since if unknown is self.unknown else now
         return replace(
             self,

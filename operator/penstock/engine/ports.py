@@ -88,7 +88,7 @@ class Workloads(Protocol):
         """Give back what this manager holds, and nothing else."""
 
 
-class Kind(StrEnum):
+class Resource(StrEnum):
     """Our kinds, as the API server's paths name them."""
 
     SLO = "slos"
@@ -113,10 +113,10 @@ class Event:
 class Cluster(Protocol):
     """Reads and writes our own objects."""
 
-    async def list(self, kind: Kind) -> Sequence[Body]:
+    async def list(self, kind: Resource) -> Sequence[Body]:
         """All objects of a kind, in all namespaces that we watch."""
 
-    async def write_status(self, kind: Kind, ref: ObjectRef, status: Body) -> None:
+    async def write_status(self, kind: Resource, ref: ObjectRef, status: Body) -> None:
         """Apply a whole status, for exactly this uid."""
 
     async def write_record(self, ref: ObjectRef, data: Body) -> None:

@@ -18,7 +18,7 @@ from testbed.toolchain import Go, ModulesError, Tick, environment, explain, run
 from testbed.versions import Binary
 
 _CORES_MEASURED_ON = 2
-_COLD_BUILD_BYTES = 8e9
+COLD_BUILD_BYTES = 8e9
 _LINES_OF_LOG_SHOWN = 15
 _DISK_FULL = ("no space left on device", "disk quota exceeded", "file too large")
 
@@ -59,10 +59,10 @@ class Builder:
             f"building {len(self._all)} with {self._go}: about {in_minutes(total)}, once; "
             f"they stay in {self._cache.root}"
         )
-        if self._cache.free_bytes() < _COLD_BUILD_BYTES:
+        if self._cache.free_bytes() < COLD_BUILD_BYTES:
             self._say(
                 f"only {in_megabytes(self._cache.free_bytes())} free there; "
-                f"a build from nothing takes up to {in_megabytes(_COLD_BUILD_BYTES)}"
+                f"a build from nothing takes up to {in_megabytes(COLD_BUILD_BYTES)}"
             )
 
     def doing(self, binary: Binary) -> str:

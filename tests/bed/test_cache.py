@@ -156,8 +156,8 @@ def test_the_sweep_spares_the_work_of_a_live_holder(cache: Cache):
 @pytest.mark.parametrize(
     ("number", "says"),
     [
-        (errno.ENOSPC, "No room left"),
-        (errno.EDQUOT, "No room left"),
+        (errno.ENOSPC, "Not enough room"),
+        (errno.EDQUOT, "Not enough room"),
         (errno.EACCES, "cannot be written"),
         (errno.EROFS, "cannot be written"),
     ],
@@ -180,7 +180,7 @@ def test_a_full_disk_while_publishing_leaves_no_entry(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(cache_module, "_flush_to_disk", full)
-    with pytest.raises(CacheError, match="No room left"):
+    with pytest.raises(CacheError, match="Not enough room"):
         publish(cache)
     assert cache.lookup(ETCD) is None
     assert not list(cache.root.glob("bin/*"))

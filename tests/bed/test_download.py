@@ -354,7 +354,7 @@ def test_a_disk_that_fills_while_downloading_is_one_sentence(site: Site, cache: 
     """)
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     said = subprocess.check_output([sys.executable, "-c", program], env=env, text=True)
-    assert f"No room left for {cache.root}" in said
+    assert f"Not enough room in {cache.root}" in said
     assert not list(cache.root.glob("bin/*"))
     assert not list(cache.root.glob("tmp/*/*"))
 

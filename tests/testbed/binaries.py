@@ -31,7 +31,7 @@ from testbed.toolchain import ModulesError, ToolchainError, dotted, obtain, requ
 from testbed.versions import BINARIES, Binary, Tool
 
 
-class BinariesMissing(Exception):  # noqa: N818 - says what is the case, as its text does
+class BinariesMissing(Exception):
     """Some binaries could not be had; the text names them, what was tried, and every way out."""
 
 
@@ -179,7 +179,9 @@ def _get(hunt: _Hunt, cache: Cache, say: Say) -> None:
         _download(hunt, cache, say)
         if hunt.missing:
             _build(hunt, cache, say)
-    except (BuildError, CacheError, ModulesError, ToolchainError) as error:
+    except CacheError as error:  # whichever way is taken, there is nowhere to put the result
+        raise BinariesMissing(f"Missing: {_names(hunt)}. {error}") from error
+    except (BuildError, ModulesError, ToolchainError) as error:
         hunt.troubles.append(str(error))
     if hunt.missing:
         raise BinariesMissing(_ways_out(hunt, asked_for))
@@ -260,14 +262,17 @@ def _must_say_its_version(binary: Binary, file: Path, error: type[Exception]) ->
         raise error(f"{binary.name} {binary.tool.version} was got, but it {said}")
 
 
+def _names(hunt: _Hunt) -> str:
+    return ", ".join(f"{binary.name} {binary.tool.version}" for binary in hunt.missing.values())
+
+
 def _ways_out(hunt: _Hunt, asked_for: Sequence[Binary]) -> str:
     missing = list(hunt.missing.values())
     tools = _by_tool(missing)
-    names = ", ".join(f"{binary.name} {binary.tool.version}" for binary in missing)
     estimate = in_minutes(sum(binary.seconds for binary in asked_for))
     tried = "\n".join(f"  - {trouble}" for trouble in dict.fromkeys(hunt.troubles))
     return (
-        f"Missing: {names}. Any one of these helps:\n"
+        f"Missing: {_names(hunt)}. Any one of these helps:\n"
         "  - binaries of your own: name their folder in KUBEBUILDER_ASSETS, or put them on PATH\n"
         f"  - a network that reaches the release sites, or {MIRROR}=<address of a mirror>\n"
         f"  - Go {dotted(required(tools))} or newer on PATH and a module proxy (GOPROXY): "

@@ -162,7 +162,7 @@ class Cache:
     def disk_full(self) -> str:
         free = in_megabytes(self.free_bytes())
         return (
-            f"No room left for {self.root} ({free} free): free some space "
+            f"Not enough room in {self.root} ({free} free): free some space "
             f"({self.go} may be deleted at any time), or set XDG_CACHE_HOME to a folder elsewhere."
         )
 

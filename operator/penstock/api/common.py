@@ -17,8 +17,8 @@ def _as_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# JSON has one kind of number: the API server takes 5.0 for 5 and stores 5.
-WholeNumber = Annotated[int, BeforeValidator(_as_whole)]
+# A number of events. JSON has one kind of number: the API server takes 5.0 for 5 and stores 5.
+Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_as_whole)]
 
 
 class SecretKey(KubeModel):

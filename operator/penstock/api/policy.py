@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from penstock.api.base import KubeModel, Rule
-from penstock.api.common import ATOMIC, WholeNumber
+from penstock.api.common import ATOMIC, Count
 from penstock.api.text import (
     Text,
     cel_is_duration,
@@ -66,7 +66,7 @@ class BurnPairSpec(KubeModel):
     factor: Annotated[str, decimal("policy.burn.factor", above="0", example="14.4")]
     """Burn rate that both must exceed; 14.4 spends 2 % of a 30d budget in 1h. One that can never
     fire for an SLO's objective is refused in status. Example: "14.4\""""
-    minimum_bad_events: WholeNumber | None = Field(default=None, ge=0, le=1_000_000_000)
+    minimum_bad_events: Count | None = None
     """Fewer bad events in the long window say nothing. Default: 5. Example: 5"""
 
     rules: ClassVar[tuple[Rule, ...]] = (

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from penstock.api.base import KubeModel, Rule, exactly_one
-from penstock.api.common import CONDITIONS, TIME, Condition, WholeNumber, map_by
+from penstock.api.common import CONDITIONS, TIME, Condition, Count, map_by
 from penstock.api.text import (
     MAX_QUERY,
     Text,
@@ -70,6 +70,7 @@ SLICE = Text(
         *SLICE_LENGTH.rules,
         Rule(
             cel=f"!({cel_is_duration('self')}) || "
+            f"{cel_milliseconds('self')} > {HOUR.milliseconds} || "
             f"{HOUR.milliseconds} % {cel_milliseconds('self')} == 0",
             message="budgeting.slice: write a length that divides an hour, such as "
             '"1m", "5m" or "30m"',
@@ -240,7 +241,7 @@ class SLOSpec(KubeModel):
     source_ref: SourceRefSpec | None = None
     """Which metrics source answers. Left out: the MetricsSource named default of this namespace,
     else the ClusterMetricsSource named default."""
-    minimum_events: WholeNumber = Field(default=0, ge=0, le=1_000_000_000)
+    minimum_events: Count = 0
     """With fewer events in the window there is no verdict on the budget (InsufficientEvents).
     Default: 0. Example: 100"""
 

@@ -38,6 +38,14 @@ LOSSES_REMEMBERED = timedelta(minutes=10)
 SECOND_TRY_AFTER = timedelta(seconds=30)
 
 
+def hold_manager(rollout: Rollout) -> str:
+    """The field manager of this Rollout's hold: one each, so that two never prune one another.
+
+    It does not begin with "kubectl": Flux takes such managers over.
+    """
+    return f"penstock-hold-{rollout.ref.uid}"
+
+
 class Act(StrEnum):
     """What is to be done to the workload now."""
 
@@ -83,7 +91,7 @@ def step(
     judged = judgement(case)
     standing = replace(standing, memory=_settled(case.memory, judged, case.slos, now))
     act = _act(rollout, standing, seen, judged.release, now)
-    standing = _with_hold(standing, seen, act, now)
+    standing = _with_hold(rollout, standing, seen, act, now)
     if judged.gate.reason in CAUSES and not _was_held(before):
         standing = without_suspect(standing)
     standing = _with_release_start(standing, judged.gate)
@@ -176,7 +184,9 @@ def _wants_hold(rollout: Rollout, seen: Observation, release: Decision | None) -
     )
 
 
-def _with_hold(standing: Standing, seen: Observation, act: Act, now: datetime) -> Standing:
+def _with_hold(
+    rollout: Rollout, standing: Standing, seen: Observation, act: Act, now: datetime
+) -> Standing:
     """The hold as it was read back; one that is about to be released is told as released."""
     hold = standing.hold
     active = seen.ours and act is not Act.RELEASE
@@ -184,7 +194,8 @@ def _with_hold(standing: Standing, seen: Observation, act: Act, now: datetime) -
     contested = hold.contested_by if standing.release is not None else ""
     lost_at = hold.lost_at if standing.release is not None else ()
     since = (hold.since or now) if active else None
-    return replace(standing, hold=Hold(active, effect, since, lost_at, contested))
+    manager = hold_manager(rollout) if active else ""
+    return replace(standing, hold=Hold(active, manager, effect, since, lost_at, contested))
 
 
 def _cannot_hold(standing: Standing, seen: Observation) -> bool:
@@ -241,7 +252,7 @@ def _stood_down(
     """Off, or second on its workload: it enforces nothing and gives back its hold."""
     act = Act.RELEASE if seen.ours else Act.NOTHING
     standing = replace(standing, memory=replace(Memory(), serial=standing.memory.serial))
-    standing = _with_hold(standing, seen, act, now)
+    standing = _with_hold(rollout, standing, seen, act, now)
     message = sentence.stood_down(rollout, rival)
     standing = _placed(standing, Verdict.UNKNOWN, GateState.OPEN, reason, "", message, now)
     return Step(standing, None, record(rollout, standing, None), act)

@@ -85,11 +85,13 @@ class Hold:
 
     Attributes:
         active: our hold was read back.
+        manager: the field manager it is written under.
         lost_at: when it was found undone by somebody else, oldest first.
         contested_by: who keeps undoing it or declares the opposite; while it is set we stay off.
     """
 
     active: bool = False
+    manager: str = ""
     effect: Effect | None = None
     since: datetime | None = None
     lost_at: tuple[datetime, ...] = ()
@@ -106,6 +108,26 @@ class Transition:
     reason: Reason
     slo: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One aspect, in the form that all Kubernetes tools know; ``since`` moves with ``status``."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of the policy that applies, and where it came from: Default or Rollout."""
+
+    field: str
+    value: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +149,8 @@ class Standing:
     stable: tuple[Stable, ...] = ()
     hold: Hold = field(default_factory=Hold)
     history: tuple[Transition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    settings: tuple[Setting, ...] = ()
     generation: int = 0
     bodies: Mapping[str, Template] = field(default_factory=dict)
 

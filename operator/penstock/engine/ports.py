@@ -7,19 +7,21 @@ can act on; what Prometheus cannot answer comes back as evidence, never as an ex
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.report import SloReport
+from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
+from penstock.domain.standing import Record, Standing
 from penstock.domain.workload import Observation
-
-Body = dict[str, Any]
+from penstock.errors import SpecInvalid
 
 
 class Clock(Protocol):
@@ -72,6 +74,22 @@ class Outcome:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One hold of ours, as the workload itself tells it.
+
+    Attributes:
+        owner: uid of the Rollout that it was made for.
+        keep: it is to outlive that Rollout (``onDelete: KeepHeld``).
+    """
+
+    namespace: str
+    ref: WorkloadRef
+    uid: str
+    owner: str
+    keep: bool = False
+
+
 class Workloads(Protocol):
     """Observes and holds workloads, one adapter for each kind behind it."""
 
@@ -81,19 +99,48 @@ class Workloads(Protocol):
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
         """One look; ``manager`` is our hold's field manager, so that ours is told from theirs."""
 
-    async def hold(self, seen: Observation, manager: str) -> Outcome:
-        """Hold exactly the object that was seen (its uid), never by force."""
+    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+        """Hold exactly the object that was seen (its uid), never by force.
 
-    async def release(self, seen: Observation, manager: str) -> Outcome:
-        """Give back what this manager holds, and nothing else."""
+        ``keep`` marks the hold as one that outlives its Rollout.
+        """
+
+    async def release(self, held: Held) -> Outcome:
+        """Give back what this manager holds of exactly this object, and nothing else."""
+
+    async def held(self) -> Sequence[Held]:
+        """Every hold of ours in the cluster, whoever's Rollout it was."""
+
+
+Parsed = Slo | Rollout | Source
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One of our objects as the API server has it.
+
+    Attributes:
+        ref: which one.
+        version: its generation; an older one than the catalog's is a stale answer.
+        value: what its author wrote, or why it cannot be acted on.
+        created: when it was made, as sortable text; the elder of two Rollouts guards a workload.
+        standing: what a Rollout's status remembers; None for other kinds.
+        told: the SLO's state and conditions as its status has them; None for other kinds.
+    """
+
+    ref: ObjectRef
+    version: int
+    value: Parsed | SpecInvalid
+    created: str = ""
+    standing: Standing | None = None
+    told: SloReport | None = None
 
 
 class Resource(StrEnum):
-    """Our kinds, as the API server's paths name them."""
+    """The kinds that people write, as the API server's paths name them."""
 
     SLO = "slos"
     ROLLOUT = "rollouts"
-    GATE_RECORD = "gaterecords"
     METRICS_SOURCE = "metricssources"
     CLUSTER_METRICS_SOURCE = "clustermetricssources"
 
@@ -104,29 +151,38 @@ class Event:
 
     kind: str
     ref: ObjectRef
-    type: str
+    warning: bool
     reason: str
     message: str
     at: datetime
 
 
 class Cluster(Protocol):
-    """Reads and writes our own objects."""
+    """Reads and writes our own objects. Every method raises ``ClusterError`` or its kin."""
 
-    async def list(self, kind: Resource) -> Sequence[Body]:
-        """All objects of a kind, in all namespaces that we watch."""
+    async def list(self, resource: Resource) -> Sequence[Entry]:
+        """All objects of a kind; Rollouts with the template bodies that their GateRecords keep."""
 
-    async def write_status(self, kind: Resource, ref: ObjectRef, status: Body) -> None:
-        """Apply a whole status, for exactly this uid."""
+    async def records(self) -> Sequence[ObjectRef]:
+        """All GateRecords, by the Rollout that owns them."""
 
-    async def write_record(self, ref: ObjectRef, data: Body) -> None:
+    async def write_slo(self, report: SloReport) -> None:
+        """Apply an SLO's whole status, for exactly this uid."""
+
+    async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
+        """Apply a Rollout's whole status, for exactly this uid."""
+
+    async def write_invalid(self, resource: Resource, ref: ObjectRef, problem: SpecInvalid) -> None:
+        """Say on the object itself which field is wrong and what to write instead."""
+
+    async def write_record(self, ref: ObjectRef, record: Record) -> None:
         """Apply the GateRecord of one Rollout, owned by it."""
 
     async def delete_record(self, ref: ObjectRef) -> None:
         """Remove the GateRecord of one Rollout, so that nothing is refused for it."""
 
     async def tell(self, event: Event) -> None:
-        """Post one Event; losing it is not worth failing for."""
+        """Post one Event."""
 
 
 class Tally(Protocol):
@@ -151,11 +207,28 @@ class Lease(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One event of the feed: an object of a kind is there with this body, or is gone."""
+class Upsert:
+    """The feed saw one of our objects."""
 
-    kind: str
+    resource: Resource
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The feed saw one of our objects vanish."""
+
+    resource: Resource
     namespace: str
     name: str
-    body: Body | None
-    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stirred:
+    """The feed saw a workload change; what it is now is looked at afresh."""
+
+    namespace: str
+    ref: WorkloadRef
+
+
+Change = Upsert | Removal | Stirred

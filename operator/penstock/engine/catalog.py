@@ -1,0 +1,134 @@
+"""What exists: our objects as last seen, and who concerns whom.
+
+Fed by the feed and swept by the periodic list, because a deletion inside a watch's gap is never
+reported. Holds parsed values only; bodies are dropped at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from penstock.domain.refs import WorkloadRef
+from penstock.domain.rollout import Rollout
+from penstock.domain.slo import Slo, SourceKind
+from penstock.domain.source import Source
+from penstock.engine.ports import Entry, Resource
+
+Key = tuple[str, str]
+DEFAULT_SOURCE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An SLO as a Rollout names it; ``entry`` is None when there is no such SLO."""
+
+    name: str
+    entry: Entry | None
+
+
+class Catalog:
+    """The relation between SLOs, Rollouts, sources and workloads, by namespace and name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Resource, dict[Key, Entry]] = {one: {} for one in Resource}
+
+    def upsert(self, resource: Resource, entry: Entry) -> bool:
+        """Take what was seen; False if it is an answer older than what is known."""
+        key = (entry.ref.namespace, entry.ref.name)
+        known = self._entries[resource].get(key)
+        if known and known.ref.uid == entry.ref.uid and known.version > entry.version:
+            return False
+        self._entries[resource][key] = entry
+        return True
+
+    def remove(self, resource: Resource, namespace: str, name: str) -> Entry | None:
+        """Forget one object; what was known of it, if anything."""
+        return self._entries[resource].pop((namespace, name), None)
+
+    def sweep(self, resource: Resource, listed: Iterable[Entry]) -> list[Entry]:
+        """Forget what a fresh list no longer shows; what is gone."""
+        present = {(entry.ref.namespace, entry.ref.name) for entry in listed}
+        known = self._entries[resource]
+        gone = [key for key in known if key not in present]
+        return [known.pop(key) for key in gone]
+
+    def get(self, resource: Resource, key: Key) -> Entry | None:
+        """One object."""
+        return self._entries[resource].get(key)
+
+    def all(self, resource: Resource) -> list[Entry]:
+        """All objects of one kind."""
+        return list(self._entries[resource].values())
+
+    def count(self, resource: Resource) -> int:
+        """How many there are."""
+        return len(self._entries[resource])
+
+    def slos_of(self, rollout: Rollout) -> list[Named]:
+        """Its SLOs by name and selector, each once; a selector that finds none is one not found."""
+        namespace = rollout.ref.namespace
+        slos = self._entries[Resource.SLO]
+        named = {name: slos.get((namespace, name)) for name in rollout.slos}
+        if rollout.selector is not None:
+            chosen: dict[str, Entry | None] = {
+                name: entry
+                for (where, name), entry in slos.items()
+                if where == namespace
+                and isinstance(entry.value, Slo)
+                and rollout.selector.matches(entry.value.labels)
+            }
+            named.update(chosen or {"(sloSelector)": None})
+        return [Named(name, entry) for name, entry in sorted(named.items())]
+
+    def rollouts_of(self, slo: Key) -> list[Key]:
+        """Rollouts that a change of this SLO may concern: by name, or by any selector."""
+        namespace, name = slo
+        return [
+            key
+            for key, entry in self._entries[Resource.ROLLOUT].items()
+            if key[0] == namespace
+            and isinstance(entry.value, Rollout)
+            and (name in entry.value.slos or entry.value.selector is not None)
+        ]
+
+    def source_of(self, slo: Slo) -> Entry | None:
+        """The source that an SLO names, else its namespace's default, else the cluster's."""
+        namespace = slo.ref.namespace
+        own = self._entries[Resource.METRICS_SOURCE]
+        cluster = self._entries[Resource.CLUSTER_METRICS_SOURCE]
+        if slo.source is None:
+            return own.get((namespace, DEFAULT_SOURCE)) or cluster.get(("", DEFAULT_SOURCE))
+        if slo.source.kind is SourceKind.METRICS_SOURCE:
+            return own.get((namespace, slo.source.name))
+        return cluster.get(("", slo.source.name))
+
+    def guards_of(self, namespace: str, workload: WorkloadRef) -> list[Key]:
+        """Rollouts of one workload, the elder first: only the first enforces."""
+        found = [
+            (entry.created, key)
+            for key, entry in self._entries[Resource.ROLLOUT].items()
+            if key[0] == namespace
+            and isinstance(entry.value, Rollout)
+            and same_workload(entry.value.workload, workload)
+        ]
+        return [key for _, key in sorted(found)]
+
+    def users_of(self, source: Entry) -> list[Key]:
+        """SLOs that this source serves now."""
+        return [
+            key
+            for key, entry in self._entries[Resource.SLO].items()
+            if isinstance(entry.value, Slo) and self.source_of(entry.value) is source
+        ]
+
+
+def same_workload(one: WorkloadRef, other: WorkloadRef) -> bool:
+    """Whether two references mean one object: the group counts, its version does not."""
+    groups = [ref.api_version.rpartition("/")[0] for ref in (one, other)]
+    return groups[0] == groups[1] and (one.kind, one.name) == (other.kind, other.name)
+
+
+def parsed_source(entry: Entry | None) -> Source | None:
+    """The source's value, if there is one that can be used."""
+    return entry.value if entry is not None and isinstance(entry.value, Source) else None

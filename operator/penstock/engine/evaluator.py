@@ -1,0 +1,236 @@
+"""The central loop: what is due, one batched question per source, evidence to whom it concerns.
+
+One task for everything instead of one per object: that is what allows to batch, to bound what a
+source is asked at once, and to stop at once. A source that is slow delays nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from penstock.domain.case import Judged
+from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.guard import Guard, guard
+from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef
+from penstock.domain.rollout import Rollout
+from penstock.domain.slo import Slo
+from penstock.domain.source import Source
+from penstock.domain.window import length
+from penstock.engine.catalog import Catalog, Key, Named, parsed_source
+from penstock.engine.ports import Clock, Inquiry, Metrics, Resource, Tally
+from penstock.engine.schedule import Schedule, phase
+from penstock.errors import SpecInvalid
+
+log = logging.getLogger(__name__)
+
+# Looks back that every SLO's status shows, as far as they fit into its window.
+SHOWN_LOOKS = tuple(Duration.parse(text) for text in ("5m", "30m", "1h", "6h"))
+GATHER_SECONDS = 0.2
+MISSED_EVALUATIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often an SLO is evaluated: at rest, and while a release hangs on it. Seconds."""
+
+    rest: float
+    hot: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Evidence, and when it came on the monotonic clock."""
+
+    evidence: Evidence
+    at: float
+    uid: str
+
+
+class Evaluator:
+    """Keeps evidence of every SLO no older than its pace."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        metrics: Metrics,
+        clock: Clock,
+        tally: Tally,
+        pace: Pace,
+        hot: Callable[[Key], bool],
+        tell: Callable[[Slo, Evidence], None],
+    ) -> None:
+        self._catalog, self._metrics, self._clock, self._tally = catalog, metrics, clock, tally
+        self._pace, self._hot, self._tell = pace, hot, tell
+        self._known: dict[Key, Known] = {}
+        self._schedule: Schedule[Key] = Schedule()
+        self._asking: dict[Key, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+        self.beat = clock.monotonic()
+
+    def due_now(self, slos: Iterable[Key]) -> None:
+        """Evaluate these as soon as possible: something about them has changed."""
+        now = self._clock.monotonic()
+        for key in slos:
+            self._schedule.sooner(key, now)
+        self._woken.set()
+
+    def start(self, slos: Iterable[Key]) -> None:
+        """Spread the first round over a second, so that a start is no herd."""
+        now = self._clock.monotonic()
+        for key in slos:
+            self._schedule.set(key, now + phase("/".join(key), min(1.0, self._pace.hot)))
+        self._woken.set()
+
+    def forget(self, slo: Key) -> None:
+        """The SLO is gone: what was known of it must not serve a namesake."""
+        self._known.pop(slo, None)
+        self._schedule.drop(slo)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                self.beat = self._clock.monotonic()
+                await self._wait()
+                due = self._schedule.take(self._clock.monotonic() + GATHER_SECONDS)
+                self._ask(due)
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+            await asyncio.gather(*self._asking.values(), return_exceptions=True)
+
+    def evidence(self, rollout: Rollout, now: datetime) -> tuple[Judged, ...]:
+        """A Rollout's SLOs, each with what is known of it and the policy that applies."""
+        return tuple(self._judged(named, rollout, now) for named in self._catalog.slos_of(rollout))
+
+    def age(self) -> float:
+        """Seconds since the oldest evidence came; 0 while there is none."""
+        now = self._clock.monotonic()
+        return max((now - known.at for known in self._known.values()), default=0.0)
+
+    def _judged(self, named: Named, rollout: Rollout, now: datetime) -> Judged:
+        entry = named.entry
+        if entry is None:
+            what = (
+                "its sloSelector matches no SLO of the namespace"
+                if named.name.startswith("(")
+                else "there is no SLO of this name in the namespace; create it or correct spec.slos"
+            )
+            return Judged(named.name, Evidence(Kind.SLO_NOT_FOUND, what), None)
+        if isinstance(entry.value, SpecInvalid):
+            return Judged(named.name, Evidence(Kind.SLO_INVALID, str(entry.value)), None)
+        if not isinstance(entry.value, Slo):
+            raise TypeError(f"{named.name} is no SLO")
+        slo = entry.value
+        applies = guard(rollout.policy, slo.objective, length(slo.window, now))
+        return Judged(named.name, self._current(slo), applies)
+
+    def _current(self, slo: Slo) -> Evidence:
+        """What is known, if it is of this very object and no older than it may be."""
+        known = self._known.get((slo.ref.namespace, slo.ref.name))
+        if known is None or known.uid != slo.ref.uid:
+            return Evidence(Kind.WARMING_UP, "it has not been evaluated yet")
+        age = self._clock.monotonic() - known.at
+        if age > MISSED_EVALUATIONS * self._pace.rest:
+            return Evidence(Kind.STALE, f"the last evaluation is {int(age)} s old")
+        return known.evidence
+
+    async def _wait(self) -> None:
+        at = self._schedule.next()
+        seconds = 5.0 if at is None else max(0.0, min(5.0, at - self._clock.monotonic()))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+        # What comes together is asked together.
+        self._woken.clear()
+        await asyncio.sleep(min(GATHER_SECONDS, self._pace.hot / 4))
+
+    def _ask(self, due: list[Key]) -> None:
+        groups: dict[Key, list[Inquiry]] = defaultdict(list)
+        sources: dict[Key, Source] = {}
+        for key in due:
+            entry = self._catalog.get(Resource.SLO, key)
+            if entry is None or not isinstance(entry.value, Slo):
+                continue
+            self._set_next(key)
+            found = self._catalog.source_of(entry.value)
+            source = parsed_source(found)
+            if source is None:
+                self._learn(entry.value, _no_source(entry.value, found))
+                continue
+            where = (source.ref.namespace, source.ref.name)
+            sources[where] = source
+            groups[where].append(Inquiry(entry.value, self._looks(entry.value)))
+        for where, inquiries in groups.items():
+            self._start_asking(where, sources[where], inquiries)
+
+    def _set_next(self, key: Key) -> None:
+        seconds = self._pace.hot if self._hot(key) else self._pace.rest
+        self._schedule.set(key, self._clock.monotonic() + seconds)
+
+    def _start_asking(self, where: Key, source: Source, inquiries: list[Inquiry]) -> None:
+        """A source that still owes the last answer is not asked again: it is slow already."""
+        running = self._asking.get(where)
+        if running is not None and not running.done():
+            self._tally.count("penstock_evaluations_skipped_total")
+            soon = self._clock.monotonic() + self._pace.hot / 2
+            for one in inquiries:
+                self._schedule.set((one.slo.ref.namespace, one.slo.ref.name), soon)
+            return
+        self._asking[where] = asyncio.create_task(self._measure(source, inquiries))
+
+    async def _measure(self, source: Source, inquiries: list[Inquiry]) -> None:
+        at = self._clock.now()
+        try:
+            answers = await self._metrics.measure(source, inquiries, at)
+        except Exception:
+            log.exception("measuring by source %s failed", source.ref)
+            self._tally.count("penstock_errors_total", where="evaluator")
+            answers = {}
+        for one in inquiries:
+            missing = Evidence(Kind.MALFORMED, "an internal error; the log of the operator has it")
+            self._learn(one.slo, answers.get(one.slo.ref, missing))
+
+    def _learn(self, slo: Slo, evidence: Evidence) -> None:
+        key = (slo.ref.namespace, slo.ref.name)
+        entry = self._catalog.get(Resource.SLO, key)
+        if entry is None or entry.ref.uid != slo.ref.uid:
+            return
+        if isinstance(entry.value, Slo) and entry.value.generation != slo.generation:
+            return
+        self._known[key] = Known(evidence, self._clock.monotonic(), slo.ref.uid)
+        self._tally.count("penstock_evidence_total", kind=evidence.kind)
+        self._tell(slo, evidence)
+
+    def _looks(self, slo: Slo) -> frozenset[Duration]:
+        """Every look back that this SLO's status or any of its Rollouts' policies needs."""
+        window = length(slo.window, self._clock.now())
+        looks = {look for look in SHOWN_LOOKS if look < window}
+        for key in self._catalog.rollouts_of((slo.ref.namespace, slo.ref.name)):
+            entry = self._catalog.get(Resource.ROLLOUT, key)
+            if entry is not None and isinstance(entry.value, Rollout):
+                looks |= self._guard_of(entry.value, slo, window).looks
+        return frozenset(look for look in looks if look != window)
+
+    def _guard_of(self, rollout: Rollout, slo: Slo, window: Duration) -> Guard:
+        return guard(rollout.policy, slo.objective, window)
+
+
+def _no_source(slo: Slo, found: object) -> Evidence:
+    named = f"{slo.source.kind} {slo.source.name}" if slo.source else "a source named default"
+    if found is None:
+        return Evidence(Kind.SOURCE_NOT_FOUND, f"{named} does not exist; create it")
+    return Evidence(Kind.SOURCE_NOT_FOUND, f"{named} is invalid; its status says why")
+
+
+def ref_key(ref: ObjectRef) -> Key:
+    """How the catalog finds an object."""
+    return ref.namespace, ref.name

@@ -1,0 +1,343 @@
+"""Keeps each Rollout's gate: looks, steps, acts, looks again, and then tells.
+
+One Rollout is worked on by one task at a time, so its writes keep their order; different Rollouts
+go in parallel, bounded. What a failure leaves undone is tried again, later each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from penstock.domain.case import Judged
+from penstock.domain.conditions import conditions
+from penstock.domain.gate import Act, Step, hold_manager, step
+from penstock.domain.rollout import OnDelete, Rollout
+from penstock.domain.settings_told import settings_told
+from penstock.domain.standing import Record, Standing
+from penstock.domain.verdict import GateState
+from penstock.domain.workload import Observation
+from penstock.engine.catalog import Catalog, Key
+from penstock.engine.ports import (
+    Clock,
+    Cluster,
+    Event,
+    Found,
+    Held,
+    Lease,
+    Outcome,
+    Resource,
+    Tally,
+    Workloads,
+)
+from penstock.engine.schedule import Schedule
+from penstock.engine.telling import is_transition, rollout_is_worth_telling
+from penstock.errors import ClusterError, Gone, SpecInvalid, Throttled
+
+log = logging.getLogger(__name__)
+
+WORKERS = 8
+BACKOFF_SECONDS = (1, 2, 5, 10, 30, 60)
+LOOK_AGAIN_SECONDS = 300.0
+# A hold, a look, a release told and done, a look: no Rollout needs more rounds for one change.
+ROUNDS = 3
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What the keeper knows of one Rollout between rounds."""
+
+    rollout: Rollout
+    standing: Standing
+    told: Standing | None = None
+    told_at: datetime | None = None
+    # The record as written, with the gate's reason in place of the sentence and its moving numbers.
+    recorded: Record | None = None
+    seen: Observation | None = None
+    seen_at: float = 0.0
+    failures: int = 0
+    problem_told: str = ""
+
+
+@dataclass(slots=True)
+class _Orders:
+    """What is to be worked on: each key once, however often it is stirred."""
+
+    queue: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
+    waiting: dict[Key, bool] = field(default_factory=dict)
+    busy: set[Key] = field(default_factory=set)
+
+
+class Keeper:
+    """All gates."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        cluster: Cluster,
+        workloads: Workloads,
+        clock: Clock,
+        tally: Tally,
+        lease: Lease,
+        evidence: Callable[[Rollout, datetime], tuple[Judged, ...]],
+        rest_seconds: float,
+    ) -> None:
+        self._catalog, self._cluster, self._workloads = catalog, cluster, workloads
+        self._clock, self._tally, self._lease, self._evidence = clock, tally, lease, evidence
+        self._rest = rest_seconds
+        self._kept: dict[Key, _Kept] = {}
+        self._orders = _Orders()
+        self._later: Schedule[Key] = Schedule()
+
+    def stir(self, rollouts: Iterable[Key], *, look: bool = False) -> None:
+        """Work on these soon; ``look`` when the workload itself may have changed."""
+        orders = self._orders
+        for key in rollouts:
+            known = key in orders.waiting
+            orders.waiting[key] = orders.waiting.get(key, False) or look
+            if not known and key not in orders.busy:
+                orders.queue.put_nowait(key)
+
+    def is_hot(self, rollout: Key) -> bool:
+        """Whether a release is under way or a hold in force: its SLOs are asked more often."""
+        kept = self._kept.get(rollout)
+        if kept is None:
+            return False
+        standing = kept.standing
+        shut = standing.gate is not None and standing.gate.state is not GateState.OPEN
+        return standing.release is not None or standing.hold.active or shut
+
+    def standing(self, rollout: Key) -> Standing | None:
+        """Where a Rollout stands now."""
+        kept = self._kept.get(rollout)
+        return kept.standing if kept else None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wake())
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    async def _wake(self) -> None:
+        while True:
+            self.stir(self._later.take(self._clock.monotonic()))
+            await asyncio.sleep(0.25)
+
+    async def _work(self) -> None:
+        orders = self._orders
+        while True:
+            key = await orders.queue.get()
+            look = orders.waiting.pop(key, False)
+            orders.busy.add(key)
+            try:
+                await self._keep(key, look=look)
+            finally:
+                orders.busy.discard(key)
+                if key in orders.waiting:
+                    orders.queue.put_nowait(key)
+
+    async def _keep(self, key: Key, *, look: bool) -> None:
+        if not self._lease.held:
+            self._later.set(key, self._clock.monotonic() + 1.0)
+            return
+        try:
+            await self._once(key, look=look)
+        except ClusterError as error:
+            self._again(key, error)
+        except Exception:
+            log.exception("keeping %s failed", "/".join(key))
+            self._tally.count("penstock_errors_total", where="keeper")
+            self._again(key, None)
+        else:
+            if key in self._kept:
+                self._kept[key].failures = 0
+                self._later.set(key, self._clock.monotonic() + self._rest)
+
+    def _again(self, key: Key, error: ClusterError | None) -> None:
+        kept = self._kept.get(key)
+        failures = kept.failures if kept else 0
+        seconds: float = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
+        if isinstance(error, Throttled):
+            seconds = max(seconds, error.retry_after)
+        if kept is not None:
+            kept.failures += 1
+            kept.seen = None
+        if error is not None:
+            log.warning("%s: %s; again in %.0f s", "/".join(key), error, seconds)
+        self._later.set(key, self._clock.monotonic() + seconds)
+
+    async def _once(self, key: Key, *, look: bool) -> None:
+        entry = self._catalog.get(Resource.ROLLOUT, key)
+        if entry is None:
+            await self._gone(key)
+            return
+        if isinstance(entry.value, SpecInvalid):
+            await self._tell_problem(key, entry.value)
+            return
+        if not isinstance(entry.value, Rollout):
+            raise TypeError(f"{entry.ref} is no Rollout")
+        kept = self._kept.get(key)
+        if kept is None or kept.rollout.ref.uid != entry.ref.uid:
+            if kept is not None:
+                await self._gone(key)
+            kept = _Kept(entry.value, entry.standing or Standing(), told=entry.standing)
+            self._kept[key] = kept
+        kept.rollout = entry.value
+        await self._rounds(key, kept, look=look)
+
+    async def _rounds(self, key: Key, kept: _Kept, *, look: bool) -> None:
+        for _ in range(ROUNDS):
+            await self._look(kept, afresh=look)
+            stepped = self._step(key, kept)
+            await self._record(kept, stepped.record)
+            if stepped.act is Act.NOTHING:
+                break
+            if stepped.act is Act.RELEASE:
+                # Told before it is done: after a crash in between it is released again, instead of
+                # being taken for a person's doing.
+                await self._tell(kept)
+            await self._perform(kept, stepped.act)
+            look = True
+        await self._tell(kept)
+
+    async def _look(self, kept: _Kept, *, afresh: bool) -> None:
+        now = self._clock.monotonic()
+        if kept.seen is not None and not afresh and now - kept.seen_at < LOOK_AGAIN_SECONDS:
+            return
+        rollout = kept.rollout
+        kept.seen = await self._workloads.observe(
+            rollout.ref.namespace, rollout.workload, hold_manager(rollout)
+        )
+        kept.seen_at = now
+
+    def _step(self, key: Key, kept: _Kept) -> Step:
+        if kept.seen is None:
+            raise RuntimeError("stepping without a look")
+        rollout, now = kept.rollout, self._clock.now()
+        guards = self._catalog.guards_of(rollout.ref.namespace, rollout.workload)
+        rival = guards[0][1] if guards and guards[0] != key else None
+        judged = self._evidence(rollout, now)
+        before = kept.standing.gate
+        stepped = step(rollout, kept.standing, kept.seen, judged, rival, now)
+        standing = replace(stepped.standing, settings=settings_told(rollout, judged))
+        kept.standing = replace(standing, conditions=conditions(rollout, standing, kept.seen, now))
+        gate = kept.standing.gate
+        if gate is not None and (before is None or gate.reason is not before.reason):
+            self._tally.count("penstock_decisions_total", verdict=gate.verdict, reason=gate.reason)
+        self._gauge(key, kept.standing)
+        return replace(stepped, standing=kept.standing)
+
+    def _gauge(self, key: Key, standing: Standing) -> None:
+        if standing.gate is None:
+            return
+        for state in GateState:
+            self._tally.gauge(
+                "penstock_gate_state",
+                1.0 if standing.gate.state is state else 0.0,
+                namespace=key[0],
+                rollout=key[1],
+                state=state,
+            )
+
+    async def _record(self, kept: _Kept, wanted: Record) -> None:
+        """What admission reads comes first: it is the line without a window."""
+        gate = kept.standing.gate
+        mark = replace(wanted, message=f"{gate.state} {gate.reason}" if gate else "")
+        if kept.recorded == mark:
+            return
+        self._check_lease()
+        await self._cluster.write_record(kept.rollout.ref, wanted)
+        kept.recorded = mark
+
+    async def _perform(self, kept: _Kept, act: Act) -> None:
+        if kept.seen is None:
+            return
+        self._check_lease()
+        rollout, seen = kept.rollout, kept.seen
+        if act is Act.HOLD:
+            keep = rollout.on_delete is OnDelete.KEEP_HELD
+            outcome = await self._workloads.hold(seen, hold_manager(rollout), keep=keep)
+        else:
+            outcome = await self._workloads.release(
+                Held(seen.namespace, seen.ref, seen.uid, rollout.ref.uid)
+            )
+        self._tally.count("penstock_writes_total", kind=act, outcome=outcome.found)
+        self._learn(kept, outcome)
+
+    def _learn(self, kept: _Kept, outcome: Outcome) -> None:
+        """A field that somebody else owns is theirs: no force, a condition that names them."""
+        if outcome.found is Found.CONFLICT:
+            by = ", ".join(outcome.by) or "another field manager"
+            hold = replace(kept.standing.hold, contested_by=by)
+            kept.standing = replace(kept.standing, hold=hold)
+
+    async def _tell(self, kept: _Kept) -> None:
+        now = self._clock.now()
+        if not rollout_is_worth_telling(kept.standing, kept.told, kept.told_at, now):
+            return
+        self._check_lease()
+        standing = kept.standing
+        await self._cluster.write_rollout(kept.rollout.ref, standing)
+        former, kept.told, kept.told_at = kept.told, standing, now
+        if is_transition(standing, former) and standing.gate is not None:
+            gate = standing.gate
+            event = Event(
+                "Rollout",
+                kept.rollout.ref,
+                gate.state is not GateState.OPEN,
+                gate.reason,
+                gate.message,
+                now,
+            )
+            await self._post(event)
+
+    async def _post(self, event: Event) -> None:
+        try:
+            await self._cluster.tell(event)
+        except ClusterError as error:
+            log.warning("event %s for %s was not posted: %s", event.reason, event.ref, error)
+            self._tally.count("penstock_errors_total", where="events")
+
+    async def _tell_problem(self, key: Key, problem: SpecInvalid) -> None:
+        """An invalid Rollout changes nothing: the gate stays as it is, and the object says why."""
+        entry = self._catalog.get(Resource.ROLLOUT, key)
+        if entry is None:
+            return
+        self._check_lease()
+        await self._cluster.write_invalid(Resource.ROLLOUT, entry.ref, problem)
+
+    async def _gone(self, key: Key) -> None:
+        """The Rollout is gone: its record goes with it, its hold is given back unless kept."""
+        kept = self._kept.pop(key, None)
+        self._later.drop(key)
+        self._tally.forget(namespace=key[0], rollout=key[1])
+        if kept is None or not kept.standing.hold.active:
+            return
+        rollout, seen = kept.rollout, kept.seen
+        if rollout.on_delete is OnDelete.KEEP_HELD or seen is None:
+            return
+        self._check_lease()
+        held = Held(seen.namespace, seen.ref, seen.uid, rollout.ref.uid)
+        try:
+            await self._workloads.release(held)
+        except Gone:
+            return
+        now = self._clock.now()
+        await self._post(
+            Event(
+                "Rollout",
+                rollout.ref,
+                True,
+                "HoldReleased",
+                f"{seen.ref} goes on: its Rollout was deleted while it held a release",
+                now,
+            )
+        )
+
+    def _check_lease(self) -> None:
+        if not self._lease.held:
+            raise ClusterError("leadership is lost, so nothing is written")

@@ -1,0 +1,87 @@
+"""When a status is worth a write: on a transition, when the budget moved, and as a heartbeat.
+
+At rest nothing else is written, so that thousands of SLOs cost the API server nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from penstock.domain.report import SloReport
+from penstock.domain.standing import Standing
+
+HEARTBEAT = timedelta(minutes=10)
+BUDGET_STEP = Decimal("0.005")
+BUDGET_AT_MOST_EVERY = timedelta(minutes=1)
+PROGRESS_AT_MOST_EVERY = timedelta(seconds=5)
+
+
+def slo_is_worth_telling(report: SloReport, told: SloReport | None) -> bool:
+    """Whether an SLO's status is written now."""
+    if told is None or _slo_transition(report, told):
+        return True
+    age = report.evaluated_at - told.evaluated_at
+    if age >= HEARTBEAT:
+        return True
+    return age >= BUDGET_AT_MOST_EVERY and _moved(report.remaining, told.remaining)
+
+
+def _slo_transition(report: SloReport, told: SloReport) -> bool:
+    facts = [
+        (one.generation, one.state, one.reason, one.objective, one.window, one.remaining is None)
+        for one in (report, told)
+    ]
+    return facts[0] != facts[1]
+
+
+def rollout_is_worth_telling(
+    standing: Standing, told: Standing | None, told_at: datetime | None, now: datetime
+) -> bool:
+    """Whether a Rollout's status is written now."""
+    if told is None or told_at is None or _facts(standing) != _facts(told):
+        return True
+    age = now - told_at
+    if age >= HEARTBEAT:
+        return True
+    progress = standing.workload != told.workload
+    return progress and age >= PROGRESS_AT_MOST_EVERY
+
+
+def _facts(standing: Standing) -> tuple[object, ...]:
+    """All that a reader acts on, and all that a restart must not lose; no moving numbers."""
+    gate, workload, memory = standing.gate, standing.workload, standing.memory
+    return (
+        gate and (gate.verdict, gate.state, gate.reason, gate.slo),
+        workload and (workload.name, workload.uid, workload.phase),
+        standing.release,
+        standing.complete,
+        standing.stable,
+        standing.hold,
+        standing.settings,
+        standing.generation,
+        (memory.held_for, memory.calm_since, memory.calm_required, memory.recent_holds),
+        (memory.unknown, memory.unknown_since, memory.last_known),
+        tuple((one.type, one.status, one.reason) for one in standing.conditions),
+    )
+
+
+def is_transition(standing: Standing, told: Standing | None) -> bool:
+    """Whether it is worth an Event: the gate moved, a hold came or went, a person resumed it."""
+    marks = [
+        one
+        and (
+            one.gate and (one.gate.state, one.gate.reason),
+            one.hold.active,
+            one.hold.contested_by,
+            one.release and one.release.resumed_at,
+        )
+        for one in (standing, told)
+    ]
+    return marks[0] != marks[1]
+
+
+def _moved(one: Decimal | None, other: Decimal | None) -> bool:
+    if one is None or other is None:
+        return one is not other
+    return abs(one - other) >= BUDGET_STEP

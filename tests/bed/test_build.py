@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from bed import tiny
 from bed.processes import until
 from testbed import binaries as binaries_module
 from testbed import build as build_module
-from testbed import toolchain
+from testbed import progress, toolchain
 from testbed.binaries import BinariesMissing, ensure, version_of
 from testbed.build import Builder, Estimate
 from testbed.cache import Cache, recipe_hash
@@ -245,6 +246,21 @@ def test_settings_of_the_users_own_go_do_not_leak_into_the_build(
     monkeypatch.setenv("GOOS", "plan9")
     monkeypatch.setenv("GOWORK", "/nonexistent/go.work")
     assert ensure(["tiny"], silent, cache)["tiny"].exists()
+
+
+def test_a_long_build_tells_how_long_it_takes(
+    modules: Path, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_IN_LOG", 0.2)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_ON_TERMINAL", 0.2)
+    program = 'test "$1" = env && echo go1.26.8 || { sleep 1; exit 1; }'
+    put_first_on_path(program, tmp_path / "bin", monkeypatch)
+    said: list[str] = []
+    monkeypatch.setattr(build_module, "_usable_cores", lambda: 2)
+    with pytest.raises(BinariesMissing):
+        ensure(["tiny"], said.append, cache)
+    assert "building tiny 1.2.3 (1 of 1), about 5 s ..." in said
+    assert any(re.fullmatch(r"building .* \(1 of 1\), \d s of about 5 s \.\.\.", s) for s in said)
 
 
 def test_the_estimate_learns_from_what_the_first_builds_took(monkeypatch: pytest.MonkeyPatch):

@@ -74,14 +74,13 @@ class Builder:
         output = work / binary.name
         about = self._estimate.seconds(binary)
         doing = self.doing(binary)
-        line = f"{doing}, {{elapsed:.0f}} s of about {about:.0f} s ..."
         log = self._cache.log_path(binary)
         log.unlink(missing_ok=True)
         begun = time.monotonic()
         self._say(f"{doing}, about {in_minutes(about)} ...")
         env = environment(self._cache, work)
         argv = _command(self._go, binary, output)
-        code = run(argv, log, env, binary.tool.modules, Tick(self._say, line, Pace()))
+        code = run(argv, log, env, binary.tool.modules, Tick(self._say, doing, Pace(), about))
         if code != 0 or not output.is_file():
             self._raise(binary, code, log)
         took = time.monotonic() - begun

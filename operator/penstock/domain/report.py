@@ -19,7 +19,7 @@ from penstock.domain.indicator import (
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo
-from penstock.domain.standing import Condition
+from penstock.domain.standing import Condition, Truth
 from penstock.domain.verdict import Reason
 from penstock.domain.window import length
 
@@ -148,11 +148,12 @@ def _with_conditions(
     fresh = evidence.grade is Grade.FRESH
     measured = evidence.grade is not Grade.OUTAGE
     left = made.remaining is not None and made.remaining > 0
-    available = ("True" if left else "False") if fresh else "Unknown"
+    available: Truth = ("True" if left else "False") if fresh else "Unknown"
     former = before.conditions if before else ()
-    wanted = (
-        ("Ready", "True" if measured else "False"),
-        ("Evaluated", "True" if measured else "False"),
+    evaluated: Truth = "True" if measured else "False"
+    wanted: tuple[tuple[str, Truth], ...] = (
+        ("Ready", evaluated),
+        ("Evaluated", evaluated),
         ("BudgetAvailable", available),
     )
     return replace(
@@ -165,7 +166,12 @@ def _with_conditions(
 
 
 def condition(
-    former: tuple[Condition, ...], type_: str, status: str, reason: str, message: str, now: datetime
+    former: tuple[Condition, ...],
+    type_: str,
+    status: Truth,
+    reason: str,
+    message: str,
+    now: datetime,
 ) -> Condition:
     """A condition whose time of transition moves only when its status does."""
     same = next((one for one in former if one.type == type_ and one.status == status), None)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from penstock.domain.case import Onset
 from penstock.domain.memory import Memory
 from penstock.domain.template import Template
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
+
+Truth = Literal["True", "False", "Unknown"]
 
 HISTORY_KEPT = 20
 STABLE_KEPT = 5
@@ -115,7 +118,7 @@ class Condition:
     """One aspect, in the form that all Kubernetes tools know; ``since`` moves with ``status``."""
 
     type: str
-    status: str
+    status: Truth
     reason: str
     message: str
     since: datetime

@@ -1,0 +1,182 @@
+"""A Rollout's status and its GateRecord back to the standing that they were printed from.
+
+Statuses can be edited by people and written by other versions of us. What cannot be read is left
+out, and never read as something that opens a gate: a standing without memory decides afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from penstock.api.gate_record import GateRecord
+from penstock.api.rollout_status import MemoryStatus, RolloutStatus
+from penstock.domain.case import Onset
+from penstock.domain.evidence import Grade
+from penstock.domain.memory import Cause, Memory
+from penstock.domain.quantities import Duration
+from penstock.domain.standing import (
+    Condition,
+    Gate,
+    Hold,
+    Seen,
+    Setting,
+    Stable,
+    Standing,
+    Transition,
+    UnderWay,
+)
+from penstock.domain.template import Template, template
+from penstock.domain.verdict import GateState, Reason, Verdict
+from penstock.domain.workload import Effect, Phase
+
+T = TypeVar("T")
+
+
+def standing_of(
+    status: Mapping[str, Any] | None, record: Mapping[str, Any] | None
+) -> Standing | None:
+    """What a Rollout's status remembers; None when it has none yet or none that can be read.
+
+    Args:
+        status: the ``status`` of the Rollout's body.
+        record: the body of its GateRecord, which keeps the stable templates themselves.
+    """
+    if not status:
+        return None
+    try:
+        model = RolloutStatus.model_validate(status)
+        return _standing(model, _bodies(record))
+    except (ValidationError, ValueError, TypeError):
+        return None
+
+
+def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
+    memory = model.memory or MemoryStatus()
+    return Standing(
+        memory=_memory(memory),
+        gate=_gate(model),
+        workload=_seen(model),
+        release=_release(model),
+        complete=memory.complete or "",
+        stable=tuple(
+            Stable(one.hash, tuple(one.images or ()), _time(one.completed_at), one.source or "")
+            for one in model.stable or ()
+            if one.completed_at
+        ),
+        hold=_hold(model),
+        history=tuple(
+            Transition(
+                _time(one.at),
+                Verdict(one.verdict),
+                GateState(one.state),
+                Reason(one.reason),
+                one.slo or "",
+                one.message or "",
+            )
+            for one in model.history or ()
+        ),
+        conditions=tuple(
+            Condition(
+                one.type, one.status, one.reason, one.message, _time(one.last_transition_time)
+            )
+            for one in model.conditions or ()
+        ),
+        settings=tuple(
+            Setting(one.field, one.value, one.source) for one in model.effective_policy or ()
+        ),
+        generation=model.observed_generation or 0,
+        bodies=bodies,
+    )
+
+
+def _memory(model: MemoryStatus) -> Memory:
+    return Memory(
+        serial=model.serial or 0,
+        held_for=_given(model.held_for, Cause),
+        calm_since=_given(model.calm_since, _time),
+        calm_required=Duration.of_seconds(model.calm_required or 0),
+        recent_holds=tuple(_time(at) for at in model.recent_holds or ()),
+        unknown=_given(model.unknown, Grade),
+        unknown_since=_given(model.unknown_since, _time),
+        last_known=_given(model.last_known, Verdict),
+    )
+
+
+def _gate(model: RolloutStatus) -> Gate | None:
+    gate = model.gate
+    if gate is None or not (gate.verdict and gate.state and gate.reason and gate.since):
+        return None
+    return Gate(
+        Verdict(gate.verdict),
+        GateState(gate.state),
+        Reason(gate.reason),
+        gate.slo or "",
+        gate.message or "",
+        _time(gate.since),
+        _time(gate.decided_at or gate.since),
+    )
+
+
+def _seen(model: RolloutStatus) -> Seen | None:
+    seen = model.workload
+    if seen is None or not seen.phase:
+        return None
+    return Seen(
+        seen.name or "", seen.uid or "", Phase(seen.phase), seen.updated or 0, seen.total or 0
+    )
+
+
+def _release(model: RolloutStatus) -> UnderWay | None:
+    release = model.release
+    if release is None or not release.id or not release.started_at:
+        return None
+    return UnderWay(
+        id=release.id,
+        started_at=_time(release.started_at),
+        from_hash=release.from_hash or "",
+        remaining_at_start=release.remaining_at_start or "",
+        onset=Onset(release.onset or Onset.ADMITTED),
+        resumed_at=_given(release.resumed_at, _time),
+    )
+
+
+def _hold(model: RolloutStatus) -> Hold:
+    hold = model.hold
+    if hold is None:
+        return Hold()
+    return Hold(
+        active=bool(hold.active),
+        manager=hold.manager or "",
+        effect=_given(hold.effective, Effect),
+        since=_given(hold.since, _time),
+        lost_at=tuple(_time(at) for at in hold.lost_at or ()),
+        contested_by=hold.contested_by or "",
+    )
+
+
+def _bodies(record: Mapping[str, Any] | None) -> dict[str, Template]:
+    """Stable templates by hash; the record is a cache, so one that cannot be read is no loss."""
+    if not record:
+        return {}
+    try:
+        data = GateRecord.model_validate({"data": record.get("data")}).data
+    except ValidationError:
+        return {}
+    read = [template(one.template, one.source or "") for one in data.templates or ()]
+    return {one.hash: one for one in read}
+
+
+def _given(value: str | None, read: Callable[[str], T]) -> T | None:
+    return read(value) if value else None
+
+
+def _time(text: str | None) -> datetime:
+    """A moment with its zone; a text without one is none of ours."""
+    at = datetime.fromisoformat(text or "")
+    if at.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return at

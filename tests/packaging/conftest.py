@@ -17,6 +17,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penstock"
+
+# As hack/setup does: nothing is written outside of the clone and our own cache.
+os.environ.setdefault("UV_CACHE_DIR", str(CACHE / "uv"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""What an operator of the operator can set: by flag, environment or file, in this order.
+
+Read once, in ``app``; nothing else looks at the environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """All settings; ``penstock run --help`` prints them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PENSTOCK_",
+        extra="forbid",
+        use_attribute_docstrings=True,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    config: Path | None = None
+    """A YAML file with any of these settings, by their names with underscores."""
+    interval: float = Field(default=30.0, ge=0.5, le=600)
+    """Seconds between evaluations of an SLO at rest."""
+    hot_interval: float = Field(default=10.0, ge=0.25, le=600)
+    """Seconds between evaluations while a release is under way or a gate is shut."""
+    namespace: str = ""
+    """Watch this one namespace only; empty for all."""
+    lease_namespace: str = ""
+    """Elect a leader by a Lease in this namespace; empty: the pod's own, and none outside."""
+    identity: str = ""
+    """Name of this replica in the Lease; empty: the host's name."""
+    listen: str = "0.0.0.0:8080"
+    """Address of /healthz, /readyz and /metrics."""
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """debug, info, warning or error."""
+    log_format: str = Field(default="json", pattern="^(json|text)$")
+    """json or text."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags (added by the command line itself) before environment before file."""
+        given: dict[str, Any] = {**env_settings(), **init_settings()}
+        path = given.get("config")
+        file = (YamlConfigSettingsSource(settings_cls, yaml_file=path),) if path else ()
+        return (init_settings, env_settings, *file)

@@ -69,6 +69,28 @@ class Checked:
         return value
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Annotates an enum: it is written as one of its words.
+
+    Nothing but text reaches the enum itself, which would print whatever it refuses: half a megabyte
+    of lists inside of lists, until the stack is used up.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        schema["strict"] = False  # type: ignore[typeddict-unknown-key]  # of an enum's schema
+        return core_schema.no_info_before_validator_function(self._text_only, schema)
+
+    @staticmethod
+    def _text_only(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise PydanticCustomError("string_type", "Input should be a valid string")
+        return value
+
+
 def check_rules(rules: tuple[Rule, ...], value: Any) -> None:
     """Raise the first broken rule, as pydantic wants it."""
     for rule in rules:

@@ -75,7 +75,7 @@ def parse_slo(body: Body, *, unknown: Extra = "ignore") -> Slo:
     Raises:
         SpecInvalid: names the field and the remedy.
     """
-    spec = _validated(SLO, body, unknown).spec
+    spec = validated(SLO, body, unknown).spec
     ref, generation, labels = _identity(body)
     return Slo(
         ref=ref,
@@ -93,7 +93,7 @@ def parse_slo(body: Body, *, unknown: Extra = "ignore") -> Slo:
 
 def parse_rollout(body: Body, *, unknown: Extra = "ignore") -> rollouts.Rollout:
     """A Rollout's body to its value; arguments and errors as of ``parse_slo``."""
-    spec = _validated(RolloutModel, body, unknown).spec
+    spec = validated(RolloutModel, body, unknown).spec
     ref, generation, labels = _identity(body)
     workload = spec.workload_ref
     return rollouts.Rollout(
@@ -114,13 +114,13 @@ def parse_rollout(body: Body, *, unknown: Extra = "ignore") -> rollouts.Rollout:
 
 def parse_metrics_source(body: Body, *, unknown: Extra = "ignore") -> sources.Source:
     """A MetricsSource's body to its value; arguments and errors as of ``parse_slo``."""
-    model = _validated(MetricsSource, body, unknown)
+    model = validated(MetricsSource, body, unknown)
     return _source(model, body, SourceKind.METRICS_SOURCE)
 
 
 def parse_cluster_metrics_source(body: Body, *, unknown: Extra = "ignore") -> sources.Source:
     """A ClusterMetricsSource's body to its value; arguments and errors as of ``parse_slo``."""
-    model = _validated(ClusterMetricsSource, body, unknown)
+    model = validated(ClusterMetricsSource, body, unknown)
     return _source(model, body, SourceKind.CLUSTER_METRICS_SOURCE)
 
 
@@ -128,7 +128,8 @@ def parse_cluster_metrics_source(body: Body, *, unknown: Extra = "ignore") -> so
 _ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
-def _validated(model: type[M], body: Body, unknown: Extra) -> M:
+def validated(model: type[M], body: Body, unknown: Extra) -> M:
+    """A body as its model, without its envelope and status; errors as of ``parse_slo``."""
     if not isinstance(body, Mapping):
         raise SpecInvalid("object", "write apiVersion, kind, metadata and spec")
     contents = {key: part for key, part in body.items() if key not in _ENVELOPE}
@@ -142,17 +143,19 @@ def _validated(model: type[M], body: Body, unknown: Extra) -> M:
 def _path(location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+        path += f"[{part}]" if isinstance(part, int) else f".{part[:MAX_NAME]}"
     return path.removeprefix(".") or "spec"
 
 
+# A name longer than any of ours, given by mistake or on purpose, is not repeated whole.
+MAX_NAME = 100
 _PLAIN = {
     "missing": "is required",
     "extra_forbidden": "is no field that Penstock knows; check its spelling",
     "model_type": "write an object with fields",
     "dict_type": "write an object with fields",
     "list_type": "write a list",
-    "string_type": "write text, in quotes where it looks like a number",
+    "string_type": "write text, in quotes where YAML reads something else (5, true, Off)",
     "int_type": "write a whole number",
     "bool_type": "write true or false",
 }

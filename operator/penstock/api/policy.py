@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from penstock.api.base import KubeModel, Rule
+from penstock.api.base import Choice, KubeModel, Rule
 from penstock.api.common import ATOMIC, Count
 from penstock.api.text import (
     Text,
@@ -106,7 +106,7 @@ class OutageSpec(KubeModel):
     keep_last: Annotated[str, _keep_last("policy.unknown.outage.keepLast")] | None = None
     """The last verdict stands so long for a release under way; nothing new is let in meanwhile.
     From 0s to 1d. Default: 5m. Example: 5m"""
-    then: Annotated[UnknownThen, Field(strict=False)] | None = None
+    then: Annotated[UnknownThen, Choice()] | None = None
     """What follows: Hold (default) or Permit."""
 
 
@@ -117,7 +117,7 @@ class ThinSpec(KubeModel):
 
     keep_last: Annotated[str, _keep_last("policy.unknown.thin.keepLast")] | None = None
     """The last verdict stands so long. From 0s to 1d. Default: 0s. Example: 0s"""
-    then: Annotated[UnknownThen, Field(strict=False)] | None = None
+    then: Annotated[UnknownThen, Choice()] | None = None
     """What follows: Permit (default) or Hold."""
 
 

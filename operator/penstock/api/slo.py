@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from penstock.api.base import KubeModel, Rule, exactly_one
+from penstock.api.base import Choice, KubeModel, Rule, exactly_one
 from penstock.api.common import CONDITIONS, TIME, Condition, Count, map_by
 from penstock.api.text import (
     MAX_QUERY,
@@ -31,7 +31,7 @@ SELECTOR = free_text(MAX_QUERY)
 class CalendarSpec(KubeModel):
     """A calendar period; the budget is whole again at its start."""
 
-    period: Annotated[Period, Field(strict=False)]
+    period: Annotated[Period, Choice()]
     """Week (from Monday), Month, Quarter or Year."""
     time_zone: Annotated[str, free_text(64)] = "UTC"
     """IANA name of the zone whose midnight begins the period; daylight saving is honoured.
@@ -84,7 +84,7 @@ SLICE = Text(
 class BudgetingSpec(KubeModel):
     """How the budget is counted."""
 
-    method: Annotated[BudgetingMethod, Field(strict=False)] = BudgetingMethod.OCCURRENCES
+    method: Annotated[BudgetingMethod, Choice()] = BudgetingMethod.OCCURRENCES
     """Occurrences (default): every event counts. Timeslices: a slice of time is bad as a whole when
     its share of good events is under target. RatioTimeslices: the mean of all slices' shares."""
     slice: Annotated[str, SLICE] | None = None
@@ -209,7 +209,7 @@ class IndicatorSpec(KubeModel):
 class SourceRefSpec(KubeModel):
     """Which metrics source answers."""
 
-    kind: Annotated[SourceKind, Field(strict=False)] = SourceKind.METRICS_SOURCE
+    kind: Annotated[SourceKind, Choice()] = SourceKind.METRICS_SOURCE
     """MetricsSource (of the SLO's namespace; default) or ClusterMetricsSource."""
     name: Annotated[str, name("sourceRef.name", "a metrics source")]
     """Name of the source. Example: default"""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from penstock.domain.entry import Entry, Resource
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo, SourceKind
 from penstock.domain.source import Source
-from penstock.engine.ports import Entry, Resource
 
 Key = tuple[str, str]
 DEFAULT_SOURCE = "default"

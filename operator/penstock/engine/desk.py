@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Sequence
 
+from penstock.domain.entry import Entry, Resource
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
 from penstock.engine.catalog import Catalog, Key
@@ -20,11 +21,9 @@ from penstock.engine.ports import (
     Change,
     Clock,
     Cluster,
-    Entry,
     Held,
     Lease,
     Removal,
-    Resource,
     Stirred,
     Tally,
     Upsert,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.domain.case import Judged
+from penstock.domain.entry import Resource
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.guard import Guard, guard
 from penstock.domain.quantities import Duration
@@ -23,7 +24,7 @@ from penstock.domain.slo import Slo
 from penstock.domain.source import Source
 from penstock.domain.window import length
 from penstock.engine.catalog import Catalog, Key, Named, parsed_source
-from penstock.engine.ports import Clock, Inquiry, Metrics, Resource, Tally
+from penstock.engine.ports import Clock, Inquiry, Metrics, Tally
 from penstock.engine.schedule import Schedule, phase
 from penstock.errors import SpecInvalid
 

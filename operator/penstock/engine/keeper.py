@@ -14,6 +14,7 @@ from datetime import datetime
 
 from penstock.domain.case import Judged
 from penstock.domain.conditions import conditions
+from penstock.domain.entry import Resource
 from penstock.domain.gate import Act, Step, hold_manager, step
 from penstock.domain.rollout import OnDelete, Rollout
 from penstock.domain.settings_told import settings_told
@@ -29,7 +30,6 @@ from penstock.engine.ports import (
     Held,
     Lease,
     Outcome,
-    Resource,
     Tally,
     Workloads,
 )

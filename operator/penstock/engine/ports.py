@@ -12,11 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from penstock.domain.entry import Entry, Resource
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef, WorkloadRef
 from penstock.domain.report import SloReport
-from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
 from penstock.domain.standing import Record, Standing
@@ -112,39 +112,6 @@ class Workloads(Protocol):
         """Every hold of ours in the cluster, whoever's Rollout it was."""
 
 
-Parsed = Slo | Rollout | Source
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One of our objects as the API server has it.
-
-    Attributes:
-        ref: which one.
-        version: its generation; an older one than the catalog's is a stale answer.
-        value: what its author wrote, or why it cannot be acted on.
-        created: when it was made, as sortable text; the elder of two Rollouts guards a workload.
-        standing: what a Rollout's status remembers; None for other kinds.
-        told: the SLO's state and conditions as its status has them; None for other kinds.
-    """
-
-    ref: ObjectRef
-    version: int
-    value: Parsed | SpecInvalid
-    created: str = ""
-    standing: Standing | None = None
-    told: SloReport | None = None
-
-
-class Resource(StrEnum):
-    """The kinds that people write, as the API server's paths name them."""
-
-    SLO = "slos"
-    ROLLOUT = "rollouts"
-    METRICS_SOURCE = "metricssources"
-    CLUSTER_METRICS_SOURCE = "clustermetricssources"
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """One Kubernetes Event about one of our objects."""
@@ -162,9 +129,6 @@ class Cluster(Protocol):
 
     async def list(self, resource: Resource) -> Sequence[Entry]:
         """All objects of a kind; Rollouts with the template bodies that their GateRecords keep."""
-
-    async def records(self) -> Sequence[ObjectRef]:
-        """All GateRecords, by the Rollout that owns them."""
 
     async def write_slo(self, report: SloReport) -> None:
         """Apply an SLO's whole status, for exactly this uid."""

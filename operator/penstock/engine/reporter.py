@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from penstock.domain.entry import Resource
 from penstock.domain.evidence import Evidence
 from penstock.domain.report import SloReport, report
 from penstock.domain.slo import Slo
 from penstock.engine.catalog import Catalog, Key
-from penstock.engine.ports import Clock, Cluster, Lease, Resource, Tally
+from penstock.engine.ports import Clock, Cluster, Lease, Tally
 from penstock.engine.telling import slo_is_worth_telling
 from penstock.errors import ClusterError, SpecInvalid
 

@@ -1,0 +1,1 @@
+"""The outside things, one file each: the only code that knows Kubernetes or Prometheus."""

@@ -1,0 +1,184 @@
+"""Requests to the API server, and its answers in our words.
+
+The official client does connection, credentials and TLS; it is asked for plain JSON, because its
+models know neither our kinds nor server-side apply. It repeats nothing: whether a write is tried
+again is the engine's decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from penstock.errors import (
+    ClusterError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Refused,
+    Throttled,
+    Unavailable,
+)
+
+APPLY = "application/apply-patch+yaml"
+JSON = "application/json"
+CHUNK = 500
+SECONDS = 30.0
+CONNECTIONS = 32
+
+Body = dict[str, Any]
+
+
+class ApiServer:
+    """One API server and who we are to it."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls) -> ApiServer:
+        """As the pod's service account, else as KUBECONFIG says.
+
+        Raises:
+            ClusterError: neither is there, with what to do.
+        """
+        configuration = Configuration()
+        try:
+            load_incluster_config(client_configuration=configuration)
+        except ConfigException:
+            try:
+                await load_kube_config(client_configuration=configuration)
+            except (ConfigException, OSError) as error:
+                raise ClusterError(
+                    f"there is no API server to talk to ({error}); run in a pod with a service "
+                    "account, or set KUBECONFIG"
+                ) from error
+        configuration.connection_pool_maxsize = CONNECTIONS
+        configuration.retries = False
+        client = ApiClient(configuration)
+        client.user_agent = "penstock"
+        return cls(client)
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._client.close()
+
+    async def get(self, path: str, **query: str) -> Body:
+        """One object, or one page of a list."""
+        return await self._call("GET", path, query, None, JSON)
+
+    async def pages(self, path: str, **query: str) -> AsyncIterator[Body]:
+        """All objects of a list, asked for in chunks."""
+        more = ""
+        while True:
+            asked = {**query, "limit": str(CHUNK)} | ({"continue": more} if more else {})
+            page = await self.get(path, **asked)
+            for one in page.get("items") or ():
+                yield one
+            more = (page.get("metadata") or {}).get("continue") or ""
+            if not more:
+                return
+
+    async def apply(self, path: str, body: Body, manager: str, *, force: bool) -> Body:
+        """Server-side apply; ``force`` takes over fields of others, so only on objects of ours."""
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        return await self._call("PATCH", path, query, body, APPLY)
+
+    async def create(self, path: str, body: Body) -> Body:
+        """POST."""
+        return await self._call("POST", path, {}, body, JSON)
+
+    async def replace(self, path: str, body: Body) -> Body:
+        """PUT; the body's resourceVersion guards it."""
+        return await self._call("PUT", path, {}, body, JSON)
+
+    async def delete(self, path: str, uid: str = "") -> None:
+        """DELETE, of exactly this uid where one is given."""
+        options: Body = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        await self._call("DELETE", path, {}, options, JSON)
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str], body: Body | None, content: str
+    ) -> Body:
+        try:
+            async with asyncio.timeout(SECONDS):
+                request = await self._client.param_serialize(
+                    method,
+                    path,
+                    query_params=list(query.items()),
+                    header_params={"Content-Type": content, "Accept": JSON},
+                    auth_settings=["BearerToken"],
+                )
+                response = await self._client.rest_client.request(
+                    request[0], request[1], headers=request[2], body=body, _request_timeout=SECONDS
+                )
+                raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            told = str(error) or type(error).__name__
+            raise Unavailable(f"the API server does not answer: {told[:200]}") from error
+        return _answer(method, path, response.status, raw, response.headers)
+
+
+def _answer(method: str, path: str, code: int, raw: bytes, headers: Mapping[str, str]) -> Body:
+    try:
+        body = json.loads(raw) if raw else {}
+    except ValueError as error:
+        raise Unavailable(
+            f"{method} {path}: the answer with code {code} is no JSON; is a proxy in between?"
+        ) from error
+    if not isinstance(body, dict):
+        raise Unavailable(f"{method} {path}: the answer with code {code} is no object")
+    if code < 300:
+        return body
+    raise _failure(method, path, code, body, headers)
+
+
+def _failure(
+    method: str, path: str, code: int, body: Body, headers: Mapping[str, str]
+) -> ClusterError:
+    message = f"{method} {path}: {str(body.get('message') or code)[:500]}"
+    if code == 404:
+        return Gone(message)
+    if code == 409:
+        causes = (body.get("details") or {}).get("causes") or ()
+        managers = tuple(
+            sorted(
+                _manager(str(cause.get("message", "")))
+                for cause in causes
+                if cause.get("reason") == "FieldManagerConflict"
+            )
+        )
+        return Gone(message) if "uid mismatch" in message else Conflict(message, managers)
+    if code in (401, 403):
+        return Forbidden(message)
+    if code == 429:
+        return Throttled(message, _seconds(headers.get("Retry-After", "")))
+    if code == 422 and "metadata.uid" in message:
+        return Gone(message)
+    if code < 500:
+        return Refused(message)
+    return Unavailable(message)
+
+
+def _manager(cause: str) -> str:
+    """The field manager in ``conflict with "argocd" using apps/v1``."""
+    parts = cause.split('"')
+    return parts[1] if len(parts) > 2 else cause[:100]
+
+
+def _seconds(text: str) -> float:
+    return float(text) if text.isdigit() and len(text) < 5 else 1.0
+
+
+def part(text: str) -> str:
+    """One segment of a path."""
+    return quote(text, safe="")

@@ -1,0 +1,128 @@
+"""Our own objects in the API server: read into values; statuses, records and events written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.api.entries import API_VERSION, KINDS, entry
+from penstock.api.printing import invalid_status, record_data, rollout_status, slo_status
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.refs import ObjectRef
+from penstock.domain.report import SloReport
+from penstock.domain.standing import Record, Standing
+from penstock.engine.ports import Event
+from penstock.errors import Gone, SpecInvalid
+
+MANAGER = "penstock"
+GATE_RECORDS = "gaterecords"
+ROOT = f"/apis/{API_VERSION}"
+
+
+class OurObjects:
+    """Implements ``engine.ports.Cluster``."""
+
+    def __init__(self, server: ApiServer, namespace: str = "") -> None:
+        self._server, self._namespace = server, namespace
+
+    async def list(self, resource: Resource) -> Sequence[Entry]:
+        """All objects of a kind; Rollouts with the template bodies that their records keep."""
+        records: dict[tuple[str, str], Body] = {}
+        if resource is Resource.ROLLOUT:
+            async for body in self._server.pages(self._collection(GATE_RECORDS)):
+                records[body["metadata"]["namespace"], body["metadata"]["name"]] = body
+        found = []
+        async for body in self._server.pages(self._collection(resource)):
+            key = (body["metadata"].get("namespace", ""), body["metadata"]["name"])
+            found.append(entry(resource, body, records.get(key)))
+        return found
+
+    async def write_slo(self, report: SloReport) -> None:
+        """Apply an SLO's whole status."""
+        await self._write_status(Resource.SLO, report.ref, slo_status(report))
+
+    async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
+        """Apply a Rollout's whole status."""
+        await self._write_status(Resource.ROLLOUT, ref, rollout_status(standing))
+
+    async def write_invalid(self, resource: Resource, ref: ObjectRef, problem: SpecInvalid) -> None:
+        """Say on the object itself which field is wrong and what to write instead."""
+        generation = 0
+        status = invalid_status(problem, generation, datetime.now(UTC))
+        await self._write_status(resource, ref, status)
+
+    async def write_record(self, ref: ObjectRef, record: Record) -> None:
+        """Apply the GateRecord of one Rollout; garbage collection removes it with its owner."""
+        owner = {
+            "apiVersion": API_VERSION,
+            "kind": "Rollout",
+            "name": ref.name,
+            "uid": ref.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "GateRecord",
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "ownerReferences": [owner]},
+            "data": record_data(record),
+        }
+        await self._server.apply(self._record(ref), body, MANAGER, force=True)
+
+    async def delete_record(self, ref: ObjectRef) -> None:
+        """Remove the GateRecord of one Rollout."""
+        try:
+            await self._server.delete(self._record(ref))
+        except Gone:
+            return
+
+    async def tell(self, event: Event) -> None:
+        """Post one Event; it shows under ``kubectl describe`` of the object."""
+        at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        namespace = event.ref.namespace or "default"
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{event.ref.name}.", "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": event.kind,
+                "name": event.ref.name,
+                "namespace": event.ref.namespace,
+                "uid": event.ref.uid,
+            },
+            "type": "Warning" if event.warning else "Normal",
+            "reason": event.reason,
+            "message": event.message,
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+            "source": {"component": MANAGER},
+            "reportingComponent": MANAGER,
+        }
+        await self._server.create(f"/api/v1/namespaces/{part(namespace)}/events", body)
+
+    async def _write_status(
+        self, resource: Resource, ref: ObjectRef, status: Mapping[str, Any]
+    ) -> None:
+        """The uid goes along, so that a namesake made meanwhile is never written to."""
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KINDS[resource],
+            "metadata": {"name": ref.name, "uid": ref.uid}
+            | ({"namespace": ref.namespace} if ref.namespace else {}),
+            "status": dict(status),
+        }
+        path = f"{self._collection(resource, ref.namespace)}/{part(ref.name)}/status"
+        await self._server.apply(path, body, MANAGER, force=True)
+
+    def _collection(self, plural: str, namespace: str = "") -> str:
+        where = namespace or self._namespace
+        if not where or plural == Resource.CLUSTER_METRICS_SOURCE:
+            return f"{ROOT}/{plural}"
+        return f"{ROOT}/namespaces/{part(where)}/{plural}"
+
+    def _record(self, ref: ObjectRef) -> str:
+        return f"{self._collection(GATE_RECORDS, ref.namespace)}/{part(ref.name)}"

@@ -7,7 +7,8 @@ while the new ReplicaSet wants fewer pods than the Deployment does, and of a sin
 The pause is written by server-side apply under a manager of each Rollout's own. A person's pause,
 made before ours, survives our release; one who pins ``paused: false`` by apply shows up as a
 conflict. Annotations are never written: they reach ReplicaSets, and ``kubectl rollout undo``
-brings them back. """
+brings them back.
+"""
 
 from __future__ import annotations
 
@@ -105,13 +106,14 @@ def observation(
     """What a Deployment and its ReplicaSets, newest first, say together."""
     present = template(body["spec"]["template"])
     ran = tuple(template(one["spec"]["template"], one["metadata"]["name"]) for one in owned)
-    new = next((set_ for set_, told in zip(owned, ran, strict=True) if told.hash == present.hash),
-    None) present = next((told for told in ran
-    if told.hash == present.hash), present) others = [one for one in owned if
-    one is not new] status, replicas =
-    body.get("status") or
-    {}, int(body["spec"].get("replicas", 1)) holders = _pausers(body) return
-    Observation( namespace=namespace,
+    pairs = zip(owned, ran, strict=True)
+    new = next((one for one, told in pairs if told.hash == present.hash), None)
+    present = next((told for told in ran if told.hash == present.hash), present)
+    others = [one for one in owned if one is not new]
+    status, replicas = body.get("status") or {}, int(body["spec"].get("replicas", 1))
+    holders = _pausers(body)
+    return Observation(
+        namespace=namespace,
         ref=ref,
         uid=body["metadata"]["uid"],
         phase=_phase(body, new, others),
@@ -134,14 +136,14 @@ def _phase(body: Body, new: Body | None, others: list[Body]) -> Phase:
     status, spec = body.get("status") or {}, body["spec"]
     observed = int(status.get("observedGeneration", 0)) >= int(body["metadata"]["generation"])
     replicas = int(spec.get("replicas", 1))
-    counts = [int(status.get(key, 0)) for key in ("updatedReplicas", "replicas",
-    "availableReplicas")]
-   
     if new is None:
-    return Phase.PENDING if spec.get("paused") else Phase.ROLLING if observed
-    and counts == [replicas]
-    * 3: return Phase.COMPLETE if any(_wanted(one) for one
-        in others): return Phase.FAILED if _deadline_exceeded(status) else Phase.ROLLING return Phase.SCALING
+        return Phase.PENDING if spec.get("paused") else Phase.ROLLING
+    counted = ("updatedReplicas", "replicas", "availableReplicas")
+    if observed and all(int(status.get(key, 0)) == replicas for key in counted):
+        return Phase.COMPLETE
+    if any(_wanted(one) for one in others):
+        return Phase.FAILED if _deadline_exceeded(status) else Phase.ROLLING
+    return Phase.SCALING
 
 
 def _deadline_exceeded(status: Body) -> bool:
@@ -153,7 +155,8 @@ def _deadline_exceeded(status: Body) -> bool:
 
 def _ever_complete(body: Body, new: Body | None, others: list[Body]) -> bool:
     """Whether some template has run completely: an old one has pods, or the present one is
-    whole."""
+    whole.
+    """
     status, replicas = body.get("status") or {}, int(body["spec"].get("replicas", 1))
     available = int(status.get("availableReplicas", 0))
     whole = new is not None and available >= replicas > 0
@@ -189,7 +192,8 @@ def _refusal(body: Body, owned: list[Body]) -> str | None:
 
 def _pinned_by(body: Body) -> str | None:
     """Who declares ``paused: false``: by apply it is owned, by client-side apply only
-    remembered."""
+    remembered.
+    """
     if not body["spec"].get("paused"):
         owners = _pausers(body)
         if owners:

@@ -51,7 +51,7 @@ def test_an_account_can_be_bound_to_a_role_that_exists(bed, account, tmp_path):
 
 def test_a_person_is_known_by_name_and_has_no_rights_of_their_own(bed, namespace, tmp_path):
     path = tmp_path / "alice"
-    identities.person_kubeconfig(path, bed.server, bed.pki, "alice", namespace=namespace)
+    identities.person_kubeconfig(path, bed.server, bed.pki, "alice")
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     kube = Kube(path)
     answer = kube.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)

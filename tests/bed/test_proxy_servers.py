@@ -74,7 +74,8 @@ class Robot:
         return self.bed.kube.call("GET", self.configmaps)["metadata"]["resourceVersion"]
 
     def watch_path(self):
-        return f"{self.configmaps}?watch=true&resourceVersion={self.version()}&timeoutSeconds=60"
+        ours = "fieldSelector=metadata.name!%3Dkube-root-ca.crt"
+        return f"{self.configmaps}?watch=true&resourceVersion={self.version()}&{ours}"
 
 
 @pytest.fixture

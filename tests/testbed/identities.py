@@ -10,17 +10,15 @@ holds a client certificate, which does not pass one: people speak to the server 
 
 from __future__ import annotations
 
-import base64
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.api import Kube
 from testbed.audit import Permission, Rules, permissions
-from testbed.pki import Pki
+from testbed.pki import Pki, write_kubeconfig
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -89,7 +87,7 @@ def token_kubeconfig(
     path: Path, server: str, ca_file: Path, bearer: str, *, namespace: str = "default"
 ) -> Path:
     """A kubeconfig for a token; `server` may be a fault proxy, which the same authority signed."""
-    return _write_kubeconfig(path, server, ca_file, {"token": bearer}, namespace)
+    return write_kubeconfig(path, server, ca_file, {"token": bearer}, namespace)
 
 
 def person_kubeconfig(
@@ -99,15 +97,11 @@ def person_kubeconfig(
     name: str,
     *,
     group: str | None = None,
-    namespace: str = "default",
 ) -> Path:
     """A kubeconfig for a person, known by a certificate; rights come from bindings to the name."""
-    pki.issue(f"person-{name}", name, group)
-    credentials = {
-        "client-certificate-data": _encoded(pki.folder / f"person-{name}.crt"),
-        "client-key-data": _encoded(pki.folder / f"person-{name}.key"),
-    }
-    return _write_kubeconfig(path, server, pki.folder / "ca.crt", credentials, namespace)
+    issued = f"person-{name}"
+    pki.issue(issued, name, group)
+    return pki.kubeconfig(path, server, issued)
 
 
 def _binding(account: ServiceAccount, name: str, kind: str, role: str) -> dict[str, Any]:
@@ -147,26 +141,3 @@ def _attributes(part: Permission, namespace: str) -> Mapping[str, Mapping[str, s
         "name": part.name,
     }
     return {"resourceAttributes": attributes}
-
-
-def _write_kubeconfig(
-    path: Path, server: str, ca_file: Path, credentials: Mapping[str, str], namespace: str
-) -> Path:
-    cluster = {"server": server, "certificate-authority-data": _encoded(ca_file)}
-    context = {"cluster": "testbed", "user": "testbed", "namespace": namespace}
-    config: dict[str, str | Sequence[Mapping[str, Any]]] = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "testbed",
-        "clusters": [{"name": "testbed", "cluster": cluster}],
-        "users": [{"name": "testbed", "user": credentials}],
-        "contexts": [{"name": "testbed", "context": context}],
-    }
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text(json.dumps(config, indent=1))
-    return path
-
-
-def _encoded(file: Path) -> str:
-    return base64.b64encode(file.read_bytes()).decode()

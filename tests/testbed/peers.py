@@ -58,7 +58,7 @@ def install(kube: Kube, crds: Sequence[Crd]) -> None:
 
 
 def uninstall(kube: Kube, crds: Sequence[Crd]) -> None:
-    """Take them away with all their objects, so that `kubectl get rollouts` is unambiguous again."""
+    """Take them away with all their objects: then `kubectl get rollouts` is unambiguous again."""
     for crd in crds:
         kube.call("DELETE", f"{_CRDS}/{crd['metadata']['name']}", ok={404})
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 import threading
 import time
@@ -29,6 +28,7 @@ from testbed.acts import Act
 from testbed.plan import Armed, Call, Plan
 from testbed.recorder import Recorder
 from testbed.relay import Exchange, Relay
+from testbed.sockets import Accepting, Outgoing, bound_socket
 
 if TYPE_CHECKING:
     from testbed.pki import Pki
@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 _LONGEST_LINE = 1 << 20
 _PATIENCE = 15.0
+_FAREWELL = 0.5  # how long a client may take to say goodbye in TLS
 
 
 class FaultProxy:
@@ -156,9 +157,10 @@ class FaultProxy:
     async def _live(self, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        async with _session(self._trust) as session:
+        sockets = Outgoing()
+        async with _session(self._trust, sockets) as session:
             self._relay = Relay(session, self._upstream, self._decide, self._log, self.recorder)
-            self._server = web.Server(
+            self._server = Accepting(
                 self._handle,
                 handler_cancellation=True,
                 access_log=None,
@@ -166,7 +168,7 @@ class FaultProxy:
                 max_line_size=_LONGEST_LINE,
                 max_field_size=_LONGEST_LINE,
             )
-            self._placeholder = _bound_socket(0)
+            self._placeholder = bound_socket(0)
             self.port: int = self._placeholder.getsockname()[1]
             await self._open()
             started.set_result(None)
@@ -174,6 +176,7 @@ class FaultProxy:
             await self._shut()
             await self._relay.close()
             self._placeholder.close()
+        await sockets.closed()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._is_down and request.transport is not None:
@@ -187,7 +190,10 @@ class FaultProxy:
         self._placeholder.close()
         self._is_down = False
         self._listener = await self._loop.create_server(
-            self._server, sock=_bound_socket(self.port), ssl=self._identity
+            self._server,
+            sock=bound_socket(self.port),
+            ssl=self._identity,
+            ssl_shutdown_timeout=_FAREWELL if self._identity else None,
         )
 
     async def _shut(self) -> None:
@@ -196,11 +202,8 @@ class FaultProxy:
             return
         self._is_down = True
         self._listener.close()
-        self._placeholder = _bound_socket(self.port)
-        for connection in self._server.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
-        await self._server.shutdown(_PATIENCE)
+        self._placeholder = bound_socket(self.port)
+        await self._server.cut_all()
 
     async def _cut_watches(self, matches: Callable[[Exchange], bool]) -> int:
         return self._relay.cut_watches(matches)
@@ -209,23 +212,16 @@ class FaultProxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
 
-def _bound_socket(port: int) -> socket.socket:
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
-    return bound
-
-
 def _server_identity(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context
 
 
-def _session(trust: ssl.SSLContext | None) -> aiohttp.ClientSession:
+def _session(trust: ssl.SSLContext | None, sockets: Outgoing) -> aiohttp.ClientSession:
     """A client that passes on and interprets nothing: no cookies, no limits, no time-outs."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=trust or True, limit=0),
+        connector=aiohttp.TCPConnector(ssl=trust or True, limit=0, socket_factory=sockets),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE),
         auto_decompress=False,

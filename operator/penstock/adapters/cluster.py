@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.adapters.api_server import ApiServer, Body, part
 from penstock.api.entries import API_VERSION, KINDS, entry
+from penstock.api.gate_record import record_labels
 from penstock.api.printing import invalid_status, record_data, rollout_status, slo_status
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.refs import ObjectRef
@@ -63,11 +64,17 @@ class OurObjects:
             "controller": True,
             "blockOwnerDeletion": False,
         }
+        data = record_data(record)
         body = {
             "apiVersion": API_VERSION,
             "kind": "GateRecord",
-            "metadata": {"name": ref.name, "namespace": ref.namespace, "ownerReferences": [owner]},
-            "data": record_data(record),
+            "metadata": {
+                "name": ref.name,
+                "namespace": ref.namespace,
+                "labels": record_labels(data),
+                "ownerReferences": [owner],
+            },
+            "data": data,
         }
         await self._server.apply(self._record(ref), body, MANAGER, force=True)
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     model_validator,
@@ -69,26 +72,16 @@ class Checked:
         return value
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Annotates an enum: it is written as one of its words.
+def _text_only(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "Input should be a valid string")
+    return value
 
-    Nothing but text reaches the enum itself, which would print whatever it refuses: half a megabyte
-    of lists inside of lists, until the stack is used up.
-    """
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        schema = handler(source)
-        schema["strict"] = False  # type: ignore[typeddict-unknown-key]  # of an enum's schema
-        return core_schema.no_info_before_validator_function(self._text_only, schema)
-
-    @staticmethod
-    def _text_only(value: Any) -> Any:
-        if not isinstance(value, str):
-            raise PydanticCustomError("string_type", "Input should be a valid string")
-        return value
+# An enum, written as one of its words. Nothing but text may reach the enum itself: it prints what
+# it refuses, and lists inside of lists inside of lists use up the stack.
+E = TypeVar("E", bound=StrEnum)
+Choice = Annotated[E, Field(strict=False), BeforeValidator(_text_only)]
 
 
 def check_rules(rules: tuple[Rule, ...], value: Any) -> None:

@@ -106,7 +106,7 @@ class OutageSpec(KubeModel):
     keep_last: Annotated[str, _keep_last("policy.unknown.outage.keepLast")] | None = None
     """The last verdict stands so long for a release under way; nothing new is let in meanwhile.
     From 0s to 1d. Default: 5m. Example: 5m"""
-    then: Annotated[UnknownThen, Choice()] | None = None
+    then: Choice[UnknownThen] | None = None
     """What follows: Hold (default) or Permit."""
 
 
@@ -117,7 +117,7 @@ class ThinSpec(KubeModel):
 
     keep_last: Annotated[str, _keep_last("policy.unknown.thin.keepLast")] | None = None
     """The last verdict stands so long. From 0s to 1d. Default: 0s. Example: 0s"""
-    then: Annotated[UnknownThen, Choice()] | None = None
+    then: Choice[UnknownThen] | None = None
     """What follows: Permit (default) or Hold."""
 
 

@@ -103,7 +103,7 @@ class LabelExpressionSpec(KubeModel):
 
     key: Annotated[str, Text((IS_LABEL_KEY,), MAX_LABEL_KEY)]
     """The label's name. Example: service"""
-    operator: Annotated[Operator, Choice()]
+    operator: Choice[Operator]
     """In, NotIn, Exists or DoesNotExist."""
     values: list[Annotated[str, _label_value("matchExpressions.values")]] | None = Field(
         default=None, max_length=16, json_schema_extra=ATOMIC
@@ -174,10 +174,10 @@ class SLOSelectorSpec(KubeModel):
 class EnforcementSpec(KubeModel):
     """By which of its two lines a closed gate acts."""
 
-    admission: Annotated[Admission, Choice()] = Admission.DENY
+    admission: Choice[Admission] = Admission.DENY
     """What the API server does with a new template while the gate is closed: Deny (default), Warn
     or Off."""
-    in_flight: Annotated[InFlight, Choice()] = InFlight.HOLD
+    in_flight: Choice[InFlight] = InFlight.HOLD
     """What happens to a release that is under way when the gate closes: Hold (default) or Off."""
 
 
@@ -220,16 +220,16 @@ class RolloutSpec(KubeModel):
     Example: [{name: checkout-availability}]"""
     slo_selector: SLOSelectorSpec | None = None
     """SLOs by label; those by name count too. Example: {matchLabels: {service: checkout}}"""
-    mode: Annotated[Mode, Choice()] = Mode.ENFORCE
+    mode: Choice[Mode] = Mode.ENFORCE
     """Enforce (default): act. Audit: decide and tell, hold nothing. Off: neither."""
     enforcement: EnforcementSpec = EnforcementSpec()
     """By which of its two lines a closed gate acts. Default: {admission: Deny, inFlight: Hold}"""
     hold: HoldSpec | None = None
     """A person's own hold; remove it to end it. Example: {reason: database migration}"""
-    on_external_resume: Annotated[OnExternalResume, Choice()] = OnExternalResume.RESPECT
+    on_external_resume: Choice[OnExternalResume] = OnExternalResume.RESPECT
     """When a person resumes what Penstock holds: Respect (default) lets this release go on and
     tells who; Enforce holds again."""
-    on_delete: Annotated[OnDelete, Choice()] = OnDelete.RELEASE
+    on_delete: Choice[OnDelete] = OnDelete.RELEASE
     """When this Rollout is deleted while it holds: Release (default) or KeepHeld."""
     policy: PolicySpec | None = None
     """Thresholds. Every field is optional; status.effectivePolicy shows what applies."""

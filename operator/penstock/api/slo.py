@@ -31,7 +31,7 @@ SELECTOR = free_text(MAX_QUERY)
 class CalendarSpec(KubeModel):
     """A calendar period; the budget is whole again at its start."""
 
-    period: Annotated[Period, Choice()]
+    period: Choice[Period]
     """Week (from Monday), Month, Quarter or Year."""
     time_zone: Annotated[str, free_text(64)] = "UTC"
     """IANA name of the zone whose midnight begins the period; daylight saving is honoured.
@@ -84,7 +84,7 @@ SLICE = Text(
 class BudgetingSpec(KubeModel):
     """How the budget is counted."""
 
-    method: Annotated[BudgetingMethod, Choice()] = BudgetingMethod.OCCURRENCES
+    method: Choice[BudgetingMethod] = BudgetingMethod.OCCURRENCES
     """Occurrences (default): every event counts. Timeslices: a slice of time is bad as a whole when
     its share of good events is under target. RatioTimeslices: the mean of all slices' shares."""
     slice: Annotated[str, SLICE] | None = None
@@ -209,7 +209,7 @@ class IndicatorSpec(KubeModel):
 class SourceRefSpec(KubeModel):
     """Which metrics source answers."""
 
-    kind: Annotated[SourceKind, Choice()] = SourceKind.METRICS_SOURCE
+    kind: Choice[SourceKind] = SourceKind.METRICS_SOURCE
     """MetricsSource (of the SLO's namespace; default) or ClusterMetricsSource."""
     name: Annotated[str, name("sourceRef.name", "a metrics source")]
     """Name of the source. Example: default"""

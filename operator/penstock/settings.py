@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         cli_kebab_case=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_exit_on_error=True,
     )
 
     config: Path | None = None
@@ -62,3 +63,20 @@ class Settings(BaseSettings):
         path = given.get("config")
         file = (YamlConfigSettingsSource(settings_cls, yaml_file=path),) if path else ()
         return (init_settings, env_settings, *file)
+
+
+def load(program: str, arguments: list[str]) -> Settings:
+    """Settings from flags, then environment, then the file that either names.
+
+    Raises:
+        pydantic.ValidationError: a value that does not fit, by the setting's name.
+        pydantic_settings.SettingsError: a source that cannot be read.
+    """
+
+    class OfProgram(Settings):
+        model_config = SettingsConfigDict(
+            cli_parse_args=arguments, cli_prog_name=program, cli_enforce_required=False
+        )
+
+    named = OfProgram()
+    return OfProgram(config=named.config) if named.config else named

@@ -58,6 +58,8 @@ class Desk:
         self._evaluator, self._keeper, self._reporter = evaluator, keeper, reporter
         self._clock, self._tally, self._lease = clock, tally, lease
         self.primed = asyncio.Event()
+        self.leading = False
+        self._soon = asyncio.Event()
 
     def on(self, change: Change) -> None:
         """One event of the feed; cheap, because a start brings thousands."""
@@ -70,6 +72,19 @@ class Desk:
                     self._vanished(resource, entry_gone)
             case Stirred(namespace, ref):
                 self._keeper.stir(self._catalog.guards_of(namespace, ref), look=True)
+
+    def soon(self) -> None:
+        """List as soon as possible: the feed had a gap."""
+        self._soon.set()
+
+    def lead(self) -> None:
+        """From now on we decide: everything is looked at once, spread over a moment."""
+        self.leading = True
+        slos = self._catalog.all(Resource.SLO)
+        self._evaluator.start((one.ref.namespace, one.ref.name) for one in slos)
+        rollouts = self._catalog.all(Resource.ROLLOUT)
+        self._keeper.stir(((one.ref.namespace, one.ref.name) for one in rollouts), look=True)
+        self._soon.set()
 
     async def run(self) -> None:
         """List now, then again and again: a deletion inside a watch's gap is never reported."""
@@ -84,7 +99,15 @@ class Desk:
                 seconds = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
                 failures += 1
                 log.warning("listing failed: %s; again in %.0f s", error, seconds)
-            await asyncio.sleep(seconds)
+            await self._sleep(seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._soon.wait()
+        except TimeoutError:
+            return
+        self._soon.clear()
 
     async def _resync(self) -> None:
         for resource in (*_SOURCES, Resource.SLO, Resource.ROLLOUT):
@@ -98,7 +121,7 @@ class Desk:
 
     async def _give_back_orphans(self) -> None:
         """Holds of Rollouts that were deleted while nobody was there to see it."""
-        if not self._lease.held:
+        if not (self.leading and self._lease.held):
             return
         known = {entry.ref.uid for entry in self._catalog.all(Resource.ROLLOUT)}
         for held in await self._workloads.held():

@@ -1,0 +1,207 @@
+"""Wires everything, and ends with whatever ends: the only place that knows all rooms.
+
+One task group: if the evaluator, the keeper, the desk or the lease ends, the process does, and
+Kubernetes starts a new one that resumes from status. The feed alone is started again in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock import __version__
+from penstock.adapters import logs
+from penstock.adapters.api_server import ApiServer
+from penstock.adapters.clock import SystemClock
+from penstock.adapters.cluster import OurObjects
+from penstock.adapters.lease import ElectedLease, NoElection
+from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.telemetry import Telemetry, TelemetryServer
+from penstock.adapters.workloads.deployment import Deployments
+from penstock.adapters.workloads.kinds import AnyWorkload
+from penstock.engine.catalog import Catalog
+from penstock.engine.desk import Desk
+from penstock.engine.evaluator import Evaluator, Pace
+from penstock.engine.keeper import Keeper
+from penstock.engine.ports import Found
+from penstock.engine.reporter import Reporter
+from penstock.errors import PenstockError
+from penstock.handlers.feed import Feed
+from penstock.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ASKED_TO_STOP, FAILED, LOST_LEADERSHIP = 0, 1, 3
+STUCK_SECONDS = 30.0
+FEED_DEAD_SECONDS = 600.0
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class LeadershipLost(Exception):
+    """Another replica leads now; this one has stopped writing."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that runs, wired."""
+
+    telemetry: Telemetry
+    catalog: Catalog
+    evaluator: Evaluator
+    keeper: Keeper
+    reporter: Reporter
+    desk: Desk
+    feed: Feed
+
+
+def run(settings: Settings) -> int:
+    """Run until asked to stop; the exit code."""
+    logs.set_up(settings.log_level, settings.log_format)
+    log.info("penstock %s starts with %s", __version__, settings.model_dump(mode="json"))
+    try:
+        return asyncio.run(_main(settings))
+    except (PenstockError, OSError) as error:
+        log.error("penstock cannot run: %s", error)
+    except BaseExceptionGroup as group:
+        if group.subgroup(LeadershipLost):
+            return LOST_LEADERSHIP
+        log.exception("penstock ends")
+    return FAILED
+
+
+def release_all(settings: Settings) -> int:
+    """Give back every hold of ours, whoever's Rollout it was for; the exit code."""
+    logs.set_up(settings.log_level, "text")
+    try:
+        return asyncio.run(_release_all(settings))
+    except (PenstockError, OSError) as error:
+        log.error("not everything is released: %s", error)
+        return FAILED
+
+
+async def _release_all(settings: Settings) -> int:
+    server = await ApiServer.connect()
+    workloads = AnyWorkload([Deployments(server, settings.namespace)])
+    left = 0
+    try:
+        for held in await workloads.held():
+            outcome = await workloads.release(held)
+            left += outcome.found not in (Found.DONE, Found.GONE)
+            log.info("%s/%s: %s %s", held.namespace, held.ref, outcome.found, outcome.why)
+    finally:
+        await server.close()
+    if left:
+        log.error("%d holds are left; the lines above say why", left)
+    return FAILED if left else ASKED_TO_STOP
+
+
+async def _main(settings: Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    server = await ApiServer.connect()
+    clock = SystemClock()
+    lease = _lease(settings, server, clock)
+    parts = wire(settings, server, clock, lease)
+    web = TelemetryServer(
+        parts.telemetry,
+        settings.listen,
+        lambda: _not_alive(parts, clock),
+        lambda: "" if parts.desk.primed.is_set() else "the first list is not complete",
+        lambda: _refresh(parts, lease),
+    )
+    await web.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(_work(parts, lease))
+            await stop.wait()
+            work.cancel()
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                await lease.give_back()
+        await web.stop()
+        await server.close()
+    return ASKED_TO_STOP
+
+
+def wire(
+    settings: Settings, server: ApiServer, clock: SystemClock, lease: ElectedLease | NoElection
+) -> Parts:
+    """Every part, each given what it needs."""
+    telemetry, catalog = Telemetry(), Catalog()
+    cluster = OurObjects(server, settings.namespace)
+    workloads = AnyWorkload([Deployments(server, settings.namespace)])
+    metrics = Prometheus(clock, telemetry)
+    pace = Pace(settings.interval, min(settings.hot_interval, settings.interval))
+    keeper = Keeper(
+        catalog,
+        cluster,
+        workloads,
+        clock,
+        telemetry,
+        lease,
+        lambda rollout, now: evaluator.evidence(rollout, now),
+        pace.rest,
+    )
+    reporter = Reporter(catalog, cluster, clock, telemetry, lease, keeper.stir)
+    evaluator = Evaluator(
+        catalog,
+        metrics,
+        clock,
+        telemetry,
+        pace,
+        lambda slo: any(keeper.is_hot(one) for one in catalog.rollouts_of(slo)),
+        reporter.tell,
+    )
+    desk = Desk(catalog, cluster, workloads, evaluator, keeper, reporter, clock, telemetry, lease)
+    feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespace)
+    return Parts(telemetry, catalog, evaluator, keeper, reporter, desk, feed)
+
+
+async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
+    """Watch and list at once, so that a standby is warm; decide and write only while leading."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(parts.desk.run())
+        await parts.desk.primed.wait()
+        group.create_task(parts.feed.run())
+        await lease.acquire()
+        parts.desk.lead()
+        group.create_task(parts.evaluator.run())
+        group.create_task(parts.keeper.run())
+        group.create_task(parts.reporter.run())
+        await lease.keep()
+        raise LeadershipLost
+
+
+def _lease(settings: Settings, server: ApiServer, clock: SystemClock) -> ElectedLease | NoElection:
+    namespace = settings.lease_namespace
+    if not namespace and POD_NAMESPACE.exists():
+        namespace = POD_NAMESPACE.read_text(encoding="utf-8").strip()
+    if not namespace:
+        return NoElection()
+    identity = settings.identity or os.environ.get("POD_NAME") or socket.gethostname()
+    return ElectedLease(server, namespace, identity, clock)
+
+
+def _not_alive(parts: Parts, clock: SystemClock) -> str:
+    """What a restart would heal: neither Prometheus nor the API server are among it."""
+    now = clock.monotonic()
+    if parts.desk.leading and now - parts.evaluator.beat > STUCK_SECONDS:
+        return f"the evaluator has not moved for {now - parts.evaluator.beat:.0f} s"
+    feed = parts.feed.health
+    if parts.desk.primed.is_set() and not feed.running and now - feed.since > FEED_DEAD_SECONDS:
+        return f"the feed has been dead for {now - feed.since:.0f} s"
+    return ""
+
+
+def _refresh(parts: Parts, lease: ElectedLease | NoElection) -> None:
+    parts.telemetry.gauge("penstock_evaluation_age_seconds", parts.evaluator.age())
+    parts.telemetry.gauge("penstock_leader", 1.0 if lease.held else 0.0)

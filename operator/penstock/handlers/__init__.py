@@ -1,0 +1,1 @@
+"""Kopf's room: events come in here and nothing else happens."""

@@ -1,0 +1,53 @@
+"""Events of the watched kinds, parsed and handed over. Nothing is decided here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from penstock.api.entries import entry
+from penstock.domain.entry import Resource
+from penstock.domain.refs import WorkloadRef
+from penstock.engine.ports import Change, Removal, Stirred, Upsert
+
+log = logging.getLogger(__name__)
+
+GROUP, VERSION = "penstock.dev", "v1alpha1"
+
+
+def build_registry(take: Callable[[Change], None]) -> kopf.OperatorRegistry:
+    """A registry of its own for each feed: no decorator acts at import time."""
+    registry = kopf.OperatorRegistry()
+    for resource in Resource:
+        kopf.on.event(GROUP, VERSION, resource.value, registry=registry, id=resource.value)(
+            _ours(resource, take)
+        )
+    kopf.on.event("apps", "v1", "deployments", registry=registry, id="deployments")(
+        _workloads(take)
+    )
+    return registry
+
+
+def _ours(resource: Resource, take: Callable[[Change], None]) -> Callable[..., Any]:
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        if event["type"] == "DELETED":
+            metadata = body["metadata"]
+            take(Removal(resource, metadata.get("namespace", ""), metadata["name"]))
+        else:
+            take(Upsert(resource, entry(resource, body)))
+
+    return handle
+
+
+def _workloads(take: Callable[[Change], None]) -> Callable[..., Any]:
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        metadata = body["metadata"]
+        ref = WorkloadRef("apps/v1", "Deployment", metadata["name"])
+        take(Stirred(metadata["namespace"], ref))
+
+    return handle

@@ -1,0 +1,145 @@
+"""Kopf as a feed that may break and is started again, in a thread and a loop of its own.
+
+Many ordinary hiccups of an API server end a Kopf operator (an ERROR inside a stream, a 410 on a
+list, a line that is no JSON); at its exit it cancels every task of its loop; and its start burst
+would delay our timers. So it gets a thread, and its death is an event like any other. It never
+decides, writes or keeps state: ``on.event`` handlers write nothing on anybody's object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from penstock.engine.ports import Change, Clock, Tally
+from penstock.handlers.events import build_registry
+from penstock.handlers.kopf_settings import kopf_settings
+
+log = logging.getLogger(__name__)
+
+# Given, because without one Kopf asks for the user's name, which a container's uid need not have.
+IDENTITY: Any = "penstock"
+RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+STEADY_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the feed runs, and since when (monotonic seconds) it does or does not."""
+
+    running: bool
+    since: float
+
+
+class Feed:
+    """Watches for as long as it is run, whatever ends a single Kopf."""
+
+    def __init__(
+        self,
+        take: Callable[[Change], None],
+        again: Callable[[], None],
+        clock: Clock,
+        tally: Tally,
+        namespace: str = "",
+    ) -> None:
+        """``take`` gets every change; ``again`` is called after each restart, to sweep the gap."""
+        self._take, self._again, self._clock, self._tally = take, again, clock, tally
+        self._namespace = namespace
+        self.health = Health(False, clock.monotonic())
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = 0
+        while True:
+            started = self._clock.monotonic()
+            error = await self._once()
+            if self._clock.monotonic() - started > STEADY_SECONDS:
+                failures = 0
+            seconds = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
+            seconds *= random.uniform(0.8, 1.2)  # noqa: S311
+            failures += 1
+            self._tally.count("penstock_feed_restarts_total")
+            log.warning("the feed ended (%s); it starts again in %.1f s", error, seconds)
+            await asyncio.sleep(seconds)
+            self._again()
+
+    async def _once(self) -> str:
+        """One Kopf, from start to end; why it ended."""
+        ours = asyncio.get_running_loop()
+        ended: asyncio.Future[str] = ours.create_future()
+        watch = _Watch(self._take, ours, ended, self._namespace)
+        thread = threading.Thread(target=watch.run, name="feed", daemon=True)
+        thread.start()
+        self.health = Health(True, self._clock.monotonic())
+        try:
+            return await asyncio.shield(ended)
+        finally:
+            self.health = Health(False, self._clock.monotonic())
+            watch.stop()
+            await asyncio.to_thread(thread.join, 3.0)
+
+
+class _Watch:
+    """One Kopf in one thread."""
+
+    def __init__(
+        self,
+        take: Callable[[Change], None],
+        ours: asyncio.AbstractEventLoop,
+        ended: asyncio.Future[str],
+        namespace: str,
+    ) -> None:
+        self._take, self._ours, self._ended, self._namespace = take, ours, ended, namespace
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flag: asyncio.Event | None = None
+
+    def run(self) -> None:
+        """The thread's body."""
+        try:
+            asyncio.run(self._operate())
+            told = "without an error"
+        except BaseException as error:  # noqa: BLE001 - whatever ends it, it is told and begun again
+            told = f"{type(error).__name__}: {str(error)[:200]}"
+        self._from_our_loop(self._end, told)
+
+    def stop(self) -> None:
+        """Ask it to end, by an event of its own loop: a thread's would keep it from returning."""
+        loop, flag = self._loop, self._flag
+        if loop is None or flag is None or loop.is_closed():
+            return
+        try:
+            loop.call_soon_threadsafe(flag.set)
+        except RuntimeError:
+            return
+
+    async def _operate(self) -> None:
+        self._loop, self._flag = asyncio.get_running_loop(), asyncio.Event()
+        scope = {"namespaces": [self._namespace]} if self._namespace else {"clusterwide": True}
+        await kopf.operator(
+            registry=build_registry(self._hand_over),
+            settings=kopf_settings(),
+            standalone=True,
+            identity=IDENTITY,
+            stop_flag=self._flag,
+            **scope,
+        )
+
+    def _hand_over(self, change: Change) -> None:
+        self._from_our_loop(self._take, change)
+
+    def _end(self, told: str) -> None:
+        if not self._ended.done():
+            self._ended.set_result(told)
+
+    def _from_our_loop(self, call: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._ours.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            log.debug("our loop has ended before the feed")

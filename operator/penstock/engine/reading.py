@@ -5,7 +5,8 @@ Whatever a server sends, nothing here raises, and no comparison is made with wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -13,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from penstock.domain.evidence import Count, Evidence, Kind, Reading, judged
 from penstock.domain.indicator import Counted, RatioIndicator
 from penstock.domain.quantities import Duration, plain
+from penstock.domain.window import length
 from penstock.engine.promql import AGE, SEEN, Part, Question, leg
 
 # Two selectors may be scraped a moment apart, so one may be ahead of the other by this much.
@@ -22,6 +24,7 @@ CLOCK_TOLERANCE = Decimal(30)
 _LARGEST = Decimal(10) ** 15
 _FINEST = Decimal("1e-9")
 _NONE = Decimal(0)
+_ROW = re.compile("([0-9]{1,4})([a-z]+[0-9]*)", re.ASCII)
 
 # The texts of the rows that came for one question, by the name of their leg.
 Answer = Mapping[str, Sequence[str]]
@@ -125,12 +128,27 @@ class _Numbers:
         return number
 
 
+def told_apart(questions: Sequence[Question], rows: Iterable[tuple[str, str]]) -> list[Answer]:
+    """The rows of a batch, given as label and number, by the question that they answer.
+
+    Raises:
+        ValueError: there is a row that was not asked for.
+    """
+    answers: list[dict[str, list[str]]] = [{} for _ in questions]
+    for label, text in rows:
+        found = _ROW.fullmatch(label)
+        if found is None or int(found[1]) >= len(answers):
+            raise ValueError("there is a row that was not asked for")
+        answers[int(found[1])].setdefault(found[2], []).append(text)
+    return list(answers)
+
+
 def evidence(question: Question, answer: Answer, at: datetime) -> Evidence:
     """What the rows of one question say."""
     numbers = _Numbers(question, answer)
     try:
         whole = numbers.whole()
-        looks = {back: numbers.look(back) for back in question.ranges if back != question.window}
+        looks = {back: numbers.look(back) for back in question.inquiry.looks}
         numbers.check_age()
     except _Unusable as unusable:
         return unusable.evidence
@@ -138,7 +156,7 @@ def evidence(question: Question, answer: Answer, at: datetime) -> Evidence:
     reading = Reading(
         at=at,
         objective=slo.objective,
-        window=question.window,
+        window=length(slo.window, at),
         whole=whole,
         looks={back: count for back, count in looks.items() if count is not None},
     )

@@ -1,0 +1,183 @@
+"""Runs blocking requests in a few threads of their own, and ends those that take too long.
+
+A thread cannot be stopped from outside, but the connection that it waits for can be cut, which ends
+it within moments. Time limits of the HTTP client do not serve: they begin anew with each byte that
+a slow server sends. The threads are daemons, so that none of them delays the operator's own end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import Retry
+
+T = TypeVar("T")
+
+
+class Overrun(Exception):
+    """Earlier requests have not come back, so no more threads are started."""
+
+
+class _HasSocket(Protocol):
+    sock: socket.socket | None
+
+
+class Line:
+    """The connection that one request uses, so that it can be cut from outside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: _HasSocket | None = None
+        self._is_cut = False
+
+    def use(self, connection: _HasSocket | None) -> None:
+        """Called by the thread itself, before it waits for anything."""
+        with self._lock:
+            if self._is_cut:
+                raise TimeoutError("cut before it began")
+            self._connection = connection
+
+    def cut(self) -> None:
+        """Wake the thread up, wherever it waits. Not by close(): that would not wake it."""
+        with self._lock:
+            self._is_cut = True
+            used = self._connection.sock if self._connection is not None else None
+            if used is not None:
+                with suppress(OSError):
+                    # The plain socket's: that of TLS would talk to the other side first.
+                    socket.socket.shutdown(used, socket.SHUT_RDWR)
+
+    def leave(self) -> None:
+        """The request is over; its connection now serves others."""
+        with self._lock:
+            self._connection = None
+
+
+_here = threading.local()
+
+
+class _Http(HTTPConnection):
+    def connect(self) -> None:
+        _register(self)
+        super().connect()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _register(self)
+        super().request(*args, **kwargs)
+
+
+class _Https(HTTPSConnection):
+    def connect(self) -> None:
+        _register(self)
+        super().connect()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _register(self)
+        super().request(*args, **kwargs)
+
+
+def _register(connection: HTTPConnection) -> None:
+    line: Line | None = getattr(_here, "line", None)
+    if line is not None:
+        line.use(connection)
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class CuttableAdapter(HTTPAdapter):
+    """Connections of `requests` that a crew can cut; it never repeats a request by itself."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(
+            pool_connections=1, pool_maxsize=connections, max_retries=Retry(0, read=False)
+        )
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Also called when an adapter is copied."""
+        super().init_poolmanager(*args, **kwargs)
+        _use_our_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """The same through a proxy that the environment asks for."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        _use_our_pools(manager)
+        return manager
+
+
+def _use_our_pools(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class Crew:
+    """At most so many threads at once, those included that were cut and have not ended yet."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._threads: list[threading.Thread] = []
+
+    async def run(self, work: Callable[[], T], seconds: float) -> T:
+        """Run ``work`` in a thread of its own.
+
+        Raises:
+            TimeoutError: it took longer; its connection was cut.
+            Overrun: too many earlier ones have not ended.
+        """
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if len(self._threads) >= self._most:
+            raise Overrun
+        job = _Job(work, asyncio.get_running_loop())
+        self._threads.append(job.thread)
+        job.thread.start()
+        try:
+            async with asyncio.timeout(seconds):
+                return await job.done
+        finally:
+            if not job.is_over:
+                job.line.cut()
+
+
+class _Job(Generic[T]):
+    """One call in one thread; what comes of it is handed to the event loop."""
+
+    def __init__(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
+        self._work, self._loop = work, loop
+        self.done: asyncio.Future[T] = loop.create_future()
+        self.line = Line()
+        self.is_over = False
+        self.thread = threading.Thread(target=self._run, name="penstock-metrics", daemon=True)
+
+    def _run(self) -> None:
+        _here.line = self.line
+        outcome: Future[T] = Future()
+        try:
+            outcome.set_result(self._work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            outcome.set_exception(error)
+        self.line.leave()
+        self.is_over = True
+        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            self._loop.call_soon_threadsafe(self._tell, outcome)
+
+    def _tell(self, outcome: Future[T]) -> None:
+        if self.done.done():  # it was given up
+            return
+        error = outcome.exception()
+        if error is not None:
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(outcome.result())

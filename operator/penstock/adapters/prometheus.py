@@ -38,7 +38,7 @@ Found = dict[ObjectRef, Evidence]
 Key = tuple[SourceKind, ObjectRef]
 
 
-class PrometheusMetrics:
+class Prometheus:
     """All sources; each has its own connections and threads, so that none slows another down."""
 
     def __init__(self, clock: Clock, tally: Tally) -> None:

@@ -29,12 +29,10 @@ class Problem:
     message: str
 
 
-def path_of(
-    body: Mapping[str, Any], namespace: str, *, group: str = GROUP, version: str = VERSION
-) -> str:
-    """The collection that an object of ours is posted to."""
+def path_of(body: Mapping[str, Any], *, group: str = GROUP, version: str = VERSION) -> str:
+    """The collection that an object of ours is posted to; nothing is stored, so all share one."""
     kind = str(body["kind"])
-    within = "" if kind in CLUSTER_WIDE else f"namespaces/{namespace}/"
+    within = "" if kind in CLUSTER_WIDE else "namespaces/default/"
     return f"/apis/{group}/{version}/{within}{PLURALS[kind]}"
 
 
@@ -54,11 +52,9 @@ def problems_in(error: ApiError) -> tuple[Problem, ...]:
     unknown = re.findall(r'unknown field "([^"]+)"', error.message)
     if unknown:
         return tuple(Problem(_dotted(at), f'unknown field "{at}"') for at in sorted(unknown))
-    details = error.body.get("details") if isinstance(error.body, dict) else None
-    causes = (details or {}).get("causes") or []
     found = [
         Problem(_dotted(cause["field"]), cause["message"])
-        for cause in causes
+        for cause in error.causes
         if cause.get("field") != _REMARK
     ]
     return tuple(sorted(found)) or (Problem("", error.message),)

@@ -112,8 +112,8 @@ def plan(act, **match):
     return Plan((Rule(Match(**match), act),), seed=11)
 
 
-def connect(proxy):
-    return closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE))
+def connect(proxy, timeout=PATIENCE):
+    return closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=timeout))
 
 
 def ask(proxy, method="GET", path="/", body=None):
@@ -339,6 +339,21 @@ def test_down_cuts_and_refuses_and_up_is_on_the_same_port(proxy):
         with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
             answer.read()
     assert proxy.port == port
+
+
+@pytest.mark.parametrize("target", ["api", "prometheus"])
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_a_random_plan_did_everything_passes_after_it(proxy, server, target, seed):
+    server.lines = lines("a1", "b1")
+    with proxy.faults(Plan.random(seed, target=target, rules=8)):
+        for path in ("/", "/watch?watch=true", "/") * 2:
+            with suppress(OSError, http.client.HTTPException), connect(proxy, 0.2) as connection:
+                connection.request("GET", path)
+                connection.getresponse().read()
+                connection.request("POST", path, b"x")
+                connection.getresponse().read()
+    assert ask(proxy) == (200, TEXT)
+    proxy.wait(lambda: all(exchange.ended for exchange in proxy.log))
 
 
 def test_a_server_that_is_gone_looks_like_one(proxy, server):

@@ -5,6 +5,10 @@ does to a request is in `relay.py`, which requests are hit in `plan.py`. It spea
 refuses nothing on its own account, and keeps no credentials.
 
 TLS ends here, so client certificates do not pass: clients show bearer tokens, which do.
+
+    plan = Plan((Rule(Match(("PATCH",), path="/status$", when=Nth(2)), ApplyThenCut()),))
+    with before_api_server(bed.server, bed.pki) as proxy, proxy.faults(plan):
+        token_kubeconfig(path, proxy.url, bed.ca_file, token(bed.kube, account))
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _DAMAGE_EVERY = 16
 _PIECES_PER_SECOND = 20
 
 
-class Broken(Exception):  # noqa: N818 - an order, not an error
+class Broken(Exception):
     """Close the connection now; what was written before still arrives."""
 
 

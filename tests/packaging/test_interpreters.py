@@ -57,6 +57,7 @@ def interpreters() -> dict[str, Path]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("version", [version for version in promised() if version != THIS])
 def test_the_unit_tests_pass_on_the_other_interpreters(

@@ -22,14 +22,15 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from testbed.addresses import Addresses
 from testbed.agenda import Agenda
 from testbed.api import Kube
+from testbed.arguments import add_kubeconfig, whole_number
 from testbed.follow import TROUBLE, Follower
+from testbed.machine import HOST, STRATEGIC_MERGE, Machine
 from testbed.pods import Standing, is_run, is_said, played, status
 from testbed.running import Run, timestamp
 
@@ -39,72 +40,7 @@ RETRY_SECONDS = 1.0
 LAST_GRACE = 2.0
 """How long processes may take to end when the node itself is told to."""
 
-MERGE = "application/merge-patch+json"
-STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 SCHEDULED_PODS = "/api/v1/pods?fieldSelector=spec.nodeName!="
-_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-_HOST = "127.0.0.1"
-"""Where the API server looks for a kubelet when asked for logs: here, where none listens, so that
-it says so at once."""
-
-
-_ROOM = {"cpu": "64", "memory": "512Gi", "pods": "2000", "ephemeral-storage": "1Ti"}
-_HEALTH = {
-    "Ready": "True",
-    "MemoryPressure": "False",
-    "DiskPressure": "False",
-    "PIDPressure": "False",
-}
-_NODE_STATUS: dict[str, Any] = {
-    "capacity": _ROOM,
-    "allocatable": _ROOM,
-    "conditions": [
-        {"type": kind, "status": value, "reason": "PlayedByTheTestBed"}
-        for kind, value in _HEALTH.items()
-    ],
-    "addresses": [{"type": "InternalIP", "address": _HOST}],
-    "daemonEndpoints": {"kubeletEndpoint": {"Port": 1}},
-    "nodeInfo": {"kubeletVersion": "testbed", "operatingSystem": "linux", "architecture": "amd64"},
-}
-
-
-class Machine:
-    """One node: registered, and renewed with every beat."""
-
-    def __init__(self, kube: Kube, number: int) -> None:
-        self.name = f"node-{number}"
-        self._kube = kube
-        self._path = f"/api/v1/nodes/{self.name}"
-
-    def beat(self) -> None:
-        """Say that it is there, whatever the API server believed of it before."""
-        node = self._kube.call("GET", self._path, ok=(404,))
-        if node is None:
-            node = self._kube.call("POST", "/api/v1/nodes", self._manifest(), ok=(409,)) or {}
-        # Its lease alone would not do: a controller that missed it for long calls the node unready.
-        if not is_said(node.get("status"), _NODE_STATUS):
-            patch = {"status": _NODE_STATUS}
-            path = f"{self._path}/status"
-            self._kube.call("PATCH", path, patch, content_type=STRATEGIC_MERGE)
-        self._renew_lease()
-
-    def _manifest(self) -> dict[str, Any]:
-        labels = {
-            "kubernetes.io/hostname": self.name,
-            "kubernetes.io/os": "linux",
-            "kubernetes.io/arch": "amd64",
-        }
-        return {"metadata": {"name": self.name, "labels": labels}}
-
-    def _renew_lease(self) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        spec = {"holderIdentity": self.name, "leaseDurationSeconds": 40, "renewTime": now}
-        path = f"{_LEASES}/{self.name}"
-        renewed = self._kube.call("PATCH", path, {"spec": spec}, content_type=MERGE, ok=(404,))
-        if renewed is None:
-            body = {"metadata": {"name": self.name}, "spec": spec}
-            # 404: the API server makes the namespace for leases a moment after its own start.
-            self._kube.call("POST", _LEASES, body, ok=(404, 409))
 
 
 class Node:
@@ -112,7 +48,7 @@ class Node:
 
     def __init__(self, kube: Kube, nodes: int, folder: Path | None = None) -> None:
         self._kube, self._folder = kube, folder
-        self._machines = [Machine(kube, number) for number in range(nodes)]
+        self._machines = [Machine(kube, f"node-{number}") for number in range(nodes)]
         self._names = {machine.name for machine in self._machines}
         self._addresses = Addresses()
         self._agenda = Agenda()
@@ -216,7 +152,7 @@ class Node:
     def _write(
         self, uid: str, pod: Mapping[str, Any], standing: Standing, address: str | None
     ) -> None:
-        wanted = status(pod, standing, address, _HOST, timestamp())
+        wanted = status(pod, standing, address, HOST, timestamp())
         if is_said(pod.get("status"), wanted):
             return
         # With its uid: a pod of the same name may have come in its place meanwhile.
@@ -295,14 +231,14 @@ def _complain(what: str, trouble: Exception) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="testbed.node", description="Plays kubelets.")
-    parser.add_argument("--kubeconfig", type=Path, required=True)
-    parser.add_argument("--nodes", type=int, default=1)
+    add_kubeconfig(parser)
+    parser.add_argument("--nodes", type=whole_number(100), default=1, help="how many")
     parser.add_argument("--folder", type=Path, help="logs of the pods that are run")
     options = parser.parse_args(arguments)
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())
-    node = Node(Kube(options.kubeconfig), options.nodes, options.folder)
+    node = Node(options.kubeconfig, options.nodes, options.folder)
     node.start()
     asked_to_stop.wait()
     node.stop()

@@ -12,6 +12,7 @@ startup probes are not played.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -32,6 +33,7 @@ from testbed.pods import (
     waiting,
 )
 from testbed.probe import NotPlayed, Probe, Readiness
+from testbed.servers import MARK
 from testbed.tether import Tethered
 
 APP = Path(__file__).parents[2] / "demo" / "app" / "app.py"
@@ -190,6 +192,8 @@ def environment(
 ) -> dict[str, str]:
     """The container's environment, and what its image and its network would add."""
     env = {"VERSION": image_tag(container["image"]), "HOSTNAME": pod["metadata"]["name"]}
+    if MARK in os.environ:
+        env[MARK] = os.environ[MARK]
     for variable in container.get("env") or []:
         env[variable["name"]] = _value(pod, variable, address)
     if container.get("envFrom"):

@@ -15,6 +15,7 @@ from datetime import datetime
 from penstock.domain.case import Judged
 from penstock.domain.conditions import conditions
 from penstock.domain.entry import Resource
+from penstock.domain.evidence import Kind
 from penstock.domain.gate import Act, Step, hold_manager, step
 from penstock.domain.rollout import OnDelete, Rollout
 from penstock.domain.settings_told import settings_told
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 WORKERS = 8
 BACKOFF_SECONDS = (1, 2, 5, 10, 30, 60)
 LOOK_AGAIN_SECONDS = 300.0
+# Longer than any source may take to answer once.
+WARM_UP_SECONDS, WARM_UP_STEP_SECONDS = 15.0, 0.2
 # A hold, a look, a release told and done, a look: no Rollout needs more rounds for one change.
 ROUNDS = 3
 
@@ -88,6 +91,7 @@ class Keeper:
         self._catalog, self._cluster, self._workloads = catalog, cluster, workloads
         self._clock, self._tally, self._lease, self._evidence = clock, tally, lease, evidence
         self._rest = rest_seconds
+        self._started = clock.monotonic()
         self._kept: dict[Key, _Kept] = {}
         self._orders = _Orders()
         self._later: Schedule[Key] = Schedule()
@@ -155,7 +159,7 @@ class Keeper:
         else:
             if key in self._kept:
                 self._kept[key].failures = 0
-                self._later.set(key, self._clock.monotonic() + self._rest)
+                self._later.sooner(key, self._clock.monotonic() + self._rest)
 
     def _again(self, key: Key, error: ClusterError | None) -> None:
         kept = self._kept.get(key)
@@ -190,6 +194,9 @@ class Keeper:
         await self._rounds(key, kept, look=look)
 
     async def _rounds(self, key: Key, kept: _Kept, *, look: bool) -> None:
+        if self._too_early(kept):
+            self._later.sooner(key, self._clock.monotonic() + WARM_UP_STEP_SECONDS)
+            return
         for _ in range(ROUNDS):
             await self._look(kept, afresh=look)
             stepped = self._step(key, kept)
@@ -203,6 +210,13 @@ class Keeper:
             await self._perform(kept, stepped.act)
             look = True
         await self._tell(kept)
+
+    def _too_early(self, kept: _Kept) -> bool:
+        """Just started: a gate stays as its status says until its SLOs have been asked once."""
+        if self._clock.monotonic() - self._started > WARM_UP_SECONDS:
+            return False
+        judged = self._evidence(kept.rollout, self._clock.now())
+        return any(one.evidence.kind is Kind.WARMING_UP for one in judged)
 
     async def _look(self, kept: _Kept, *, afresh: bool) -> None:
         now = self._clock.monotonic()

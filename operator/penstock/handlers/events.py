@@ -12,6 +12,7 @@ from penstock.api.entries import entry
 from penstock.domain.entry import Resource
 from penstock.domain.refs import WorkloadRef
 from penstock.engine.ports import Change, Removal, Stirred, Upsert
+from penstock.handlers.login import login
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ GROUP, VERSION = "penstock.dev", "v1alpha1"
 def build_registry(take: Callable[[Change], None]) -> kopf.OperatorRegistry:
     """A registry of its own for each feed: no decorator acts at import time."""
     registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry, id="login")(login)
     for resource in Resource:
         kopf.on.event(GROUP, VERSION, resource.value, registry=registry, id=resource.value)(
             _ours(resource, take)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from penstock.domain.case import Judged
@@ -23,6 +23,7 @@ from penstock.domain.standing import Record, Standing
 from penstock.domain.verdict import GateState
 from penstock.domain.workload import Observation
 from penstock.engine.catalog import Catalog, Key
+from penstock.engine.orders import Orders
 from penstock.engine.ports import (
     Clock,
     Cluster,
@@ -55,6 +56,7 @@ class _Kept:
 
     rollout: Rollout
     standing: Standing
+    since: float
     told: Standing | None = None
     told_at: datetime | None = None
     # The record as written, with the gate's reason in place of the sentence and its moving numbers.
@@ -63,15 +65,6 @@ class _Kept:
     seen_at: float = 0.0
     failures: int = 0
     problem_told: str = ""
-
-
-@dataclass(slots=True)
-class _Orders:
-    """What is to be worked on: each key once, however often it is stirred."""
-
-    queue: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
-    waiting: dict[Key, bool] = field(default_factory=dict)
-    busy: set[Key] = field(default_factory=set)
 
 
 class Keeper:
@@ -91,19 +84,14 @@ class Keeper:
         self._catalog, self._cluster, self._workloads = catalog, cluster, workloads
         self._clock, self._tally, self._lease, self._evidence = clock, tally, lease, evidence
         self._rest = rest_seconds
-        self._started = clock.monotonic()
         self._kept: dict[Key, _Kept] = {}
-        self._orders = _Orders()
+        self._orders: Orders[Key] = Orders()
         self._later: Schedule[Key] = Schedule()
 
     def stir(self, rollouts: Iterable[Key], *, look: bool = False) -> None:
         """Work on these soon; ``look`` when the workload itself may have changed."""
-        orders = self._orders
         for key in rollouts:
-            known = key in orders.waiting
-            orders.waiting[key] = orders.waiting.get(key, False) or look
-            if not known and key not in orders.busy:
-                orders.queue.put_nowait(key)
+            self._orders.put(key, urgent=look)
 
     def is_hot(self, rollout: Key) -> bool:
         """Whether a release is under way or a hold in force: its SLOs are asked more often."""
@@ -132,17 +120,12 @@ class Keeper:
             await asyncio.sleep(0.25)
 
     async def _work(self) -> None:
-        orders = self._orders
         while True:
-            key = await orders.queue.get()
-            look = orders.waiting.pop(key, False)
-            orders.busy.add(key)
+            key, look = await self._orders.take()
             try:
                 await self._keep(key, look=look)
             finally:
-                orders.busy.discard(key)
-                if key in orders.waiting:
-                    orders.queue.put_nowait(key)
+                self._orders.done(key)
 
     async def _keep(self, key: Key, *, look: bool) -> None:
         if not self._lease.held:
@@ -188,7 +171,8 @@ class Keeper:
         if kept is None or kept.rollout.ref.uid != entry.ref.uid:
             if kept is not None:
                 await self._gone(key)
-            kept = _Kept(entry.value, entry.standing or Standing(), told=entry.standing)
+            standing, now = entry.standing or Standing(), self._clock.monotonic()
+            kept = _Kept(entry.value, standing, now, told=entry.standing)
             self._kept[key] = kept
         kept.rollout = entry.value
         await self._rounds(key, kept, look=look)
@@ -212,8 +196,8 @@ class Keeper:
         await self._tell(kept)
 
     def _too_early(self, kept: _Kept) -> bool:
-        """Just started: a gate stays as its status says until its SLOs have been asked once."""
-        if self._clock.monotonic() - self._started > WARM_UP_SECONDS:
+        """Just met: a gate stays as its status says until its SLOs have been asked once."""
+        if self._clock.monotonic() - kept.since > WARM_UP_SECONDS:
             return False
         judged = self._evidence(kept.rollout, self._clock.now())
         return any(one.evidence.kind is Kind.WARMING_UP for one in judged)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import socket
 import subprocess
 import sys
-import tarfile
 import textwrap
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from bed.release_site import (
+    ETCD,
+    ETCD_SUMS,
+    GOOD_ETCD,
+    Site,
+    in_drips,
+    script,
+    sum_of,
+    sums,
+    tar,
+    whole,
+)
 from testbed import binaries as binaries_module
 from testbed import download as download_module
 from testbed.binaries import BinariesMissing, ensure
@@ -28,106 +38,12 @@ from testbed.toolchain import ToolchainError
 from testbed.versions import Platform
 
 LINUX = Platform("linux", "amd64")
-ETCD = "/github.com/etcd-io/etcd/releases/download/v3.7.3/etcd-v3.7.3-linux-amd64.tar.gz"
-ETCD_SUMS = ETCD.rpartition("/")[0] + "/SHA256SUMS"
 PROMETHEUS = (
     "/github.com/prometheus/prometheus/releases/download/v3.16.0/"
     "prometheus-3.16.0.linux-amd64.tar.gz"
 )
 PROMETHEUS_SUMS = PROMETHEUS.rpartition("/")[0] + "/sha256sums.txt"
 SCHEDULER = "/dl.k8s.io/v1.37.2/bin/linux/amd64/kube-scheduler"
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-def script(says: str) -> bytes:
-    return f"#!/bin/sh\necho '{says}'\n".encode()
-
-
-def tar(**members: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def sum_of(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-def sums(path: str, body: bytes) -> bytes:
-    name = path.rpartition("/")[2]
-    return f"{'0' * 64}  another-file.zip\n{sum_of(body)}  {name}\n".encode()
-
-
-GOOD_ETCD = tar(**{"etcd-v3.7.3-linux-amd64/etcd": script("etcd Version: 3.7.3")})
-
-
-class Site:
-    """Plays every release site: what it answers to a path is a body or a function."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, bytes | Answer] = {}
-        self.asked: list[str] = []
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                site.asked.append(self.path)
-                answer = site.answers.get(self.path)
-                if answer is None:
-                    self.send_error(404)
-                elif callable(answer):
-                    answer(self)
-                else:
-                    whole(answer)(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-
-    def offer_etcd(self, body: bytes | Answer = GOOD_ETCD, meant: bytes = GOOD_ETCD) -> None:
-        self.answers |= {ETCD: body, ETCD_SUMS: sums(ETCD, meant)}
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-def whole(body: bytes, length: int | None = None) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(body) if length is None else length))
-        request.end_headers()
-        request.wfile.write(body)
-
-    return answer
-
-
-def in_drips(body: bytes, pause: float, released: threading.Event) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        for byte in body:
-            if released.wait(pause):
-                return
-            try:
-                request.wfile.write(bytes([byte]))
-                request.wfile.flush()
-            except OSError:
-                return
-
-    return answer
 
 
 @pytest.fixture

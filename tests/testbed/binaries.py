@@ -277,5 +277,6 @@ def _ways_out(hunt: _Hunt, asked_for: Sequence[Binary]) -> str:
         f"  - a network that reaches the release sites, or {MIRROR}=<address of a mirror>\n"
         f"  - Go {dotted(required(tools))} or newer on PATH and a module proxy (GOPROXY): "
         f"about {estimate} on 2 cores, once\n"
+        "  - a test cluster you already have: USE_EXISTING_CLUSTER=true takes the current context\n"
         f"What was tried:\n{tried}"
     )

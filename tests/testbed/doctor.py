@@ -119,7 +119,7 @@ def _docker(diagnosis: Diagnosis) -> None:
     """Only kind needs it; the test bed itself runs without."""
     path = shutil.which("docker")
     if path is None:
-        diagnosis.poor("Docker", "not on PATH; only `make kind-up` and images need it")
+        diagnosis.poor("Docker", "not on PATH; only kind and images need it")
         return
     argv = [path, "version", "--format", "{{.Server.Version}}"]
     try:

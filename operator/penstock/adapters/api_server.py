@@ -99,13 +99,6 @@ class ApiServer:
         """PUT; the body's resourceVersion guards it."""
         return await self._call("PUT", path, {}, body, JSON)
 
-    async def delete(self, path: str, uid: str = "") -> None:
-        """DELETE, of exactly this uid where one is given."""
-        options: Body = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
-        await self._call("DELETE", path, {}, options, JSON)
-
     async def _call(
         self, method: str, path: str, query: Mapping[str, str], body: Body | None, content: str
     ) -> Body:

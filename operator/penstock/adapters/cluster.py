@@ -15,7 +15,7 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport
 from penstock.domain.standing import Record, Standing
 from penstock.engine.ports import Event
-from penstock.errors import Gone, SpecInvalid
+from penstock.errors import SpecInvalid
 
 MANAGER = "penstock"
 GATE_RECORDS = "gaterecords"
@@ -77,13 +77,6 @@ class OurObjects:
             "data": data,
         }
         await self._server.apply(self._record(ref), body, MANAGER, force=True)
-
-    async def delete_record(self, ref: ObjectRef) -> None:
-        """Remove the GateRecord of one Rollout."""
-        try:
-            await self._server.delete(self._record(ref))
-        except Gone:
-            return
 
     async def tell(self, event: Event) -> None:
         """Post one Event; it shows under ``kubectl describe`` of the object."""

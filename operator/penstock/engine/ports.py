@@ -142,9 +142,6 @@ class Cluster(Protocol):
     async def write_record(self, ref: ObjectRef, record: Record) -> None:
         """Apply the GateRecord of one Rollout, owned by it."""
 
-    async def delete_record(self, ref: ObjectRef) -> None:
-        """Remove the GateRecord of one Rollout, so that nothing is refused for it."""
-
     async def tell(self, event: Event) -> None:
         """Post one Event."""
 

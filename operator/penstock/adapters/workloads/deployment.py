@@ -154,9 +154,7 @@ def _deadline_exceeded(status: Body) -> bool:
 
 
 def _ever_complete(body: Body, new: Body | None, others: list[Body]) -> bool:
-    """Whether some template has run completely: an old one has pods, or the present one is
-    whole.
-    """
+    """Whether some template ever ran completely: an old one is there, or the present is whole."""
     status, replicas = body.get("status") or {}, int(body["spec"].get("replicas", 1))
     available = int(status.get("availableReplicas", 0))
     whole = new is not None and available >= replicas > 0
@@ -191,9 +189,7 @@ def _refusal(body: Body, owned: list[Body]) -> str | None:
 
 
 def _pinned_by(body: Body) -> str | None:
-    """Who declares ``paused: false``: by apply it is owned, by client-side apply only
-    remembered.
-    """
+    """Who declares ``paused: false``: found by ownership, or in what ``kubectl apply`` keeps."""
     if not body["spec"].get("paused"):
         owners = _pausers(body)
         if owners:

@@ -7,7 +7,6 @@ import pytest
 
 from testbed import audit, identities
 from testbed.api import ApiError, Kube
-from testbed.bed import Bed
 
 pytestmark = pytest.mark.servers
 
@@ -70,17 +69,7 @@ def test_a_kubeconfig_is_for_its_owners_eyes_alone(bed, tmp_path):
     assert json.loads(path.read_text())["kind"] == "Config"
 
 
-@pytest.fixture
-def audited(bed, tmp_path):
-    """A small bed of its own: recording every request would slow down the shared one."""
-    without = {"node": False, "prometheus": False, "scheduler": False, "crds": False}
-    with Bed.start(tmp_path / "audited", audit=True, binaries=bed.bin, **without) as audited:
-        yield audited
-
-
-def test_the_audit_log_shows_what_was_allowed_and_what_refused(audited, tmp_path):
-    bed, namespace = audited, "default"
-    account = identities.service_account(bed.kube, namespace, "robot")
+def test_the_audit_log_shows_what_was_allowed_and_what_refused(bed, namespace, account, tmp_path):
     identities.grant(bed.kube, account, READ_CONFIGMAPS)
     kube = client(bed, account, tmp_path / "kubeconfig")
     kube.call("GET", f"/api/v1/namespaces/{namespace}/configmaps")

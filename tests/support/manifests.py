@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,14 @@ class Wrong:
     expected: str
 
 
+@cache
 def right() -> list[Right]:
     """All of ``accepted/``, and every whole manifest of ours that a page for users shows."""
     files = sorted((CONTRACT / "accepted").glob("*.yaml"))
     return [Right(path.stem, yaml.safe_load(path.read_text())) for path in files] + [*_in_docs()]
 
 
+@cache
 def wrong(folder: str) -> list[Wrong]:
     """All of one folder of wrong manifests."""
     return [_read_wrong(path) for path in sorted((CONTRACT / folder).glob("*.yaml"))]

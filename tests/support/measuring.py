@@ -1,0 +1,140 @@
+"""What tests of measuring share: SLOs, sources, a tally that can be read, one call for one tick."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from penstock.adapters.clock import SystemClock
+from penstock.adapters.prometheus import Prometheus
+from penstock.domain.evidence import Evidence
+from penstock.domain.indicator import Counted, Indicator, RatioIndicator
+from penstock.domain.quantities import Duration, Objective
+from penstock.domain.refs import ObjectRef
+from penstock.domain.slo import Budgeting, Occurrences, Slo, SourceKind
+from penstock.domain.source import Auth, Header, Source, Tls
+from penstock.domain.window import RollingWindow, Window
+from penstock.engine.ports import Inquiry
+
+LOOKS = ("5m", "30m")
+
+
+def ratio(events: str, total: str, counted: Counted = Counted.BAD) -> RatioIndicator:
+    return RatioIndicator(counted, events, total)
+
+
+def slo(
+    name: str,
+    indicator: Indicator,
+    *,
+    window: str | Window = "1h",
+    objective: str = "99%",
+    minimum: int = 0,
+    budgeting: Budgeting | None = None,
+) -> Slo:
+    return Slo(
+        ref=ObjectRef("shop", name, f"uid-{name}"),
+        generation=1,
+        labels={},
+        description="",
+        objective=Objective.parse(objective),
+        window=RollingWindow(Duration.parse(window)) if isinstance(window, str) else window,
+        budgeting=budgeting or Occurrences(),
+        indicator=indicator,
+        source=None,
+        minimum_events=minimum,
+    )
+
+
+def inquiry(one: Slo, looks: Iterable[str] = LOOKS) -> Inquiry:
+    return Inquiry(one, frozenset(Duration.parse(look) for look in looks))
+
+
+def source(
+    url: str,
+    *,
+    name: str = "default",
+    timeout: str = "8s",
+    freshness: str = "2m",
+    headers: tuple[Header, ...] = (),
+    auth: Auth | None = None,
+    tls: Tls | None = None,
+) -> Source:
+    return Source(
+        ref=ObjectRef("shop", name, f"uid-{name}"),
+        generation=1,
+        kind=SourceKind.METRICS_SOURCE,
+        url=url,
+        auth=auth,
+        tls=tls or Tls(),
+        headers=headers,
+        timeout=Duration.parse(timeout),
+        freshness=Duration.parse(freshness),
+    )
+
+
+class Tallied:
+    """Counts as a tally does, for a test to read."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.samples = 0
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        if name == "penstock_source_requests_total":
+            self.requests[labels["outcome"]] += amount
+        elif name == "penstock_source_samples_total":
+            self.samples += amount
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+        raise AssertionError(f"nothing here sets {name}")
+
+    def forget(self, **labels: str) -> None:
+        raise AssertionError("nothing here is forgotten")
+
+
+class Meter:
+    """The adapter under test in a loop of its own, one tick at a time."""
+
+    def __init__(self) -> None:
+        self.tally = Tallied()
+        self._runner = asyncio.Runner()
+        self.metrics = Prometheus(SystemClock(), self.tally)
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.metrics.close()
+        self._runner.close()
+
+    def all(
+        self, where: Source, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS
+    ) -> list[Evidence]:
+        """Evidence of each SLO, in one tick."""
+        inquiries = [inquiry(one, looks) for one in slos]
+        found = self._runner.run(self.metrics.measure(where, inquiries, at))
+        assert set(found) == {one.ref for one in slos}
+        return [found[one.ref] for one in slos]
+
+    def one(self, where: Source, of: Slo, at: datetime, looks: Iterable[str] = LOOKS) -> Evidence:
+        """Evidence of one SLO."""
+        return self.all(where, [of], at, looks)[0]
+
+    def together(
+        self, ticks: Sequence[tuple[Source, Sequence[Slo]]], at: datetime
+    ) -> list[tuple[float, list[Evidence]]]:
+        """Several sources at the same time: how long each took, and what it found."""
+
+        async def tick(where: Source, slos: Sequence[Slo]) -> tuple[float, list[Evidence]]:
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            found = await self.metrics.measure(where, [inquiry(one) for one in slos], at)
+            return loop.time() - begun, [found[one.ref] for one in slos]
+
+        async def all_of_them() -> list[tuple[float, list[Evidence]]]:
+            return list(await asyncio.gather(*(tick(*one) for one in ticks)))
+
+        return self._runner.run(all_of_them())

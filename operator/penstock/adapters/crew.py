@@ -128,7 +128,7 @@ class Crew:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._threads: list[threading.Thread] = []
+        self._jobs: list[_Job[Any]] = []
 
     async def run(self, work: Callable[[], T], seconds: float) -> T:
         """Run ``work`` in a thread of its own.
@@ -137,11 +137,11 @@ class Crew:
             TimeoutError: it took longer; its connection was cut.
             Overrun: too many earlier ones have not ended.
         """
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        if len(self._threads) >= self._most:
+        self._jobs = [job for job in self._jobs if not job.is_over]
+        if len(self._jobs) >= self._most:
             raise Overrun
         job = _Job(work, asyncio.get_running_loop())
-        self._threads.append(job.thread)
+        self._jobs.append(job)
         job.thread.start()
         try:
             async with asyncio.timeout(seconds):

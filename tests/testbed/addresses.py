@@ -31,11 +31,12 @@ class NoAddress(Exception):
 
 def loopback(address: str) -> str:
     """Return the address if it is one of this machine alone, raise `ValueError` if not."""
-    if ipaddress.ip_address(address) not in LOOPBACK:
-        raise ValueError(
-            f"{address} is refused: the test bed sends to addresses in {LOOPBACK} only"
-        )
-    return address
+    try:
+        if ipaddress.IPv4Address(address) in LOOPBACK:
+            return address
+    except ValueError:
+        pass
+    raise ValueError(f"{address!r} is refused: the test bed sends to addresses in {LOOPBACK} only")
 
 
 class Addresses:
@@ -68,7 +69,7 @@ class Addresses:
             self._claim.close()
 
     def _candidates(self, wish: str | None, most: int = 100) -> Iterable[str]:
-        if wish and wish not in self._taken and ipaddress.ip_address(wish) in LOOPBACK:
+        if wish and wish not in self._taken and ipaddress.IPv4Address(wish) in LOOPBACK:
             yield wish
         for _ in range(min(most, self._size)):
             address = self._address(self._next)

@@ -8,6 +8,7 @@ are most of what a short command does, and an interruption in one would show a t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted: nothing half-made was left\n")
-        return 130
+        sys.stderr.flush()
+        os._exit(130)  # Python forgets now and then that the interruption was handled
 
 
 def _parser() -> argparse.ArgumentParser:

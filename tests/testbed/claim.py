@@ -76,7 +76,7 @@ class Claim:
     @classmethod
     def take(cls, folder: Path, *, create: bool) -> Claim | None:
         """The claim, or None when somebody else has it, or when there is nothing to claim."""
-        _must_be_ours(folder)
+        must_be_ours(folder)
         if create:
             folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | (os.O_CREAT if create else 0)
@@ -114,6 +114,8 @@ class Claim:
 
 def is_held(folder: Path) -> bool:
     """Whether somebody holds the claim; asking disturbs nobody for longer than a moment."""
+    if not (folder / _LOCK).exists():
+        return False
     claim = Claim.take(folder, create=False)
     if claim is None:
         return (folder / _LOCK).exists()
@@ -145,14 +147,16 @@ def why_stale(folder: Path) -> str:
 
 
 def birth(pid: int) -> str | None:
-    """When a process began, in a form that only compares; None when there is no such process."""
+    """When a process began, in a form that only compares; None when it does not live (any more)."""
     if _PROC.is_dir():
         try:
             after_name = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2]
         except OSError:
             return None
-        return after_name.split()[19]
-    return _output("ps", "-o", "lstart=", "-p", str(pid)) or None
+        state, *rest = after_name.split()
+        return None if state == "Z" else rest[18]
+    state, _, begun = _output("ps", "-o", "stat=,lstart=", "-p", str(pid)).partition(" ")
+    return None if state.startswith("Z") else begun.strip() or None
 
 
 def boot() -> str:
@@ -162,7 +166,8 @@ def boot() -> str:
     return _output("sysctl", "-n", "kern.boottime")
 
 
-def _must_be_ours(folder: Path) -> None:
+def must_be_ours(folder: Path) -> None:
+    """Nothing, or `BedError` for what somebody else keeps there."""
     if folder.exists() and not folder.is_dir():
         raise BedError(f"{folder} is not a folder: choose another one with --dir.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _LOCK).exists():

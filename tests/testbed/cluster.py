@@ -19,7 +19,7 @@ from pathlib import Path
 from testbed.api import ApiError, Kube
 from testbed.bed import TESTS
 from testbed.binaries import ensure
-from testbed.claim import VERSION, Claim, Record, birth, is_held, leftovers, why_stale
+from testbed.claim import VERSION, Claim, Record, birth, is_held, leftovers, must_be_ours, why_stale
 from testbed.existing import USE, existing_cluster, is_true
 from testbed.keeper import ENV, exports
 from testbed.progress import Pace, console
@@ -38,9 +38,15 @@ def up(folder: Path, *, audit: bool = False) -> None:
     if is_true(USE):
         _use_existing()
         return
-    while not (_found_running(folder) or _started(folder, audit)):
-        time.sleep(0.1)
+    have(folder, audit=audit)
     sys.stdout.write((folder / ENV).read_text())
+
+
+def have(folder: Path, *, audit: bool = False, module: str = "testbed") -> None:
+    """Have a bed in `folder`, started or found; `module` is the one whose `keep` stays with it."""
+    must_be_ours(folder)
+    while not (_found_running(folder) or _started(folder, audit, module)):
+        time.sleep(0.1)
 
 
 def down(folder: Path) -> None:
@@ -125,7 +131,7 @@ def _ask_prometheus(url: str) -> None:
     direct.open(f"{url}/-/ready", timeout=_ANSWER_SECONDS).close()
 
 
-def _started(folder: Path, audit: bool) -> bool:
+def _started(folder: Path, audit: bool, module: str) -> bool:
     """Whether we started it; not if somebody else was quicker."""
     ensure(SERVERS)
     claim = Claim.take(folder, create=True)
@@ -135,7 +141,7 @@ def _started(folder: Path, audit: bool) -> bool:
         console(f"The test bed in {folder} is replaced: {why_stale(folder)}.")
         claim.clear()
     try:
-        keeper = _spawn_keeper(claim, audit)
+        keeper = _spawn_keeper(claim, audit, module)
     except BaseException:
         claim.remove()
         raise
@@ -148,17 +154,17 @@ def _started(folder: Path, audit: bool) -> bool:
     return True
 
 
-def _spawn_keeper(claim: Claim, audit: bool) -> subprocess.Popen[bytes]:
+def _spawn_keeper(claim: Claim, audit: bool, module: str) -> subprocess.Popen[bytes]:
     options = ["--audit"] if audit else []
     command = ["keep", f"--dir={claim.folder}", f"--claim={claim.descriptor}", *options]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "testbed", *command],
+        [sys.executable, "-P", "-m", module, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=[claim.descriptor],
         start_new_session=True,
         cwd=claim.folder,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
     )
 
 

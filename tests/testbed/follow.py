@@ -16,8 +16,9 @@ from testbed.api import ApiError, Kube
 
 Object = dict[str, Any]
 
-TROUBLE = (ApiError, OSError, ValueError)
-"""What a call raises when the server is away, says no or was cut off in the middle of an answer."""
+TROUBLE = (ApiError, OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What a call and the reading of its answer raise when the server is away or says no, and when an
+answer is cut off or is not at all what was asked for."""
 
 _PAUSE = 0.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any, cast
@@ -120,6 +123,29 @@ def test_what_it_counts_is_what_the_pods_counted(shop: Shop) -> None:
         assert found["500"] == sum(found.values()) // 5
         assert sum(found.values()) == pytest.approx(sum(load.counts.values()) / 4, abs=2)
     assert load.counts - Counter({UNSENT: load.counts[UNSENT]}) == counted
+
+
+def in_prometheus(bed: Bed, query: str) -> dict[str, float]:
+    """Values by status code."""
+    url = f"{bed.prometheus_url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(url, timeout=10) as said:
+        found = json.load(said)["data"]["result"]
+    return {one["metric"].get("code", ""): float(one["value"][1]) for one in found}
+
+
+@pytest.mark.servers
+def test_prometheus_finds_the_pods_that_are_run_and_counts_the_same(bed: Bed, shop: Shop) -> None:
+    shop.deploy_checkout(ERROR_RATIO="0.25")
+    shop.create_pod(image="example.com/web:1", ports=PROBED["ports"])
+    shop.wait_for_ready("checkout", 4)
+    with Load(shop.kube, shop.namespace, "app=checkout", rate=50, seconds=4) as load:
+        assert load.wait(30)
+    sent = load.counts
+    ours = f'{{namespace="{shop.namespace}"}}'
+    query = f"sum by (code) (http_requests_total{ours})"
+    assert soon(lambda: in_prometheus(bed, query) == {"200": sent["200"], "500": sent["500"]})
+    assert in_prometheus(bed, f"count(up{ours})") == {"": 4}
 
 
 @pytest.mark.servers

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,10 @@ def sample_processes(addresses: list[str]) -> list[int]:
     return [pid for pid in found if is_running(pid)]
 
 
+def restarts(pod: Mapping[str, Any]) -> int:
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])
+
+
 def is_guard(pid: int) -> bool:
     return b"tether.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
@@ -168,5 +173,6 @@ def test_a_new_node_process_takes_the_pods_over(shop: Shop, node: OwnNode) -> No
     node.kill(signal.SIGKILL)
     node.start()
     assert soon(lambda: all(map(answer, addresses)))
+    assert soon(lambda: [restarts(pod) for pod in shop.ready("checkout")] == [1] * 4)
     assert sorted(shop.wait_for_ready("checkout", 4)) == sorted(addresses)
     shop.wait_for_ready("web", 5)

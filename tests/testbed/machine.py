@@ -55,10 +55,15 @@ class Machine:
             node = self._kube.call("POST", "/api/v1/nodes", self._manifest(), ok=(409,)) or {}
         # Its lease alone would not do: a controller that missed it for long calls the node unready.
         if not is_said(node.get("status"), _NODE_STATUS):
-            patch = {"status": _NODE_STATUS}
-            path = f"{self._path}/status"
-            self._kube.call("PATCH", path, patch, content_type=STRATEGIC_MERGE)
+            self._write_status()
         self._renew_lease()
+
+    def _write_status(self) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        dated = {"lastHeartbeatTime": now, "lastTransitionTime": now, "message": ""}
+        conditions = [{**condition, **dated} for condition in _NODE_STATUS["conditions"]]
+        patch = {"status": {**_NODE_STATUS, "conditions": conditions}}
+        self._kube.call("PATCH", f"{self._path}/status", patch, content_type=STRATEGIC_MERGE)
 
     def _manifest(self) -> dict[str, Any]:
         labels = {

@@ -70,7 +70,7 @@ class Run:
         self.standing = waiting("ContainerCreating", "")
         self._pod, self._addresses, self._changed, self._log = pod, addresses, changed, log
         self._process: Tethered | None = None
-        self._restarts = 0
+        self._restarts = _restarts_so_far(pod)
         self._last_state: Mapping[str, Any] = {}
         self._grace = 0.0
         self._ending = threading.Event()
@@ -177,6 +177,13 @@ class Run:
     def _stand(self, standing: Standing) -> None:
         self.standing = standing
         self._changed()
+
+
+def _restarts_so_far(pod: Mapping[str, Any]) -> int:
+    """A pod that has run already ran in a node process that has ended, and its process with it."""
+    said = ((pod.get("status") or {}).get("containerStatuses") or [{}])[0]
+    has_run = "running" in (said.get("state") or {})
+    return int(said.get("restartCount") or 0) + has_run
 
 
 def command(container: Mapping[str, Any]) -> list[str]:

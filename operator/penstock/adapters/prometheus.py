@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.adapters.prometheus_answer import Failed, NotAsked, Outcome, Vector
@@ -64,7 +63,11 @@ class Prometheus:
         unserved = _unserved(source)
         if unserved is not None:
             return found | _all(questions, unserved)
-        return found | await self._answers(self._link(source), questions, at)
+        try:
+            link = self._link(source)
+        except ValueError:  # brackets that do not close, and the like
+            return found | _all(questions, Evidence(Kind.UNREACHABLE, "spec.url is no address"))
+        return found | await self._answers(link, questions, at)
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -125,13 +128,13 @@ class Company:
         return self._most.get((slo.ref, slo.generation), (MOST_TOGETHER, 0.0))[0]
 
 
-@dataclass(frozen=True, slots=True)
 class _Round:
     """One tick of one source."""
 
-    link: Link
-    company: Company
-    at: datetime
+    def __init__(self, link: Link, company: Company, at: datetime) -> None:
+        self.link, self.company, self.at = link, company, at
+        self._trial = asyncio.Lock()
+        self._is_sane = False
 
     async def answers(self, questions: Sequence[Question]) -> Found:
         groups = self.company.batches(questions)
@@ -159,10 +162,17 @@ class _Round:
             self.company.limit(batch, 1)
             return told
         try:
-            await self.link.understands(self.at)
+            await self._see_that_others_are_answered()
         except Failed as worse:
             return _all(batch, self.link.told(worse))
         return await self._halves(batch)
+
+    async def _see_that_others_are_answered(self) -> None:
+        """A server that refuses whatever it is asked must not be asked about each SLO."""
+        async with self._trial:
+            if not self._is_sane:
+                await self.link.understands(self.at)
+            self._is_sane = True
 
     async def _warned(self, batch: Sequence[Question], vector: Vector) -> Found:
         """Warnings mean that something is missing. Those of PromQL are about a single query."""

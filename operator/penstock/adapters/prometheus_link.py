@@ -94,10 +94,14 @@ def _headers(source: Source) -> dict[str, str]:
 
 def _body(response: requests.Response) -> bytes:
     body = bytearray()
-    while chunk := response.raw.read(_CHUNK, decode_content=False):
-        body += chunk
-        if len(body) > LARGEST_ANSWER:
-            raise Failed(Outcome.MALFORMED, f"the answer is longer than {LARGEST_ANSWER >> 20} MiB")
+    try:
+        while chunk := response.raw.read(_CHUNK, decode_content=False):
+            body += chunk
+            if len(body) > LARGEST_ANSWER:
+                limit = f"{LARGEST_ANSWER >> 20} MiB"
+                raise Failed(Outcome.MALFORMED, f"the answer is longer than {limit}")
+    except HTTPError as error:
+        raise Failed(Outcome.MALFORMED, "the answer ends before it is complete") from error
     return bytes(body)
 
 
@@ -143,7 +147,7 @@ class Link:
     async def refusal(self, at: datetime) -> Evidence | None:
         """Why the source is not worth asking now; a trial finds out when a break is over."""
         async with self._trial:
-            if self._circuit.may_try(self._clock.monotonic()):
+            if self._may_try():
                 try:
                     await self.understands(at)
                 except Failed as failed:
@@ -158,6 +162,8 @@ class Link:
         Raises:
             Failed: this one does not, so nothing is wrong with any particular query.
         """
+        if self._last and self._circuit.is_open and not self._may_try():
+            raise NotAsked(self._last)
         try:
             await self._once(TRIAL, at, self._seconds)
         except Failed as failed:
@@ -171,6 +177,9 @@ class Link:
         """A failure as evidence, with the server's name and without what is confidential."""
         parts = urlsplit(self.source.url)
         return Evidence(failed.kind, self._discreet(f"{parts.hostname}: {failed.detail}"))
+
+    def _may_try(self) -> bool:
+        return self._circuit.may_try(self._clock.monotonic())
 
     async def _once(self, query: str, at: datetime, seconds: float) -> Vector:
         try:
@@ -199,7 +208,8 @@ class Link:
 
     def _note(self, failed: Failed, *, at_once: bool = False) -> None:
         if failed.outcome is Outcome.REJECTED:
-            self._recovered()
+            if not self._circuit.is_open:  # it lives, unless it refuses everything
+                self._recovered()
             return
         if self._last is None:
             log.warning("%s fails: %s", self.source.ref, self.told(failed).detail)
@@ -227,8 +237,7 @@ class Link:
 
 def _unreachable(error: BaseException) -> Failed:
     """A failure of the network in our own words: those of the libraries are long and vary."""
-    chain = list(_chain(error))
-    for cause in chain:
+    for cause in _chain(error):
         match cause:
             case socket.gaierror():
                 return Failed(Outcome.UNREACHABLE, "the name does not resolve")
@@ -240,8 +249,6 @@ def _unreachable(error: BaseException) -> Failed:
                 return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.reason or 'failed')}")
     if isinstance(error, requests.ConnectTimeout):
         return Failed(Outcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
-    if isinstance(error, HTTPError):  # the connection stood, and its answer had begun
-        return Failed(Outcome.MALFORMED, "the answer ends before it is complete")
     if isinstance(error, requests.ConnectionError):
         return Failed(Outcome.UNREACHABLE, "the connection was closed without an answer")
     return Failed(Outcome.UNREACHABLE, f"it cannot be asked ({type(error).__name__})")

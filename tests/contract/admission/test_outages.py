@@ -5,8 +5,10 @@ Figures are printed and not judged: they are of this machine.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -127,12 +129,13 @@ def test_v30_from_ignore_to_fail_and_back_the_gate_stays_closed(fresh: Api) -> N
     fresh.do("label", "namespace", "gold", "penstock.dev/gate=enabled", "--overwrite")
     for workload in (shop, gold):
         workload.close()
-    fresh.do("apply", "-k", str(STRICT))
-    until(lambda: refused_by(gold) == "strict-gate.penstock.dev")
-    assert refused_by(shop) == "gate.penstock.dev"
-    fresh.do("apply", "-k", str(ADMISSION))
-    fresh.do("delete", "-k", str(STRICT / "labelled"))
-    until(lambda: refused_by(gold) == "gate.penstock.dev")
+    with always_closed(shop, gold):
+        fresh.do("apply", "-k", str(STRICT))
+        until(lambda: refused_by(gold) == "strict-gate.penstock.dev")
+        assert refused_by(shop) == "gate.penstock.dev"
+        fresh.do("apply", "-k", str(ADMISSION))
+        fresh.do("delete", "-k", str(STRICT / "labelled"))
+        until(lambda: refused_by(gold) == "gate.penstock.dev")
     assert gold.refusal(SCALED) is None
 
 
@@ -224,6 +227,27 @@ def test_strict_a_refusal_without_the_crds_is_422_so_tools_with_force_replace_th
     done = gold.kubectl("apply", "--force", "-f", changed)
     assert done.returncode == 0, done.stderr
     assert gold.read()["metadata"]["uid"] != uid
+
+
+@contextmanager
+def always_closed(*workloads: Workload) -> Iterator[None]:
+    """Asked about every 20 ms, from another thread, for as long as the block takes and a second."""
+    passed: list[str] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(0.02):
+            passed.extend(one.namespace for one in workloads if not one.refuses())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+        time.sleep(1)
+    finally:
+        done.set()
+        asking.join()
+    assert passed == []
 
 
 def refused_by(workload: Workload) -> str:

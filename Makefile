@@ -23,6 +23,16 @@ crds: setup ## write crds/*.yaml from the pydantic models
 lock: setup ## pin the dependencies anew: versions and hashes, no addresses
 	@./hack/lock
 
+## Use
+demo: setup ## everything from nothing, and Penstock's story on it, told with real output
+	@PYTHONPATH=tests:. $(BIN)/python -P -m demo up
+
+demo-down: setup ## end just what the demo started
+	@PYTHONPATH=tests:. $(BIN)/python -P -m demo down
+
+run: setup ## the operator against the current KUBECONFIG
+	@$(BIN)/penstock run --log-format=text
+
 ## Test
 test: setup ## everything: check, then all tests on real servers (got or built when missing)
 	@./hack/test
@@ -40,4 +50,4 @@ cluster-down: setup ## end just what cluster-up started
 doctor: setup ## what is found, which version, from where, and how to get what is missing
 	@PYTHONPATH=tests $(BIN)/python -m testbed doctor
 
-.PHONY: help setup check fmt crds lock test test-unit cluster-up cluster-down doctor
+.PHONY: demo demo-down run help setup check fmt crds lock test test-unit cluster-up cluster-down doctor

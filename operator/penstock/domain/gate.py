@@ -92,7 +92,8 @@ def step(
     standing = replace(standing, memory=_settled(case.memory, judged, case.slos, now))
     act = _act(rollout, standing, seen, judged.release, now)
     standing = _with_hold(rollout, standing, seen, act, now)
-    if judged.gate.reason in CAUSES and not _was_held(before):
+    if judged.gate.reason in CAUSES and not _was_held(before) and standing.release is None:
+        # With a release under way it is that which is suspect, and it is not stable yet.
         standing = without_suspect(standing)
     standing = _with_release_start(standing, judged.gate)
     message = sentence.gate(rollout, standing, seen, judged, now)

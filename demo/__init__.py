@@ -1,0 +1,1 @@
+"""The demonstration: `make demo` starts everything from nothing and tells the story."""

@@ -1,0 +1,216 @@
+"""The story of `make demo`: eight steps, each told first, shown, and seen at the API server."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from demo import shop, stage
+from demo.stage import NAMESPACE, ROOT, Wanted
+from demo.stagehand import Hands, StoryError, aside, chapter
+from testbed import cluster
+
+__all__ = ["StoryError", "tell"]
+
+SLO, ROLLOUT = "slos.penstock.dev", "rollouts.penstock.dev"
+NAME = "checkout"
+
+
+def tell(folder: Path) -> None:
+    """From nothing to the end; raises StoryError for what was not seen."""
+    begun = time.monotonic()
+    cluster.have(folder, module="demo")
+    hands = Hands(folder, NAMESPACE)
+    story = Story(folder, hands)
+    story.set_up()
+    for step in story.steps:
+        step()
+    story.say_how_to_look_around(time.monotonic() - begun)
+
+
+class Story:
+    """The steps."""
+
+    def __init__(
+        self, folder: Path, hands: Hands, *, admission: bool = True, interval: float = 1.0
+    ) -> None:
+        """Without admission, or with an operator that hardly evaluates, steps must fail (a test)."""
+        self._folder, self._hands = folder, hands
+        self._admission = admission
+        self._everybody = Wanted(operator=True, load=True, interval=interval)
+        self._manifests = folder / "manifests"
+        self.steps = (
+            self.budget_is_seen,
+            self.good_version_rolls_out,
+            self.bad_version_is_held,
+            self.next_release_is_refused,
+            self.rollback_passes,
+            self.gate_opens_again,
+            self.outage_holds_and_rolls_nothing_back,
+            self.dead_operator_still_refuses,
+        )
+
+    def set_up(self) -> None:
+        """CRDs are there; rights, admission policies, shop and operator come."""
+        hands = self._hands
+        aside("Installing: rights, admission policies; starting the operator and the load.")
+        base = ROOT / "deploy" / "base"
+        for name in ("namespace", "service-account", "rbac"):
+            hands.install("-f", str(base / f"{name}.yaml"))
+        if self._admission:
+            hands.install("-k", str(ROOT / "deploy" / "admission"))
+        hands.run("create", "namespace", NAMESPACE)
+        shop.write(self._manifests, hands.prometheus_url)
+        hands.must("delete", ROLLOUT, "--all")
+        self._apply("checkout-1.0")
+        hands.wait("no pod of the shop became available", 60, lambda: self._complete("1.0"))
+        stage.want(self._folder, self._everybody)
+        time.sleep(10)
+
+    def budget_is_seen(self) -> None:
+        """Step 1."""
+        chapter(1, "A promise and a guard are applied; the budget shows within one interval.")
+        hands = self._hands
+        for name in ("source", "slo", "rollout"):
+            hands.show("apply", "-f", self._shown(name))
+        hands.wait("no budget was shown", 30, lambda: self._gate().get("state") == "Open")
+        hands.wait("the SLO is not healthy", 30, lambda: self._slo().get("state") == "Healthy")
+        hands.show("get", f"{SLO},{ROLLOUT}")
+
+    def good_version_rolls_out(self) -> None:
+        """Step 2."""
+        chapter(2, "A good version rolls out while the gate is open.")
+        self._hands.show("apply", "-f", self._shown("checkout-1.1"))
+        self._hands.wait("version 1.1 is not complete", 90, lambda: self._complete("1.1"))
+        self._hands.wait("version 1.1 is not stable", 10, lambda: len(self._stable()) == 2)
+        self._hands.show("get", "deployment", NAME)
+
+    def bad_version_is_held(self) -> None:
+        """Step 3."""
+        chapter(3, "A bad version fails four of five requests: the gate closes and holds it.")
+        self._hands.show("apply", "-f", self._shown("checkout-1.2"))
+        self._hands.wait("the gate did not close", 40, lambda: self._gate()["state"] == "Closed")
+        self._hands.wait("the release was not held", 10, self._is_held)
+        effective = self._status().get("hold", {}).get("effective")
+        if effective not in ("full", "partial"):
+            raise StoryError(f"the hold has effect {effective}")
+        self._hands.show("get", ROLLOUT, NAME, "-o", "wide")
+        self._hands.show("get", "deployment", NAME)
+        done = int(self._hands.get("deployment", NAME)["status"].get("updatedReplicas", 0))
+        aside(f"{done} of {shop.REPLICAS} pods are bad and go on failing; the rest is untouched.")
+        if done >= shop.REPLICAS:
+            raise StoryError("the bad version went through")
+        spent = "the budget did not run out"
+        self._hands.wait(spent, 60, lambda: self._gate()["reason"] == "BudgetExhausted")
+        aside("Until nothing is left: from now on budget has to come back, not calm alone.")
+
+    def next_release_is_refused(self) -> None:
+        """Step 4."""
+        chapter(4, "Yet another version: the API server itself refuses it, and says why.")
+        image = f"app={shop.IMAGE}:2.0"
+        said = self._hands.show("set", "image", f"deployment/{NAME}", image, may_fail=True)
+        if "forbidden" not in said or "error budget" not in said:
+            raise StoryError("the release was not refused with our sentence")
+
+    def rollback_passes(self) -> None:
+        """Step 5."""
+        chapter(5, "The way back is free: the good version again, at once.")
+        self._hands.show("apply", "-f", self._shown("checkout-1.1"))
+        self._hands.wait("the hold was not given back", 15, lambda: not self._paused())
+        self._hands.wait("the good version is not back", 90, lambda: self._complete("1.1"))
+        if self._gate()["state"] != "Closed":
+            raise StoryError("the rollback opened the gate")
+        self._hands.show("get", f"deployment/{NAME}", f"{ROLLOUT}/{NAME}")
+
+    def gate_opens_again(self) -> None:
+        """Step 6."""
+        chapter(6, "Errors have ended: budget comes back, the gate opens, a release finishes.")
+        aside("The window is a minute long, so this takes about one.")
+        self._hands.wait("the gate did not open", 120, lambda: self._gate()["state"] == "Open")
+        self._hands.show("get", f"{SLO},{ROLLOUT}")
+        self._hands.show("apply", "-f", self._shown("checkout-1.3"))
+        self._hands.wait("version 1.3 is not complete", 90, lambda: self._complete("1.3"))
+
+    def outage_holds_and_rolls_nothing_back(self) -> None:
+        """Step 7."""
+        chapter(7, "Prometheus is stopped: Unknown, held, nothing rolled back. It comes back.")
+        before = self._image()
+        stage.want(self._folder, replace(self._everybody, prometheus=False))
+        self._hands.wait("it is not Unknown", 40, lambda: self._gate()["state"] == "Unknown")
+        self._hands.show("get", ROLLOUT, NAME, "-o", "wide")
+        image = f"app={shop.IMAGE}:2.0"
+        said = self._hands.show("set", "image", f"deployment/{NAME}", image, may_fail=True)
+        if "forbidden" not in said:
+            raise StoryError("a release started although nothing could be measured")
+        if self._image() != before:
+            raise StoryError("the outage changed what runs")
+        stage.want(self._folder, self._everybody)
+        self._hands.wait("it is not decided", 60, lambda: self._gate()["verdict"] != "Unknown")
+        self._hands.show("get", ROLLOUT, NAME)
+
+    def dead_operator_still_refuses(self) -> None:
+        """Step 8."""
+        chapter(8, "A person closes the gate, the operator is killed: releases are still refused.")
+        hold = '{"spec":{"hold":{"reason":"database migration"}}}'
+        self._hands.show("patch", ROLLOUT, NAME, "--type=merge", "-p", hold)
+        self._hands.wait("the gate did not close", 15, lambda: self._gate()["state"] == "Closed")
+        stage.kill_operator(self._folder)
+        aside("kill -9; nothing of Penstock runs any more.")
+        image = f"app={shop.IMAGE}:2.0"
+        said = self._hands.show("set", "image", f"deployment/{NAME}", image, may_fail=True)
+        if "forbidden" not in said or "database migration" not in said:
+            raise StoryError("the release was not refused while the operator was dead")
+        stage.want(self._folder, self._everybody)
+        self._hands.must("patch", ROLLOUT, NAME, "--type=json", "-p",
+                         '[{"op":"remove","path":"/spec/hold"}]')  # fmt: skip
+        self._hands.wait("the gate did not open", 40, lambda: self._gate()["state"] == "Open")
+        aside("Started again and the person's hold removed: open.")
+
+    def say_how_to_look_around(self, seconds: float) -> None:
+        """The end."""
+        print(f"\nAll eight steps were seen, in {seconds:.0f} s. It goes on running; look around:")
+        print(f"  . {self._folder / 'env'}")
+        print(f"  kubectl -n {NAMESPACE} get {SLO},{ROLLOUT} -o wide")
+        print(f"  kubectl -n {NAMESPACE} describe {ROLLOUT} {NAME}")
+        print("  make demo-down     # ends all of it")
+
+    def _apply(self, name: str) -> None:
+        self._hands.must("apply", "-f", str(self._manifests / f"{name}.yaml"))
+
+    def _shown(self, name: str) -> str:
+        path = self._manifests / f"{name}.yaml"
+        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+    def _status(self) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = self._hands.get(ROLLOUT, NAME).get("status") or {}
+        return found
+
+    def _gate(self) -> dict[str, str]:
+        return self._status().get("gate") or {"state": "", "verdict": ""}
+
+    def _slo(self) -> dict[str, str]:
+        found: dict[str, str] = self._hands.get(SLO, "checkout-availability").get("status") or {}
+        return found
+
+    def _stable(self) -> list[object]:
+        status = self._hands.get(ROLLOUT, NAME).get("status") or {}
+        return list(status.get("stable") or ())
+
+    def _is_held(self) -> bool:
+        return bool(self._status().get("hold", {}).get("active")) and self._paused()
+
+    def _paused(self) -> bool:
+        return bool(self._hands.get("deployment", NAME)["spec"].get("paused"))
+
+    def _image(self) -> str:
+        spec = self._hands.get("deployment", NAME)["spec"]["template"]["spec"]
+        return str(spec["containers"][0]["image"])
+
+    def _complete(self, tag: str) -> bool:
+        deployment = self._hands.get("deployment", NAME)
+        status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+        counted = ("updatedReplicas", "replicas", "availableReplicas")
+        current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+        whole = all(status.get(key) == wanted for key in counted)
+        return current and whole and self._image() == f"{shop.IMAGE}:{tag}"

@@ -23,6 +23,7 @@ LABEL = "penstock"
 MOST_TOGETHER = 25
 MOST_LEGS = 400
 MOST_TEXT = 100_000
+_AROUND = 64  # characters of label_replace(...) and of the tree around a leg
 # How far an instant selector looks back by default, and so how far ahead we look for samples of a
 # clock that is wrong.
 LOOK_BACK = "5m"
@@ -122,8 +123,8 @@ def batches(
     batch: list[Question] = []
     legs = text = 0
     for asked in questions:
-        its_legs = 2 * len(asked.ranges) + 2
-        its_text = its_legs * (max(len(asked.events), len(asked.total)) + 100)
+        lengths = [len(expression) + _AROUND for _, expression in asked.legs()]
+        its_legs, its_text = len(lengths), sum(lengths)
         full = len(batch) == together or legs + its_legs > MOST_LEGS or text + its_text > MOST_TEXT
         if batch and full:
             yield tuple(batch)
@@ -199,7 +200,7 @@ def _without_grouping(tokens: list[re.Match[str]]) -> list[re.Match[str]]:
     behind = [] if end is None else tokens[end + 1 :]
     if end is not None and behind and behind[0][0].lower() in _GROUPINGS:
         last = _closing(behind, 1)
-        return tokens[: end + 1] + ([] if last is None else behind[last + 1 :])
+        return tokens if last is None else [*tokens[: end + 1], *behind[last + 1 :]]
     return tokens
 
 

@@ -1,0 +1,159 @@
+"""What an answer is, from its status, headers and bytes alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.adapters.prometheus_answer import MOST_QUOTED, Failed, Outcome, excerpt, read
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ROW = {"metric": {"penstock": "0seen"}, "value": [1_795_521_600, "3"]}
+
+
+def vector(*rows: object, **more: object) -> bytes:
+    data = {"resultType": "vector", "result": list(rows)}
+    return json.dumps({"status": "success", "data": data, **more}).encode()
+
+
+def failure(status: int, body: bytes | str = b"", **headers: str) -> Failed:
+    content = body.encode() if isinstance(body, str) else body
+    with pytest.raises(Failed) as caught:
+        read(status, {name.replace("_", "-"): v for name, v in headers.items()}, content, NOW)
+    return caught.value
+
+
+def how_it_failed(status: int, headers: dict[str, str], body: bytes) -> Failed | None:
+    try:
+        read(status, headers, body, NOW)
+    except Failed as failed:
+        return failed
+    return None
+
+
+def error(kind: str, message: str) -> str:
+    return json.dumps({"status": "error", "errorType": kind, "error": message})
+
+
+def test_rows_warnings_and_cost_of_a_vector():
+    data = {
+        "resultType": "vector",
+        "result": [ROW],
+        "stats": {"samples": {"totalQueryableSamples": 42}},
+    }
+    body = json.dumps({"status": "success", "data": data, "warnings": ["a\nb"], "infos": ["c"]})
+    found = read(200, {}, body.encode(), NOW)
+    assert found.rows == (({"penstock": "0seen"}, "3"),)
+    assert found.warnings == ("a b",)
+    assert found.samples == 42
+
+
+@pytest.mark.parametrize("stats", [None, 3, {"samples": None}, {"samples": {"x": 1}}])
+def test_what_it_cost_may_be_left_out(stats):
+    data = {"resultType": "vector", "result": [], "stats": stats}
+    body = json.dumps({"status": "success", "data": data}).encode()
+    assert read(200, {}, body, NOW).samples == 0
+
+
+def test_a_histogram_is_no_number_and_concerns_its_row_alone():
+    histogram = {"metric": {"penstock": "0seen"}, "histogram": [1, {"count": "3"}]}
+    assert read(200, {}, vector(histogram, ROW), NOW).rows[0][1] == "a histogram"
+
+
+@pytest.mark.parametrize("value", [None, [], [1], [1, 2], [1, "2", 3], "2", {"1": "2"}, [1, None]])
+def test_a_value_of_another_shape_is_no_number(value):
+    row = {"metric": {}, "value": value}
+    assert read(200, {}, vector(row), NOW).rows[0][1] == "no number"
+
+
+@pytest.mark.parametrize("row", [None, 3, [], {}, {"metric": []}])
+def test_a_row_without_labels_is_malformed(row):
+    assert failure(200, vector(row)).outcome is Outcome.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (200, error("bad_data", "no"), Outcome.REJECTED),
+        (400, error("bad_data", "no"), Outcome.REJECTED),
+        (422, error("execution", "no"), Outcome.REJECTED),
+        (413, "", Outcome.REJECTED),
+        (400, "no", Outcome.MALFORMED),
+        (401, "", Outcome.UNAUTHORIZED),
+        (403, "", Outcome.UNAUTHORIZED),
+        (407, "", Outcome.UNAUTHORIZED),
+        (429, "", Outcome.THROTTLED),
+        (503, error("timeout", "no"), Outcome.OVERLOADED),
+        (503, error("unavailable", "no"), Outcome.UNREACHABLE),
+        (500, error("internal", "no"), Outcome.UNREACHABLE),
+        (599, "", Outcome.UNREACHABLE),
+        (301, "", Outcome.UNREACHABLE),
+        (404, "", Outcome.UNREACHABLE),
+        (204, "", Outcome.UNREACHABLE),
+        (200, "", Outcome.MALFORMED),
+        (200, "null", Outcome.MALFORMED),
+    ],
+)
+def test_the_outcome_by_status_and_body(status, body, outcome):
+    assert failure(status, body).outcome is outcome
+
+
+def test_prometheus_own_words_are_quoted_in_one_line_of_bounded_length():
+    told = failure(400, error("bad_data", "a\n\x1b[31mb\u202e" + "c" * 10_000)).detail
+    assert told.startswith("the query is refused: a [31mb c")
+    assert len(told) <= MOST_QUOTED + 30
+
+
+def test_a_page_of_somebody_else_is_not_quoted():
+    told = failure(200, "<html>secret</html>", Content_Type="text/html; charset=utf-8").detail
+    assert told == "the answer is text/html where JSON was expected; check spec.url"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120.0),
+        (" 5 ", 5.0),
+        ("Tue, 24 Nov 2026 12:01:00 GMT", 60.0),
+        ("Tue, 24 Nov 2026 11:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-3", None),
+        ("9" * 400, 999_999_999.0),
+        ("\u0663", None),
+    ],
+)
+def test_when_to_come_back(header, seconds):
+    assert failure(429, Retry_After=header).retry_after == seconds
+
+
+@given(st.integers(100, 599), st.binary(max_size=200), st.text(max_size=20))
+def test_no_answer_makes_it_stumble(status, body, header):
+    failed = how_it_failed(status, {"Retry-After": header, "Content-Type": header}, body)
+    assert failed is not None
+    assert failed.detail
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON, JSON, JSON, JSON)
+def test_no_shape_of_json_makes_it_stumble(row, result, stats, warnings):
+    for rows in (result, [row], [{"metric": row, "value": result}], [{"metric": {}, "value": row}]):
+        data = {"resultType": "vector", "result": rows, "stats": stats}
+        body = json.dumps({"status": "success", "data": data, "warnings": warnings}).encode()
+        failed = how_it_failed(200, {}, body)
+        assert failed is None or failed.outcome is Outcome.MALFORMED
+
+
+def test_an_excerpt_is_one_printable_line():
+    assert excerpt("a \t\r\n b\0c") == "a b c"
+    assert excerpt("x" * 300).endswith("...")
+    assert len(excerpt("x" * 300)) == MOST_QUOTED

@@ -1,0 +1,223 @@
+"""Rows as evidence: exact where they are numbers, and never a number where they are none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.domain.evidence import Count, Evidence, Grade, Kind
+from penstock.domain.indicator import Counted
+from penstock.domain.quantities import Duration
+from penstock.engine.promql import Question, question
+from penstock.engine.reading import evidence, told_apart
+from support.measuring import inquiry, ratio, slo
+
+AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HOUR, FIVE = Duration.parse("1h"), Duration.parse("5m")
+
+
+def asked(counted: Counted = Counted.BAD, minimum: int = 0) -> Question:
+    of = slo("a", ratio("e_total", "t_total", counted), minimum=minimum)
+    found = question(inquiry(of, ["5m"]), AT, Duration.parse("2m"))
+    assert isinstance(found, Question)
+    return found
+
+
+def read(counted: Counted = Counted.BAD, minimum: int = 0, **texts: str | None) -> Evidence:
+    """Evidence of a healthy answer in which some legs are other ones, or missing."""
+    healthy = {
+        "e3600000": "10",
+        "t3600000": "1000",
+        "e300000": "1",
+        "t300000": "100",
+        "seen": "3",
+        "age": "7.5",
+    }
+    legs = {name: text for name, text in (healthy | texts).items() if text is not None}
+    return evidence(asked(counted, minimum), {name: [text] for name, text in legs.items()}, AT)
+
+
+def test_a_healthy_answer_is_a_reading_of_exact_numbers():
+    found = read()
+    assert found.kind is Kind.FRESH
+    assert found.reading is not None
+    assert found.reading.at == AT
+    assert found.reading.window == HOUR
+    assert found.reading.whole == Count(Decimal(10), Decimal(1_000))
+    assert found.reading.looks == {FIVE: Count(Decimal(1), Decimal(100))}
+    assert str(found.reading.remaining) == "0"
+    assert str(found.reading.burn(FIVE)) == "1"
+
+
+def test_good_events_are_taken_from_the_total():
+    found = read(Counted.GOOD, e3600000="990", e300000="99")
+    assert found.reading is not None
+    assert found.reading.whole == Count(Decimal(10), Decimal(1_000))
+
+
+def test_binary_noise_is_no_event():
+    found = read(Counted.GOOD, e3600000="999.9999999999999", e300000="100")
+    assert found.reading is not None
+    assert found.reading.whole.bad == 0
+
+
+@pytest.mark.parametrize(("counted", "bad"), [(Counted.BAD, 0), (Counted.GOOD, 100)])
+def test_events_that_are_missing_in_a_look_back_are_none(counted, bad):
+    found = read(counted, e300000=None)
+    assert found.reading is not None
+    assert found.reading.looks[FIVE].bad == bad
+
+
+def test_bad_events_that_were_never_born_are_none():
+    found = read(e3600000=None, e300000=None)
+    assert found.reading is not None
+    assert found.reading.whole.bad == 0
+
+
+def test_good_events_that_were_never_born_are_a_slip_of_the_pen():
+    found = read(Counted.GOOD, e3600000=None, e300000=None)
+    assert found == Evidence(
+        Kind.ABSENT,
+        "there are 1000 events in the last 1h, but no series matches spec.indicator.ratio.good",
+    )
+
+
+def test_good_events_that_were_never_born_are_none_where_nothing_happened():
+    found = read(Counted.GOOD, e3600000=None, e300000=None, t3600000="0", t300000="0")
+    assert found.kind is Kind.NO_TRAFFIC
+
+
+def test_nothing_happened_is_no_traffic_with_a_reading():
+    found = read(e3600000="0", t3600000="0", e300000="0", t300000="0")
+    assert found.kind is Kind.NO_TRAFFIC
+    assert found.reading is not None
+
+
+def test_few_events_are_insufficient():
+    assert read(minimum=1_001).kind is Kind.INSUFFICIENT_EVENTS
+    assert read(minimum=1_000).kind is Kind.FRESH
+
+
+def test_a_look_back_without_a_total_is_left_out():
+    found = read(t300000=None)
+    assert found.kind is Kind.FRESH
+    assert found.reading is not None
+    assert found.reading.looks == {}
+
+
+def test_no_total_is_absent():
+    nothing = dict.fromkeys(("e3600000", "t3600000", "e300000", "t300000", "age"))
+    assert "no series matches" in read(**nothing, seen=None).detail
+    assert read(**nothing, seen=None).kind is Kind.ABSENT
+    assert "a single sample so far" in read(**nothing).detail
+
+
+@pytest.mark.parametrize(
+    ("age", "says"),
+    [
+        ("190", "the newest sample is 3m10s old, more than 2m (freshness)"),
+        ("100", "no new sample for more than 2m (freshness)"),
+        (None, "no new sample for more than 2m (freshness)"),
+    ],
+)
+def test_nothing_new_is_stale(age, says):
+    assert read(seen=None, age=age) == Evidence(Kind.STALE, says)
+
+
+def test_a_target_that_is_gone_is_evidence_until_its_last_sample_is_old():
+    assert read(age=None).kind is Kind.FRESH
+
+
+@pytest.mark.parametrize(("age", "kind"), [("-30", Kind.FRESH), ("-31", Kind.STALE)])
+def test_the_future_is_tolerated_for_half_a_minute(age, kind):
+    assert read(age=age).kind is kind
+
+
+@pytest.mark.parametrize("leg", ["e3600000", "t3600000", "e300000", "t300000", "seen", "age"])
+@pytest.mark.parametrize(
+    "text", ["NaN", "+Inf", "-Inf", "", "x", "1e400", "1e16", "a histogram", "no number", "0x1"]
+)
+def test_what_is_no_number_is_malformed_wherever_it_is(leg, text):
+    found = read(**{leg: text})
+    assert found.kind is Kind.MALFORMED
+    assert found.reading is None
+    assert f'"{text}"' in found.detail
+
+
+@pytest.mark.parametrize("leg", ["e3600000", "t3600000", "e300000", "t300000", "seen"])
+def test_a_negative_count_is_malformed(leg):
+    assert read(**{leg: "-0.5"}).kind is Kind.MALFORMED
+
+
+def test_minus_nothing_is_nothing():
+    assert read(e3600000="-0.0", e300000="-0").kind is Kind.FRESH
+
+
+def test_two_rows_where_one_is_needed_are_ambiguous():
+    found = evidence(asked(), {"t3600000": ["1", "2"]}, AT)
+    assert found == Evidence(
+        Kind.AMBIGUOUS, "2 series for total in the last 1h, where one is needed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "total", "kind"),
+    [
+        ("1009", "1000", Kind.FRESH),
+        ("1011", "1000", Kind.MALFORMED),
+        ("5", "4", Kind.FRESH),
+        ("5.1", "4", Kind.MALFORMED),
+    ],
+)
+@pytest.mark.parametrize("counted", list(Counted))
+def test_more_events_than_there_are_is_an_error_of_one_percent_or_one_event(
+    counted, events, total, kind
+):
+    found = read(counted, e3600000=events, t3600000=total)
+    assert found.kind is kind
+    if found.reading is not None:
+        expected = found.reading.whole.total if counted is Counted.BAD else 0
+        assert found.reading.whole.bad == expected
+
+
+def test_rows_are_told_apart_by_their_labels():
+    one, other = asked(), asked()
+    rows = [("0t300000", "1"), ("1t300000", "2"), ("1seen", "3"), ("0t300000", "4")]
+    assert told_apart([one, other], rows) == [
+        {"t300000": ["1", "4"]},
+        {"t300000": ["2"], "seen": ["3"]},
+    ]
+
+
+@pytest.mark.parametrize("label", ["", "2seen", "x", "0", "-1seen", "0 seen", "99999seen"])
+def test_a_row_that_was_not_asked_for_is_an_error(label):
+    with pytest.raises(ValueError, match="not asked for"):
+        told_apart([asked(), asked()], [(label, "1")])
+
+
+LEGS = st.sampled_from(["e3600000", "t3600000", "e300000", "t300000", "seen", "age", "zzz"])
+NUMBERS = st.one_of(
+    st.floats().map(str),
+    st.decimals().map(str),
+    st.integers(min_value=0, max_value=2_000).map(str),
+    st.text(max_size=8),
+)
+
+
+@given(
+    st.dictionaries(LEGS, st.lists(NUMBERS, max_size=2)),
+    st.sampled_from(Counted),
+    st.integers(0, 1_000),
+)
+def test_whatever_comes_is_evidence_and_a_reading_always_makes_sense(answer, counted, minimum):
+    found = evidence(asked(counted, minimum), answer, AT)
+    if found.reading is None:
+        assert found.grade is Grade.OUTAGE
+        assert found.detail
+        return
+    for count in (found.reading.whole, *found.reading.looks.values()):
+        assert 0 <= count.bad <= count.total < 10**16

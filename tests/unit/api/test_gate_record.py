@@ -1,4 +1,4 @@
-"""A record is found by the policy's bindings through its labels: they must say what its data says."""
+"""The policy finds a record by its labels: they must say what its data says."""
 
 from __future__ import annotations
 

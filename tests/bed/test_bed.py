@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import socket
@@ -22,7 +21,7 @@ import pytest
 import yaml
 
 from bed.processes import until
-from bed.traces import is_listened_on, needs_proc, ports_of, processes_of
+from bed.traces import NO_LARGE_FILES, is_listened_on, needs_proc, ports_of, processes_of
 from testbed import servers as server_processes
 from testbed.api import ApiError, Kube
 from testbed.bed import NODES, TESTS, Bed
@@ -263,12 +262,11 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_process(
         "except BedError as error: print(error)"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", program, tmp_path / "bed"],
+        [*NO_LARGE_FILES, sys.executable, "-c", program, tmp_path / "bed"],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
     )
     assert re.fullmatch(r"etcd ended .*: there is no room left .*\n", answer.stdout), answer
     assert processes_of(tmp_path) == {}

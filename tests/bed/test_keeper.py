@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from bed.processes import is_running, until
-from bed.traces import needs_proc, ports_of, processes_of
+from bed.traces import NO_LARGE_FILES, needs_proc, ports_of, processes_of
 from testbed.bed import TESTS
 from testbed.claim import Claim, Record, birth, boot, is_held
 
@@ -38,16 +37,15 @@ class Shell:
         return [sys.executable, "-m", "testbed", command, f"--dir={self.folder}", *more]
 
     def run(
-        self, command: str, limit: Callable[[], object] | None = None, **variables: str
+        self, command: str, *, before: Sequence[str] = (), **variables: str
     ) -> subprocess.CompletedProcess[str]:
         answer = subprocess.run(
-            self.argv(command),
+            [*before, *self.argv(command)],
             env=self.environment | variables,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
-            preexec_fn=limit,
         )
         assert "Traceback" not in answer.stderr, answer.stderr
         return answer
@@ -219,7 +217,7 @@ def test_down_ends_a_start_under_way(shell: Shell):
 
 @pytest.mark.servers
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(shell: Shell):
-    answer = shell.run("up", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
+    answer = shell.run("up", before=NO_LARGE_FILES)
     assert answer.returncode == 1
     assert "there is no room left" in answer.stderr.splitlines()[-1]
     assert shell.is_gone()

@@ -16,6 +16,9 @@ needs_proc = pytest.mark.skipif(
     reason="other processes' environments and folders can be looked at on Linux only",
 )
 
+NO_LARGE_FILES = ("sh", "-c", 'ulimit -f 1000; exec "$@"', "sh")
+"""Put before a command, it makes the disk full for every file of more than a megabyte."""
+
 _PORT = re.compile(r"127\.0\.0\.1:(\d+)|--secure-port=(\d+)")
 
 

@@ -18,7 +18,7 @@ import select
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class Kube:
 
     def watch(
         self, path: str, resource_version: str, timeout: int = 300
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Generator[dict[str, Any], None, None]:
         """Events as they come, those of type ERROR too, until the server ends the watch."""
         query = urllib.parse.urlencode(
             {"watch": "true", "resourceVersion": resource_version, "timeoutSeconds": timeout}

@@ -35,7 +35,8 @@ class Story:
     def __init__(
         self, folder: Path, hands: Hands, *, admission: bool = True, interval: float = 1.0
     ) -> None:
-        """Without admission, or with an operator that hardly evaluates, steps must fail (a test)."""
+        """Without admission, or with an operator that hardly evaluates, steps must fail (a
+        test)."""
         self._folder, self._hands = folder, hands
         self._admission = admission
         self._everybody = Wanted(operator=True, load=True, interval=interval)

@@ -66,6 +66,7 @@ def test_a_link_that_leads_somewhere_is_left_alone(root: Path, link: str) -> Non
     ("text", "complaint"),
     [
         ("[text](docs/gone.md)", "README.md:2: docs/gone.md: there is no such file"),
+        ("[a text\nin two lines](gone.md)", "README.md:3: gone.md: there is no such file"),
         ("![picture](gone.png)", "README.md:2: gone.png: there is no such file"),
         ("[text]: docs/gone.md", "README.md:2: docs/gone.md: there is no such file"),
         ("[text](docs/page.md#gone)", "docs/page.md has no heading for it"),

@@ -1,0 +1,213 @@
+"""Rows D on the adapter itself: holds at rest, and holds of two Rollouts on one Deployment.
+
+The operator never holds a Deployment at rest, but what is built on the adapter will.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_kube_config
+
+from penstock.adapters.api_server import ApiServer
+from penstock.adapters.workloads.deployment import MANAGER_PREFIX, Deployments
+from penstock.domain.refs import WorkloadRef
+from penstock.domain.workload import Observation, Phase
+from penstock.engine.ports import Found, Held, Outcome
+from support.gates import MERGE
+from support.operator import wait_for
+from support.story import IMAGE, JSON_PATCH, NAME, Object, is_complete, played
+from testbed.bed import Bed
+
+pytestmark = pytest.mark.servers
+
+T = TypeVar("T")
+ONE, OTHER = "11111111-uid-of-one", "22222222-uid-of-another"
+REF = WorkloadRef("apps/v1", "Deployment", NAME)
+
+
+class AtRest:
+    """A Deployment without a Rollout, and the adapter."""
+
+    def __init__(self, bed: Bed, namespace: str) -> None:
+        self.bed, self.namespace = bed, namespace
+        self.collection = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        bed.kube.call("POST", self.collection, played(replicas=3))
+        wait_for("it is complete", self.read, lambda it: "status" in it and is_complete(it))
+
+    def read(self) -> Object:
+        found: Object = self.bed.kube.call("GET", f"{self.collection}/{NAME}")
+        return found
+
+    def version(self) -> tuple[str, int]:
+        """It moves with any write, and its generation with a change of the spec."""
+        metadata = self.read()["metadata"]
+        return metadata["resourceVersion"], metadata["generation"]
+
+    def patch(self, body: object, content_type: str = MERGE) -> None:
+        self.bed.kube.call("PATCH", f"{self.collection}/{NAME}", body, content_type=content_type)
+
+    def image(self, tag: str) -> None:
+        path = "/spec/template/spec/containers/0/image"
+        self.patch([{"op": "replace", "path": path, "value": f"{IMAGE}:{tag}"}], JSON_PATCH)
+
+    def sets(self) -> dict[str, int]:
+        """Pods wanted of each ReplicaSet there is, by its image's tag."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/replicasets"
+        return {
+            one["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]: one[
+                "spec"
+            ]["replicas"]
+            for one in self.bed.kube.call("GET", path)["items"]
+        }
+
+    def observe(self, owner: str = ONE) -> Observation:
+        return self.ask(lambda it: it.observe(self.namespace, REF, MANAGER_PREFIX + owner))
+
+    def hold(self, owner: str = ONE) -> Outcome:
+        seen = self.observe(owner)
+        return self.ask(lambda it: it.hold(seen, MANAGER_PREFIX + owner, keep=False))
+
+    def release(self, owner: str = ONE, uid: str = "") -> Outcome:
+        uid = uid or self.read()["metadata"]["uid"]
+        return self.ask(lambda it: it.release(Held(self.namespace, REF, uid, owner)))
+
+    def held_by(self) -> set[str]:
+        found = self.ask(lambda it: it.held())
+        return {one.owner for one in found if one.namespace == self.namespace}
+
+    def ask(self, question: Callable[[Deployments], Coroutine[Any, Any, T]]) -> T:
+        async def answer() -> T:
+            # The client reads KUBECONFIG when it is imported, which may be before the bed is there.
+            configuration = Configuration()
+            await load_kube_config(str(self.bed.kubeconfig), client_configuration=configuration)
+            server = ApiServer(ApiClient(configuration))
+            try:
+                return await question(Deployments(server))
+            finally:
+                await server.close()
+
+        return asyncio.run(answer())
+
+
+@pytest.fixture
+def web(bed: Bed, namespace: str) -> AtRest:
+    return AtRest(bed, namespace)
+
+
+def settled(web: AtRest) -> bool:
+    """Whether the controller has seen the last change."""
+    body = web.read()
+    return bool(body["status"]["observedGeneration"] >= body["metadata"]["generation"])
+
+
+def test_row_01_holding_twice_is_one_hold(web: AtRest) -> None:
+    assert web.hold().found is Found.DONE
+    wait_for("the hold is seen", lambda: settled(web))
+    generation = web.read()["metadata"]["generation"]
+
+    assert web.hold().found in (Found.DONE, Found.ALREADY)
+
+    assert web.read()["metadata"]["generation"] == generation
+    assert web.observe().ours
+    assert web.held_by() == {ONE}
+
+
+def test_row_02_releasing_twice_or_what_was_never_held_writes_nothing(web: AtRest) -> None:
+    before = web.version()
+    web.release()
+    assert web.version() == before
+
+    web.hold()
+    web.release()
+    wait_for("the release is seen", lambda: settled(web))
+    after = wait_for("the status is quiet", web.version, lambda it: it == web.version())
+    web.release()
+
+    assert web.version()[1] == after[1]
+    assert "paused" not in web.read()["spec"]
+    assert web.held_by() == set()
+
+
+def test_row_04_of_two_holds_each_gives_back_its_own_share(web: AtRest) -> None:
+    assert web.hold(ONE).found is Found.DONE
+    assert web.hold(OTHER).found is Found.DONE
+    assert web.held_by() == {ONE, OTHER}
+
+    web.release(ONE)
+
+    assert web.read()["spec"]["paused"] is True
+    assert web.held_by() == {OTHER}
+    assert "penstock.dev/held" in web.read()["metadata"]["labels"]
+    web.release(OTHER)
+    assert "paused" not in web.read()["spec"]
+    assert "penstock.dev/held" not in web.read()["metadata"]["labels"]
+
+
+def test_row_11_an_old_hold_does_not_touch_a_namesake(web: AtRest) -> None:
+    web.hold()
+    old = web.read()["metadata"]["uid"]
+    seen = web.observe()
+    web.bed.kube.call("DELETE", f"{web.collection}/{NAME}")
+    path = f"{web.collection}/{NAME}"
+    wait_for("it is gone", lambda: web.bed.kube.call("GET", path, ok=(404,)) is None)
+    assert web.release(uid=old).found is Found.GONE
+    web.bed.kube.call("POST", web.collection, played(replicas=1))
+
+    assert web.release(uid=old).found is Found.GONE
+    outcome = web.ask(lambda it: it.hold(seen, MANAGER_PREFIX + ONE, keep=False))
+
+    assert outcome.found is Found.GONE
+    assert web.held_by() == set()
+
+
+def test_row_12_a_template_that_changes_at_rest_starts_nothing(web: AtRest) -> None:
+    web.hold()
+
+    web.image("2")
+
+    wait_for("the change is seen", lambda: settled(web))
+    assert web.sets() == {"1": 3}
+    assert web.observe().phase is Phase.PENDING
+
+
+def test_row_13_of_three_templates_only_the_last_one_rolls(web: AtRest) -> None:
+    web.hold()
+    for tag in ("2", "3", "4"):
+        web.image(tag)
+        wait_for("the change is seen", lambda: settled(web))
+
+    web.release()
+
+    wait_for("it is complete", web.read, is_complete)
+    assert web.sets() == {"1": 0, "4": 3}
+
+
+def test_row_14_a_template_that_comes_back_at_rest_leaves_nothing_to_release(
+    web: AtRest,
+) -> None:
+    web.hold()
+    web.image("2")
+    wait_for("the change is seen", lambda: settled(web))
+    web.image("1")
+    wait_for("the change is seen", lambda: settled(web))
+    assert web.observe().phase is Phase.COMPLETE
+
+    web.release()
+
+    wait_for("the release is seen", lambda: settled(web))
+    assert web.sets() == {"1": 3}
+
+
+def test_row_20_scaling_at_rest_is_followed_by_the_stable_version(web: AtRest) -> None:
+    web.hold()
+    web.image("2")
+
+    web.patch({"spec": {"replicas": 7}})
+
+    wait_for("the pods are there", web.sets, lambda found: found == {"1": 7})
+    wait_for("they are ready", web.read, lambda it: it["status"].get("availableReplicas") == 7)

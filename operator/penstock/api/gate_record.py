@@ -32,22 +32,22 @@ class RecordedTemplate(KubeModel):
     """A pod template that passes also while the gate is closed."""
 
     hash: Annotated[str, free_text(64)]
-    """Hash of the template."""
+    """Hash of the template. Example: 5d4f8c7b9"""
     completed_at: Annotated[str, moment("templates.completedAt")] | None = None
-    """When it had rolled out completely."""
+    """When it had rolled out completely. Example: 2026-11-24T10:00:00Z"""
     source: Annotated[str, free_text(253)] | None = None
     """The ReplicaSet that carries it. Example: checkout-6d5f7c9b8"""
     template: dict[str, Any] = Field(
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
     )
-    """The template itself, as the API server stores it."""
+    """The template itself, as the API server stores it. Example: {spec: {containers: [...]}}"""
 
 
 class Permit(KubeModel):
     """Images that pass although the gate is closed."""
 
     images: list[Annotated[str, free_text(1_024)]] = Field(max_length=64, json_schema_extra=ATOMIC)
-    """All images of the template, in order."""
+    """All images of the template, in order. Example: ["checkout:2"]"""
 
 
 class GateRecordData(KubeModel):
@@ -56,8 +56,8 @@ class GateRecordData(KubeModel):
     workload: RecordedWorkload
     """The workload that the record is about."""
     admits: bool
-    """Whether a new template may start; mode, enforcement and what Unknown does are already in
-    it."""
+    """Whether a new template may start; mode, enforcement and what Unknown does are already in it.
+    Example: true"""
     admission: Literal["Deny", "Warn"]
     """What happens to one that may not: Deny or Warn."""
     message: Annotated[str, Text((), 1_024)] | None = None

@@ -108,7 +108,7 @@ class LabelExpressionSpec(KubeModel):
     values: list[Annotated[str, _label_value("matchExpressions.values")]] | None = Field(
         default=None, max_length=16, json_schema_extra=ATOMIC
     )
-    """Values for In and NotIn; none for the others."""
+    """Values for In and NotIn; none for the others. Example: [gold, silver]"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -176,9 +176,10 @@ class EnforcementSpec(KubeModel):
 
     admission: Choice[Admission] = Admission.DENY
     """What the API server does with a new template while the gate is closed: Deny (default), Warn
-    or Off."""
+    or "Off" (in quotes: YAML reads a bare Off as false)."""
     in_flight: Choice[InFlight] = InFlight.HOLD
-    """What happens to a release that is under way when the gate closes: Hold (default) or Off."""
+    """What happens to a release that is under way when the gate closes: Hold (default) or "Off" (in
+    quotes: YAML reads a bare Off as false)."""
 
 
 class HoldSpec(KubeModel):
@@ -221,7 +222,8 @@ class RolloutSpec(KubeModel):
     slo_selector: SLOSelectorSpec | None = None
     """SLOs by label; those by name count too. Example: {matchLabels: {service: checkout}}"""
     mode: Choice[Mode] = Mode.ENFORCE
-    """Enforce (default): act. Audit: decide and tell, hold nothing. Off: neither."""
+    """Enforce (default): act. Audit: decide and tell, hold nothing. "Off" (in quotes: YAML reads a
+    bare Off as false): neither."""
     enforcement: EnforcementSpec = EnforcementSpec()
     """By which of its two lines a closed gate acts. Default: {admission: Deny, inFlight: Hold}"""
     hold: HoldSpec | None = None

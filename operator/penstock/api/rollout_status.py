@@ -83,7 +83,7 @@ class HoldStatus(KubeModel):
     effective: str | None = None
     """How much the hold stops: full, partial or none."""
     since: str | None = TIME
-    """Since when."""
+    """Since when Penstock holds it."""
     manager: str | None = None
     """Field manager that the hold is written under."""
     lost_at: list[str] | None = None
@@ -130,7 +130,7 @@ class TransitionStatus(KubeModel):
     """One change of the gate."""
 
     at: str = Field(json_schema_extra={"format": "date-time"})
-    """When."""
+    """When it happened."""
     verdict: str
     """Permit, Hold or Unknown."""
     state: str

@@ -191,11 +191,11 @@ class IndicatorSpec(KubeModel):
     """How bad and total events are measured: exactly one of the five kinds."""
 
     ratio: RatioSpec | None = None
-    """Two counters: bad (or good) and total."""
+    """Two counters: bad (or good) and total; Penstock puts increase(...[w]) around each."""
     latency: LatencySpec | None = None
-    """A histogram and a threshold."""
+    """A histogram and a threshold: slower events are bad."""
     probe: ProbeSpec | None = None
-    """A 0/1 gauge."""
+    """A gauge that is 1 while all is well and 0 while it is not, weighted by time."""
     query: QuerySpec | None = None
     """Any two expressions with $window."""
     raw_ratio: RawRatioSpec | None = None

@@ -209,7 +209,7 @@ class SourceStatus(KubeModel):
     observed_generation: int | None = Field(default=None, ge=0)
     """The metadata.generation that this is of."""
     conditions: list[Condition] | None = CONDITIONS
-    """Ready."""
+    """Ready: whether the source answers, and if not, why."""
 
 
 class MetricsSource(KubeModel):

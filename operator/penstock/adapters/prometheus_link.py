@@ -204,7 +204,16 @@ class Link:
             raise Failed(Outcome.TIMEOUT, "earlier requests still hang") from error
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _unreachable(error) from error
-        return read(*answer, self._clock.now())
+        return self._understood(*answer)
+
+    def _understood(self, status: int, headers: dict[str, str], body: bytes) -> Vector:
+        try:
+            return read(status, headers, body, self._clock.now())
+        except Failed as failed:
+            if failed.outcome is Outcome.MALFORMED and self._last is None:
+                begin = excerpt(body[:1_024].decode(errors="replace"))
+                log.info("%s answered: %s", self.source.ref, self._discreet(begin))
+            raise
 
     def _note(self, failed: Failed, *, at_once: bool = False) -> None:
         if failed.outcome is Outcome.REJECTED:

@@ -75,7 +75,7 @@ class _Numbers:
         if age is not None and age < -CLOCK_TOLERANCE:
             raise _Unusable(
                 Kind.STALE,
-                f"the newest sample is {_seconds(-age)} in the future: a clock is wrong, ours or "
+                f"the newest sample is {_roughly(-age)} in the future: a clock is wrong, ours or "
                 "that of the metrics",
             )
         if self._one(SEEN, "the number of series", least=_NONE):
@@ -84,7 +84,7 @@ class _Numbers:
         if age is None or age <= fresh.seconds:
             raise _Unusable(Kind.STALE, f"no new sample for more than {fresh} (freshness)")
         raise _Unusable(
-            Kind.STALE, f"the newest sample is {_seconds(age)} old, more than {fresh} (freshness)"
+            Kind.STALE, f"the newest sample is {_roughly(age)} old, more than {fresh} (freshness)"
         )
 
     def _nothing(self) -> str:
@@ -174,5 +174,7 @@ def _number(text: str) -> Decimal | None:
     return number.quantize(_FINEST) + 0
 
 
-def _seconds(seconds: Decimal) -> str:
-    return str(Duration.of_seconds(int(seconds)))
+def _roughly(seconds: Decimal) -> str:
+    """Whole minutes from one minute on, so that the sentence does not change at every look."""
+    whole = int(seconds)
+    return str(Duration.of_seconds(whole if whole < 60 else whole // 60 * 60))

@@ -119,7 +119,7 @@ def test_no_total_is_absent():
 @pytest.mark.parametrize(
     ("age", "says"),
     [
-        ("190", "the newest sample is 3m10s old, more than 2m (freshness)"),
+        ("190", "the newest sample is 3m old, more than 2m (freshness)"),
         ("100", "no new sample for more than 2m (freshness)"),
         (None, "no new sample for more than 2m (freshness)"),
     ],

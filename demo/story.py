@@ -35,8 +35,7 @@ class Story:
     def __init__(
         self, folder: Path, hands: Hands, *, admission: bool = True, interval: float = 1.0
     ) -> None:
-        """Without admission, or with an operator that hardly evaluates, steps must fail (a
-        test)."""
+        """A test leaves parts out and sees steps fail: admission, or nearly all evaluations."""
         self._folder, self._hands = folder, hands
         self._admission = admission
         self._everybody = Wanted(operator=True, load=True, interval=interval)

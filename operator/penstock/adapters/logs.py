@@ -21,6 +21,8 @@ def set_up(level: str, form: str) -> None:
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Its thread cannot take signals, and need not: ours does.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     # Kopf tells of every event that it handles; what they mean is told by us.
     logging.getLogger("kopf.objects").setLevel(logging.ERROR)
 

@@ -29,7 +29,7 @@ class Gate:
 
     Attributes:
         slo: name of the SLO that decided; empty when none did.
-        since: when verdict, state, reason or SLO changed last.
+        since: when state or reason changed last.
         decided_at: when it was decided last.
     """
 
@@ -91,6 +91,7 @@ class Hold:
         manager: the field manager it is written under.
         lost_at: when it was found undone by somebody else, oldest first.
         contested_by: who keeps undoing it or declares the opposite; while it is set we stay off.
+        refused: why the API server refused our last try; tried again, so not kept across restarts.
     """
 
     active: bool = False
@@ -99,6 +100,7 @@ class Hold:
     since: datetime | None = None
     lost_at: tuple[datetime, ...] = ()
     contested_by: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

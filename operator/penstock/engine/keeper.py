@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from penstock.domain.case import Judged
@@ -21,8 +21,8 @@ from penstock.domain.rollout import OnDelete, Rollout
 from penstock.domain.settings_told import settings_told
 from penstock.domain.standing import Record, Standing
 from penstock.domain.verdict import GateState
-from penstock.domain.workload import Observation
 from penstock.engine.catalog import Catalog, Key
+from penstock.engine.kept import Kept
 from penstock.engine.orders import Orders
 from penstock.engine.ports import (
     Clock,
@@ -44,27 +44,11 @@ log = logging.getLogger(__name__)
 WORKERS = 8
 BACKOFF_SECONDS = (1, 2, 5, 10, 30, 60)
 LOOK_AGAIN_SECONDS = 300.0
+REFUSED_SECONDS = 30.0
 # Longer than any source may take to answer once.
 WARM_UP_SECONDS, WARM_UP_STEP_SECONDS = 15.0, 0.2
 # A hold, a look, a release told and done, a look: no Rollout needs more rounds for one change.
 ROUNDS = 3
-
-
-@dataclass(slots=True)
-class _Kept:
-    """What the keeper knows of one Rollout between rounds."""
-
-    rollout: Rollout
-    standing: Standing
-    since: float
-    told: Standing | None = None
-    told_at: datetime | None = None
-    # The record as written, with the gate's reason in place of the sentence and its moving numbers.
-    recorded: Record | None = None
-    seen: Observation | None = None
-    seen_at: float = 0.0
-    failures: int = 0
-    problem_told: str = ""
 
 
 class Keeper:
@@ -84,7 +68,8 @@ class Keeper:
         self._catalog, self._cluster, self._workloads = catalog, cluster, workloads
         self._clock, self._tally, self._lease, self._evidence = clock, tally, lease, evidence
         self._rest = rest_seconds
-        self._kept: dict[Key, _Kept] = {}
+        self._kept: dict[Key, Kept] = {}
+        self._problems_told: dict[Key, str] = {}
         self._orders: Orders[Key] = Orders()
         self._later: Schedule[Key] = Schedule()
 
@@ -165,6 +150,7 @@ class Keeper:
         if isinstance(entry.value, SpecInvalid):
             await self._tell_problem(key, entry.value)
             return
+        self._problems_told.pop(key, None)
         if not isinstance(entry.value, Rollout):
             raise TypeError(f"{entry.ref} is no Rollout")
         kept = self._kept.get(key)
@@ -172,12 +158,12 @@ class Keeper:
             if kept is not None:
                 await self._gone(key)
             standing, now = entry.standing or Standing(), self._clock.monotonic()
-            kept = _Kept(entry.value, standing, now, told=entry.standing)
+            kept = Kept(entry.value, standing, now, told=entry.standing)
             self._kept[key] = kept
         kept.rollout = entry.value
         await self._rounds(key, kept, look=look)
 
-    async def _rounds(self, key: Key, kept: _Kept, *, look: bool) -> None:
+    async def _rounds(self, key: Key, kept: Kept, *, look: bool) -> None:
         if self._too_early(kept):
             self._later.sooner(key, self._clock.monotonic() + WARM_UP_STEP_SECONDS)
             return
@@ -185,7 +171,7 @@ class Keeper:
             await self._look(kept, afresh=look)
             stepped = self._step(key, kept)
             await self._record(kept, stepped.record)
-            if stepped.act is Act.NOTHING:
+            if stepped.act is Act.NOTHING or self._clock.monotonic() < kept.not_before:
                 break
             if stepped.act is Act.RELEASE:
                 # Told before it is done: after a crash in between it is released again, instead of
@@ -195,14 +181,14 @@ class Keeper:
             look = True
         await self._tell(kept)
 
-    def _too_early(self, kept: _Kept) -> bool:
+    def _too_early(self, kept: Kept) -> bool:
         """Just met: a gate stays as its status says until its SLOs have been asked once."""
         if self._clock.monotonic() - kept.since > WARM_UP_SECONDS:
             return False
         judged = self._evidence(kept.rollout, self._clock.now())
         return any(one.evidence.kind is Kind.WARMING_UP for one in judged)
 
-    async def _look(self, kept: _Kept, *, afresh: bool) -> None:
+    async def _look(self, kept: Kept, *, afresh: bool) -> None:
         now = self._clock.monotonic()
         if kept.seen is not None and not afresh and now - kept.seen_at < LOOK_AGAIN_SECONDS:
             return
@@ -212,7 +198,7 @@ class Keeper:
         )
         kept.seen_at = now
 
-    def _step(self, key: Key, kept: _Kept) -> Step:
+    def _step(self, key: Key, kept: Kept) -> Step:
         if kept.seen is None:
             raise RuntimeError("stepping without a look")
         rollout, now = kept.rollout, self._clock.now()
@@ -241,7 +227,7 @@ class Keeper:
                 state=state,
             )
 
-    async def _record(self, kept: _Kept, wanted: Record) -> None:
+    async def _record(self, kept: Kept, wanted: Record) -> None:
         """What admission reads comes first: it is the line without a window."""
         gate = kept.standing.gate
         mark = replace(wanted, message=f"{gate.state} {gate.reason}" if gate else "")
@@ -251,7 +237,7 @@ class Keeper:
         await self._cluster.write_record(kept.rollout.ref, wanted)
         kept.recorded = mark
 
-    async def _perform(self, kept: _Kept, act: Act) -> None:
+    async def _perform(self, kept: Kept, act: Act) -> None:
         if kept.seen is None:
             return
         self._check_lease()
@@ -266,14 +252,23 @@ class Keeper:
         self._tally.count("penstock_writes_total", kind=act, outcome=outcome.found)
         self._learn(kept, outcome)
 
-    def _learn(self, kept: _Kept, outcome: Outcome) -> None:
-        """A field that somebody else owns is theirs: no force, a condition that names them."""
+    def _learn(self, kept: Kept, outcome: Outcome) -> None:
+        """A field that somebody else owns is theirs: no force, a condition that names them.
+
+        What the API server refuses is told, and tried again after a while: a right may be granted.
+        """
+        hold = kept.standing.hold
         if outcome.found is Found.CONFLICT:
             by = ", ".join(outcome.by) or "another field manager"
-            hold = replace(kept.standing.hold, contested_by=by)
-            kept.standing = replace(kept.standing, hold=hold)
+            hold = replace(hold, contested_by=by)
+        elif outcome.found is Found.REFUSED:
+            kept.not_before = self._clock.monotonic() + REFUSED_SECONDS
+            hold = replace(hold, refused=outcome.why)
+        elif outcome.found is Found.DONE:
+            hold = replace(hold, refused="")
+        kept.standing = replace(kept.standing, hold=hold)
 
-    async def _tell(self, kept: _Kept) -> None:
+    async def _tell(self, kept: Kept) -> None:
         now = self._clock.now()
         if not rollout_is_worth_telling(kept.standing, kept.told, kept.told_at, now):
             return
@@ -303,20 +298,21 @@ class Keeper:
     async def _tell_problem(self, key: Key, problem: SpecInvalid) -> None:
         """An invalid Rollout changes nothing: the gate stays as it is, and the object says why."""
         entry = self._catalog.get(Resource.ROLLOUT, key)
-        if entry is None:
+        if entry is None or self._problems_told.get(key) == str(problem):
             return
         self._check_lease()
         await self._cluster.write_invalid(Resource.ROLLOUT, entry.ref, problem)
+        self._problems_told[key] = str(problem)
 
     async def _gone(self, key: Key) -> None:
         """The Rollout is gone: its record goes with it, its hold is given back unless kept."""
         kept = self._kept.pop(key, None)
         self._later.drop(key)
         self._tally.forget(namespace=key[0], rollout=key[1])
-        if kept is None or not kept.standing.hold.active:
+        if kept is None or kept.seen is None or not kept.seen.ours:
             return
         rollout, seen = kept.rollout, kept.seen
-        if rollout.on_delete is OnDelete.KEEP_HELD or seen is None:
+        if rollout.on_delete is OnDelete.KEEP_HELD:
             return
         self._check_lease()
         held = Held(seen.namespace, seen.ref, seen.uid, rollout.ref.uid)

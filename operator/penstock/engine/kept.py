@@ -1,0 +1,33 @@
+"""What the keeper knows of one Rollout between rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from penstock.domain.rollout import Rollout
+from penstock.domain.standing import Record, Standing
+from penstock.domain.workload import Observation
+
+
+@dataclass(slots=True)
+class Kept:
+    """One Rollout; times without a zone are seconds on the monotonic clock.
+
+    Attributes:
+        since: when it was met.
+        told: the standing as written to the status, and when.
+        recorded: the record as written, with the gate's reason in place of the sentence.
+        not_before: until then no act is tried again, as the API server has refused the last one.
+    """
+
+    rollout: Rollout
+    standing: Standing
+    since: float
+    told: Standing | None = None
+    told_at: datetime | None = None
+    recorded: Record | None = None
+    seen: Observation | None = None
+    seen_at: float = 0.0
+    failures: int = 0
+    not_before: float = 0.0

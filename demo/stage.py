@@ -146,6 +146,7 @@ class Stage(Keeper):
         port = free_ports(1)[0]
         command = [sys.executable, "-m", "penstock", "run", f"--listen=127.0.0.1:{port}"]
         command += [f"--interval={interval}", f"--hot-interval={interval}", "--log-format=text"]
+        command += ["--scrape-interval=1"]
         log = folder / "operator.log"
         return Tethered(command, log=log, env={**os.environ, "KUBECONFIG": str(kubeconfig)})
 

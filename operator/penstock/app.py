@@ -140,7 +140,8 @@ def wire(
     cluster = OurObjects(server, settings.namespace)
     workloads = AnyWorkload([Deployments(server, settings.namespace)])
     metrics = Prometheus(clock, telemetry)
-    pace = Pace(settings.interval, min(settings.hot_interval, settings.interval))
+    hot = min(settings.hot_interval, settings.interval)
+    pace = Pace(settings.interval, hot, settings.scrape_interval)
     keeper = Keeper(
         catalog,
         cluster,

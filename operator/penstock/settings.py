@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Seconds between evaluations of an SLO at rest."""
     hot_interval: float = Field(default=10.0, ge=0.25, le=600)
     """Seconds between evaluations while a release is under way or a gate is shut."""
+    scrape_interval: float = Field(default=15.0, ge=0.1, le=600)
+    """Seconds between scrapes of the metrics; a default burn pair sees at least four of them."""
     namespace: str = ""
     """Watch this one namespace only; empty for all."""
     lease_namespace: str = ""

@@ -38,10 +38,17 @@ MISSED_EVALUATIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often an SLO is evaluated: at rest, and while a release hangs on it. Seconds."""
+    """How often, in seconds.
+
+    Attributes:
+        rest: an SLO is evaluated at rest.
+        hot: it is while a release hangs on it.
+        scrape: metrics are taken; a default burn pair sees at least four scrapes.
+    """
 
     rest: float
     hot: float
+    scrape: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,7 @@ class Evaluator:
         if not isinstance(entry.value, Slo):
             raise TypeError(f"{named.name} is no SLO")
         slo = entry.value
-        applies = guard(rollout.policy, slo.objective, length(slo.window, now))
+        applies = self._guard_of(rollout, slo, length(slo.window, now))
         return Judged(named.name, self._current(slo), applies)
 
     def _current(self, slo: Slo) -> Evidence:
@@ -222,7 +229,8 @@ class Evaluator:
         return frozenset(look for look in looks if look != window)
 
     def _guard_of(self, rollout: Rollout, slo: Slo, window: Duration) -> Guard:
-        return guard(rollout.policy, slo.objective, window)
+        scrape = Duration(int(self._pace.scrape * 1_000))
+        return guard(rollout.policy, slo.objective, window, scrape)
 
 
 def _no_source(slo: Slo, found: object) -> Evidence:

@@ -82,14 +82,14 @@ def step(
         rival: name of another Rollout that has this workload already; None if there is none.
         now: the instant, in UTC.
     """
-    standing = _noticing_loss(rollout, follow(before, seen, now), seen, now)
+    standing = _noticing_loss(rollout, before, follow(before, seen, now), seen, now)
     standing = replace(standing, generation=rollout.generation)
     if rollout.mode is Mode.OFF or rival is not None:
         reason = Reason.DISABLED if rival is None else Reason.WORKLOAD_CONFLICT
         return _stood_down(rollout, standing, seen, reason, rival, now)
     case = noticed(_case(rollout, standing, seen, slos, now))
     judged = judgement(case)
-    standing = replace(standing, memory=_settled(case.memory, judged, case.slos, now))
+    standing = replace(standing, memory=_settled(case, judged, seen))
     act = _act(rollout, standing, seen, judged.release, now)
     standing = _with_hold(rollout, standing, seen, act, now)
     if judged.gate.reason in CAUSES and not _was_held(before) and standing.release is None:
@@ -117,30 +117,39 @@ def _case(
         returns=is_stable(standing, release.id),
         first=not release.from_hash,
         onset=release.onset,
-        resumed_by_person=release.resumed_at is not None,
+        resumed_by_person=release.resumed_at is not None and _respects(rollout),
         held=seen.ours,
     )
     return Case(slos, standing.memory, person, under_way, now)
 
 
-def _settled(memory: Memory, judged: Judgement, slos: tuple[Judged, ...], now: datetime) -> Memory:
-    """A hold for either question is a hold to recover from: the gate's, else the release's."""
-    calm = max((one.guard.calm for one in slos if one.guard), default=CALM)
-    settled = memory.settled(judged.gate.verdict, judged.gate.reason, calm, now)
-    release = judged.release
+def _settled(case: Case, judged: Judgement, seen: Observation) -> Memory:
+    """A hold for either question is a hold to recover from: the gate's, else the release's.
+
+    A burn hold whose calm was read from thin evidence is over as well, once it is given back: else
+    the silence that follows would shut the gate again.
+    """
+    gate, release, now = judged.gate, judged.release, case.now
+    calm = max((one.guard.calm for one in case.slos if one.guard), default=CALM)
+    settled = case.memory.settled(gate.verdict, gate.reason, calm, now)
     if release is not None and release.verdict is Verdict.HOLD and release.reason in CAUSES:
         settled = settled.settled(Verdict.HOLD, release.reason, calm, now)
-        settled = replace(settled, last_known=judged.gate.verdict)
-    return settled
+        return replace(settled, last_known=gate.verdict)
+    return settled.recovered(now) if gate.proceeds and not seen.ours else settled
 
 
 def _noticing_loss(
-    rollout: Rollout, standing: Standing, seen: Observation, now: datetime
+    rollout: Rollout, before: Standing, standing: Standing, seen: Observation, now: datetime
 ) -> Standing:
-    """We held it, it is not held, and we did not release it: somebody else did."""
+    """We held it, it is not held, and we did not release it: somebody else did.
+
+    One who resumes what we held is respected; one who put something else in its place is not.
+    """
     hold = standing.hold
     if not hold.active or seen.ours or not seen.exists:
         return standing
+    if before.workload is not None and before.workload.uid != seen.uid:
+        return replace(standing, hold=Hold())
     lost_at = (*_recent(hold.lost_at, now), now)
     contested = hold.contested_by
     if len(lost_at) >= LOSSES_TO_CONTEST:
@@ -149,10 +158,15 @@ def _noticing_loss(
         standing,
         hold=replace(hold, active=False, since=None, lost_at=lost_at, contested_by=contested),
     )
-    if rollout.on_external_resume is OnExternalResume.RESPECT and standing.release is not None:
-        resumed = standing.release.resumed_at or now
-        return replace(standing, release=replace(standing.release, resumed_at=resumed))
+    held, release = before.release, standing.release
+    if _respects(rollout) and held is not None and release is not None and held.id == release.id:
+        resumed = release.resumed_at or now
+        return replace(standing, release=replace(release, resumed_at=resumed))
     return standing
+
+
+def _respects(rollout: Rollout) -> bool:
+    return rollout.on_external_resume is OnExternalResume.RESPECT
 
 
 def _recent(moments: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...]:
@@ -196,7 +210,12 @@ def _with_hold(
     lost_at = hold.lost_at if standing.release is not None else ()
     since = (hold.since or now) if active else None
     manager = hold_manager(rollout) if active else ""
-    return replace(standing, hold=Hold(active, manager, effect, since, lost_at, contested))
+    return replace(
+        standing,
+        hold=Hold(
+            active, manager, effect, since, lost_at, contested, "" if active else hold.refused
+        ),
+    )
 
 
 def _cannot_hold(standing: Standing, seen: Observation) -> bool:

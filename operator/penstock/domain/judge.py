@@ -53,10 +53,15 @@ def crossing(judged: Judged, question: Question) -> Reason | None:
         lacking = _lacking_budget(reading, guard, question)
         if lacking is not None:
             return lacking
-    hot = [pair for pair in guard.pairs if _hot(reading, pair)]
-    if not hot:
+    hot = hottest(reading, guard)
+    if hot is None:
         return None
-    return Reason.BURNING_FAST if hot[0] is guard.pairs[0] else Reason.BURNING_SLOW
+    return Reason.BURNING_FAST if hot is guard.pairs[0] else Reason.BURNING_SLOW
+
+
+def hottest(reading: Reading, guard: Guard) -> ActivePair | None:
+    """The fastest burn pair that is hot."""
+    return next((pair for pair in guard.pairs if _hot(reading, pair)), None)
 
 
 def _lacking_budget(reading: Reading, guard: Guard, question: Question) -> Reason | None:

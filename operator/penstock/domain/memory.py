@@ -65,14 +65,17 @@ class Memory:
         )
 
     def noticing(self, *, calm: bool, grade: Grade, now: datetime) -> Memory:
-        """The memory with what this instant shows, before anything is decided."""
+        """The memory with what this instant shows, before anything is decided.
+
+        Nothing began later than now: a clock that was set back must not keep a verdict for long.
+        """
         unknown = None if grade is Grade.FRESH else grade
-        since = self.unknown_since if unknown is self.unknown else now
+        since = self.unknown_since if unknown is self.unknown else None
         return replace(
             self,
-            calm_since=(self.calm_since or now) if self.held_for and calm else None,
+            calm_since=min(self.calm_since or now, now) if self.held_for and calm else None,
             unknown=unknown,
-            unknown_since=since if unknown else None,
+            unknown_since=min(since or now, now) if unknown else None,
         )
 
     def settled(self, verdict: Verdict, reason: Reason, calm: Duration, now: datetime) -> Memory:
@@ -85,12 +88,12 @@ class Memory:
         known = self.last_known if verdict is Verdict.UNKNOWN else verdict
         if cause is not None:
             return replace(self._held(cause, calm, now), last_known=known, calm_since=None)
-        if verdict is Verdict.PERMIT:
-            recent = self._recent(now)
-            return replace(
-                self, held_for=None, calm_since=None, recent_holds=recent, last_known=known
-            )
-        return replace(self, last_known=known)
+        settled = replace(self, last_known=known)
+        return settled.recovered(now) if verdict is Verdict.PERMIT else settled
+
+    def recovered(self, now: datetime) -> Memory:
+        """The memory once no hold is in force: what comes next is a new one."""
+        return replace(self, held_for=None, calm_since=None, recent_holds=self._recent(now))
 
     def _held(self, cause: Cause, calm: Duration, now: datetime) -> Memory:
         if self.held_for is not None:

@@ -20,7 +20,7 @@ from penstock.domain.workload import Observation, Phase
 
 def follow(standing: Standing, seen: Observation, now: datetime) -> Standing:
     """The standing after one look at the workload; nothing is decided here."""
-    known = replace(standing, workload=_seen(seen))
+    known = replace(standing, workload=_seen(standing, seen))
     if not seen.exists or seen.template is None:
         return replace(known, release=None, hold=Hold())
     present = [one for one in (seen.template, *seen.ran) if one is not None]
@@ -35,10 +35,10 @@ def _followed(known: Standing, before: Standing, seen: Observation, now: datetim
     if seen.phase is Phase.COMPLETE:
         return _completed(known, present, now)
     recreated = _recreated(before, seen)
-    if present.hash == known.complete and not recreated:
-        return replace(known, release=None)
     if not known.complete and seen.ever_complete:
-        known = _with_former(known, seen, now)
+        known = _with_former(known, present, seen, now)
+    if present.hash == known.complete:
+        return replace(known, release=None)
     return replace(known, release=_under_way(known, present.hash, recreated, now))
 
 
@@ -55,8 +55,10 @@ def is_stable(standing: Standing, hash_: str) -> bool:
     return any(one.hash == hash_ for one in standing.stable)
 
 
-def _seen(seen: Observation) -> Seen:
-    return Seen(str(seen.ref), seen.uid, seen.phase, seen.updated, seen.total)
+def _seen(standing: Standing, seen: Observation) -> Seen:
+    """The uid outlives the object: what comes under the name afterwards is known as another."""
+    former = standing.workload.uid if standing.workload else ""
+    return Seen(str(seen.ref), seen.uid or former, seen.phase, seen.updated, seen.total)
 
 
 def _recreated(before: Standing, seen: Observation) -> bool:
@@ -97,7 +99,9 @@ def _with_bodies(standing: Standing, bodies: Mapping[str, Template]) -> Standing
 def _completed(standing: Standing, template: Template, now: datetime) -> Standing:
     first_sight = not standing.complete
     news = standing.complete != template.hash or not standing.stable
-    shut = standing.gate is not None and standing.gate.state is GateState.CLOSED
+    closed = standing.gate is not None and standing.gate.state is GateState.CLOSED
+    # Evidence that went missing during a hold makes its gate Unknown, and the hold is still there.
+    shut = closed or standing.memory.held_for is not None
     known = replace(standing, complete=template.hash, release=None)
     if not news or (shut and not first_sight and not is_stable(standing, template.hash)):
         return known
@@ -110,12 +114,14 @@ def _recorded(standing: Standing, template: Template, now: datetime) -> Standing
     return replace(standing, stable=(newest, *others)[:STABLE_KEPT])
 
 
-def _with_former(standing: Standing, seen: Observation, now: datetime) -> Standing:
-    """A Rollout created in the middle of a release: what ran before it may be returned to."""
-    present = seen.template.hash if seen.template else ""
-    former = next((one for one in seen.ran if one.hash != present), None)
-    if former is None:
-        return standing
+def _with_former(
+    standing: Standing, present: Template, seen: Observation, now: datetime
+) -> Standing:
+    """A Rollout created in the middle of a release: what ran before it may be returned to.
+
+    Without another template in the history it is the present one that ran, and is no release.
+    """
+    former = next((one for one in seen.ran if one.hash != present.hash), present)
     return _recorded(replace(standing, complete=former.hash), former, now)
 
 
@@ -127,7 +133,7 @@ def _under_way(
 ) -> UnderWay:
     release = standing.release
     opened = standing.gate is None or standing.gate.state is GateState.OPEN
-    if release is not None and release.id == hash_:
+    if release is not None and release.id == hash_ and not recreated:
         # Once the gate has been open for it, it is a release like any other.
         return replace(release, onset=Onset.ADMITTED) if opened else release
     onset = Onset.ADMITTED

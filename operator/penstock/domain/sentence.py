@@ -11,7 +11,7 @@ from decimal import Decimal
 from penstock.domain.case import Decision, Judged, Judgement
 from penstock.domain.evidence import Reading
 from penstock.domain.guard import CALM_LONG_BELOW, CALM_SHORT_BELOW, Guard
-from penstock.domain.judge import share_left
+from penstock.domain.judge import hottest, share_left
 from penstock.domain.memory import Cause
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.rollout import InFlight, Mode, Rollout
@@ -94,22 +94,14 @@ def _left(slo: Judged) -> str:
 
 def _burning(slo: Judged) -> str:
     reading, guard = slo.evidence.reading, slo.guard
-    pair = _hottest(reading, guard) if reading and guard else None
+    pair = hottest(reading, guard) if reading and guard else None
     if reading is None or pair is None:
         return f"{slo.name} burns its error budget too fast"
-    long, short, factor = pair
     return (
-        f"{slo.name} burns its error budget at {_rate(reading, long)} over {long} and "
-        f"{_rate(reading, short)} over {short} (limit {times(factor)}), {_share(reading)} left"
+        f"{slo.name} burns its error budget at {_rate(reading, pair.long)} over {pair.long} and "
+        f"{_rate(reading, pair.short)} over {pair.short} (limit {times(pair.factor)}), "
+        f"{_share(reading)} left"
     )
-
-
-def _hottest(reading: Reading, guard: Guard) -> tuple[Duration, Duration, Decimal] | None:
-    for pair in guard.pairs:
-        burns = (reading.burn(pair.long), reading.burn(pair.short))
-        if all(burn is not None and burn.value > pair.factor for burn in burns):
-            return pair.long, pair.short, pair.factor
-    return None
 
 
 def _rate(reading: Reading, look: Duration) -> str:
@@ -181,6 +173,8 @@ def _release(
         return f"{name} cannot be held{told}: {seen.ref} {seen.refusal}"
     if standing.hold.contested_by:
         return f"{name} is not held{told}: {standing.hold.contested_by} keeps resuming it"
+    if standing.hold.refused:
+        return f"{name} is not held{told}: the API server refuses it ({standing.hold.refused})"
     if standing.hold.effect is Effect.NONE and not standing.hold.active:
         return f"{name} cannot be held any more{told}: too far gone for a pause to stop it"
     effect = "fully" if standing.hold.effect is Effect.FULL else "partly"

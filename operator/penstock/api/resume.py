@@ -6,14 +6,19 @@ out, and never read as something that opens a gate: a standing without memory de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from penstock.api.gate_record import GateRecord
-from penstock.api.rollout_status import MemoryStatus, RolloutStatus
+from penstock.api.gate_record import GateRecord, RecordedTemplate
+from penstock.api.rollout_status import (
+    GateStatus,
+    MemoryStatus,
+    RolloutStatus,
+    TransitionStatus,
+)
 from penstock.domain.case import Onset
 from penstock.domain.evidence import Grade
 from penstock.domain.memory import Cause, Memory
@@ -33,7 +38,11 @@ from penstock.domain.template import Template, template
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
 
+M = TypeVar("M")
 T = TypeVar("T")
+
+YEARS = range(2000, 3000)
+LONGEST_SECONDS = 10 * 366 * 86_400
 
 
 def standing_of(
@@ -58,7 +67,7 @@ def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
     memory = model.memory or MemoryStatus()
     return Standing(
         memory=_memory(memory),
-        gate=_gate(model),
+        gate=next(_readable(_gate, [model.gate] if model.gate else []), None),
         workload=_seen(model),
         release=_release(model),
         complete=memory.complete or "",
@@ -68,17 +77,7 @@ def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
             if one.completed_at
         ),
         hold=_hold(model),
-        history=tuple(
-            Transition(
-                _time(one.at),
-                Verdict(one.verdict),
-                GateState(one.state),
-                Reason(one.reason),
-                one.slo or "",
-                one.message or "",
-            )
-            for one in model.history or ()
-        ),
+        history=tuple(_readable(_transition, model.history or ())),
         conditions=tuple(
             Condition(
                 one.type, one.status, one.reason, one.message, _time(one.last_transition_time)
@@ -93,12 +92,21 @@ def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
     )
 
 
+def _readable(read: Callable[[M], T], parts: Iterable[M]) -> Iterator[T]:
+    """The parts that can be read: a word of a newer version costs no more than what it is in."""
+    for part in parts:
+        try:
+            yield read(part)
+        except (ValueError, TypeError, AttributeError):
+            continue
+
+
 def _memory(model: MemoryStatus) -> Memory:
     return Memory(
         serial=model.serial or 0,
         held_for=_given(model.held_for, Cause),
         calm_since=_given(model.calm_since, _time),
-        calm_required=Duration.of_seconds(model.calm_required or 0),
+        calm_required=_length(model.calm_required or 0),
         recent_holds=tuple(_time(at) for at in model.recent_holds or ()),
         unknown=_given(model.unknown, Grade),
         unknown_since=_given(model.unknown_since, _time),
@@ -106,18 +114,26 @@ def _memory(model: MemoryStatus) -> Memory:
     )
 
 
-def _gate(model: RolloutStatus) -> Gate | None:
-    gate = model.gate
-    if gate is None or not (gate.verdict and gate.state and gate.reason and gate.since):
-        return None
+def _gate(model: GateStatus) -> Gate:
     return Gate(
-        Verdict(gate.verdict),
-        GateState(gate.state),
-        Reason(gate.reason),
-        gate.slo or "",
-        gate.message or "",
-        _time(gate.since),
-        _time(gate.decided_at or gate.since),
+        Verdict(model.verdict or ""),
+        GateState(model.state or ""),
+        Reason(model.reason or ""),
+        model.slo or "",
+        model.message or "",
+        _time(model.since),
+        _time(model.decided_at or model.since),
+    )
+
+
+def _transition(model: TransitionStatus) -> Transition:
+    return Transition(
+        _time(model.at),
+        Verdict(model.verdict),
+        GateState(model.state),
+        Reason(model.reason),
+        model.slo or "",
+        model.message or "",
     )
 
 
@@ -166,8 +182,11 @@ def _bodies(record: Mapping[str, Any] | None) -> dict[str, Template]:
         data = GateRecord.model_validate({"data": record.get("data")}).data
     except ValidationError:
         return {}
-    read = [template(one.template, one.source or "") for one in data.templates or ()]
-    return {one.hash: one for one in read}
+    return {one.hash: one for one in _readable(_template, data.templates or ())}
+
+
+def _template(model: RecordedTemplate) -> Template:
+    return template(model.template, model.source or "")
 
 
 def _given(value: str | None, read: Callable[[str], T]) -> T | None:
@@ -175,8 +194,17 @@ def _given(value: str | None, read: Callable[[str], T]) -> T | None:
 
 
 def _time(text: str | None) -> datetime:
-    """A moment with its zone; a text without one is none of ours."""
+    """A moment with its zone; a text without one is none of ours.
+
+    Nor is one at the end of the calendar, where adding a time to it would fail later on.
+    """
     at = datetime.fromisoformat(text or "")
-    if at.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return at
+    if at.tzinfo is None or at.year not in YEARS:
+        raise ValueError(f"{text} has no time zone, or is of no time that we can have been in")
+    return at.astimezone(UTC)
+
+
+def _length(seconds: int) -> Duration:
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise ValueError(f"{seconds} s is no time that a gate can be told to wait")
+    return Duration.of_seconds(seconds)

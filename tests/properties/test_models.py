@@ -22,7 +22,10 @@ def _with_subclasses(model: type[KubeModel]) -> Iterator[type[KubeModel]]:
         yield from _with_subclasses(one)
 
 
-MODELS = sorted(set(_with_subclasses(KubeModel)), key=lambda model: model.__name__)
+MODELS = sorted(
+    {model for model in _with_subclasses(KubeModel) if model.__module__.startswith("penstock.")},
+    key=lambda model: model.__name__,
+)
 KINDS = [frame.kind for frame in FRAMES]
 
 

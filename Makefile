@@ -40,6 +40,9 @@ test: setup ## everything: check, then all tests on real servers (got or built w
 test-unit: setup ## the tests that need no server
 	@$(PYTEST) -m "not servers"
 
+bench: setup ## the figures that we promise, each with its bar; exit 1 when one is missed
+	@PYTHONPATH=tests:. $(BIN)/python -P -m benchmarks
+
 ## Test bed: a real control plane, a node and Prometheus on loopback, without Docker
 cluster-up: setup ## start it (or find it running); prints what to export
 	@PYTHONPATH=tests $(BIN)/python -m testbed up
@@ -50,4 +53,4 @@ cluster-down: setup ## end just what cluster-up started
 doctor: setup ## what is found, which version, from where, and how to get what is missing
 	@PYTHONPATH=tests $(BIN)/python -m testbed doctor
 
-.PHONY: demo demo-down run help setup check fmt crds lock test test-unit cluster-up cluster-down doctor
+.PHONY: bench demo demo-down run help setup check fmt crds lock test test-unit cluster-up cluster-down doctor

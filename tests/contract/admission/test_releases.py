@@ -203,10 +203,19 @@ def test_without_its_record_the_gate_is_open(checkout: Workload) -> None:
     until(lambda: not checkout.refuses())
 
 
-def test_a_record_whose_label_and_data_disagree_refuses_nothing(checkout: Workload) -> None:
+def test_a_label_taken_away_from_the_template_is_a_release(checkout: Workload) -> None:
+    checkout.patch(in_template(metadata={"labels": {"tier": "gold"}}))
+    checkout.close()
+    assert checkout.refusal(in_template(metadata={"labels": {"tier": None}})) is not None
+
+
+@pytest.mark.parametrize("otherwise", [{"admission": "Warn"}, {"admits": True}], ids=str)
+def test_a_record_whose_label_and_data_disagree_refuses_nothing(
+    checkout: Workload, otherwise: dict[str, Any]
+) -> None:
     """Nobody but the operator writes records; in doubt the policy lets pass."""
     checkout.close()
     path = f"{checkout.records}/{checkout.name}"
-    data = {"data": {"admission": "Warn"}}
+    data = {"data": otherwise}
     checkout.server.kube.call("PATCH", path, data, content_type=MERGE)
     until(lambda: not checkout.refuses())

@@ -195,13 +195,17 @@ def test_v16_a_stable_template_without_labels_or_annotations_is_no_error(
     checkout.patch(in_template(metadata={"annotations": None}), MERGE)
 
 
-def test_a_recorded_template_without_a_spec_opens_nothing(checkout: Workload) -> None:
+def test_a_recorded_template_without_a_proper_spec_opens_nothing(checkout: Workload) -> None:
+    """Nor is it an error, which would open everything."""
+    metadata = checkout.template()["metadata"]
     odd: list[dict[str, Any]] = [
-        {"hash": "1", "template": {}},
-        {"hash": "2", "template": {"metadata": {"labels": None}, "spec": None}},
-        {"hash": "3", "template": {"spec": {"containers": {"app": 1}}}},
+        {},
+        {"metadata": {"labels": None, "annotations": None}, "spec": None},
+        {"metadata": metadata},
+        {"metadata": metadata, "spec": None},
+        {"metadata": metadata, "spec": {"containers": {"app": 1}}},
     ]
-    checkout.close(templates=odd)
+    checkout.close(templates=[{"hash": "1", "template": template} for template in odd])
     assert checkout.refuses()
 
 

@@ -42,7 +42,7 @@ def test_v29_a_deployment_without_a_record_is_never_refused(checkout: Workload) 
         closed("cart"),
         closed("checkout", kind="StatefulSet"),
         closed("checkout", group="argoproj.io"),
-        closed("checkout", group="app"),
+        closed("checkout", group="apps.kruise.io"),
     ],
     ids=["another name", "another kind", "another group", "a group that begins alike"],
 )

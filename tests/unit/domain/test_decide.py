@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from penstock.domain import decide
 from penstock.domain.case import Decision, Judged, Onset, Question, Release
 from penstock.domain.evidence import REASONS, Evidence, Grade, Kind
-from penstock.domain.memory import Memory
+from penstock.domain.memory import Cause, Memory
 from penstock.domain.policy import (
     InFlightPolicy,
     Policy,
@@ -27,6 +28,7 @@ from support.cases import (
     answers,
     budget_hold,
     burn_hold,
+    case,
     pair,
     slo,
     unmeasured,
@@ -246,7 +248,8 @@ def test_g3_silence_is_no_calm() -> None:
 
 def test_g3_a_hold_in_force_is_not_kept_open_by_keep_last() -> None:
     one = slo(kind=Kind.NO_TRAFFIC, policy=thin("5m", UnknownThen.PERMIT))
-    memory = burn_hold("1h")
+    memory = replace(missing_since("1m", Grade.THIN), held_for=Cause.BURN)
+    assert memory.last_known is PERMIT
     assert not answers(one, memory=memory).gate.proceeds
 
 
@@ -537,7 +540,7 @@ def test_r8_a_release_that_is_not_held_waits_for_nothing() -> None:
 
 
 def test_r9_otherwise_it_goes_on_and_the_poorest_slo_is_named() -> None:
-    decision = release(slo(name="a"), slo("0.2", name="b"))
+    decision = release(slo(name="a"), slo("0", name="b"))
     assert said(decision) == (PERMIT, Reason.BUDGET_HEALTHY, True)
     assert named(decision) == "b"
 
@@ -546,6 +549,11 @@ def test_r9_a_release_that_began_goes_on_although_nothing_new_may_start() -> Non
     both = answers(slo("0.05", policy=floor("10%")), release=RELEASE)
     assert said(both.gate) == (HOLD, Reason.BUDGET_LOW, False)
     assert said(both.release) == (PERMIT, Reason.BUDGET_HEALTHY, True)
+
+
+def test_one_slo_without_evidence_is_enough_for_the_time_to_begin() -> None:
+    memory = case(slo(name="a"), unmeasured(name="b"), slo(kind=Kind.NO_TRAFFIC, name="c")).memory
+    assert (memory.unknown, memory.unknown_since) == (Grade.OUTAGE, ago("0s"))
 
 
 def test_each_answer_says_which_question_it_is_of() -> None:

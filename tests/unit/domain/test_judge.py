@@ -1,0 +1,246 @@
+"""One SLO at a time: what its policy can use, what crosses, what is calm, which is worst."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from penstock.domain import judge
+from penstock.domain.case import Judged, Question
+from penstock.domain.evidence import Count, Evidence, Grade, Kind
+from penstock.domain.policy import InFlightPolicy, Policy, StartPolicy
+from penstock.domain.quantities import Duration, Percentage
+from penstock.domain.verdict import Reason
+from support.cases import HOT_FAST, HOT_SLOW, OBJECTIVE, completed, pair, reading, slo, unmeasured
+
+START, GO_ON = Question.START, Question.GO_ON
+
+
+def with_counts(one: Judged, **looks: tuple[str, str]) -> Judged:
+    """The SLO with bad and all events of some looks back replaced."""
+    read = one.evidence.reading
+    assert read is not None
+    counts = {
+        Duration.parse(look.strip("_")): Count(Decimal(bad), Decimal(total))
+        for look, (bad, total) in looks.items()
+    }
+    evidence = replace(one.evidence, reading=replace(read, looks={**read.looks, **counts}))
+    return replace(one, evidence=evidence)
+
+
+def without_look(one: Judged, *looks: str) -> Judged:
+    read = one.evidence.reading
+    assert read is not None
+    gone = {Duration.parse(look) for look in looks}
+    kept = {look: count for look, count in read.looks.items() if look not in gone}
+    return replace(one, evidence=replace(one.evidence, reading=replace(read, looks=kept)))
+
+
+# admissible
+
+
+def test_evidence_that_the_policy_can_use_stays_as_it_is() -> None:
+    for one in (slo(), slo(kind=Kind.NO_TRAFFIC), unmeasured()):
+        assert judge.admissible(one) is one
+
+
+def test_a_look_back_that_was_not_read_makes_evidence_absent_and_is_named() -> None:
+    for kind in (Kind.FRESH, Kind.NO_TRAFFIC):
+        one = judge.admissible(without_look(slo(kind=kind), "5m", "6h"))
+        assert one.evidence == Evidence(Kind.ABSENT, "no data for the last 5m, 6h")
+
+
+def test_the_window_itself_is_a_look_back_that_is_always_read() -> None:
+    read = reading(window="2m")
+    one = Judged(
+        "checkout", Evidence(Kind.FRESH, "", replace(read, looks={})), completed(None, "2m")
+    )
+    assert judge.admissible(one) is one
+
+
+def test_a_pair_that_can_never_fire_makes_the_policy_invalid_and_is_named() -> None:
+    policy = Policy(burn=(pair("1h", "5m", "100"), pair("6h", "30m", "2")))
+    evidence = judge.admissible(slo(policy=policy)).evidence
+    assert evidence == Evidence(Kind.POLICY_INVALID, "1h/5m at 100 can never fire")
+    assert judge.admissible(unmeasured(policy=policy)).evidence.kind is Kind.UNREACHABLE
+
+
+def test_without_a_policy_or_a_reading_nothing_is_replaced() -> None:
+    lost = Judged("checkout", Evidence(Kind.SLO_INVALID, "no indicator"), None)
+    assert judge.admissible(lost) is lost
+
+
+# crossing
+
+
+def test_nothing_crosses_without_a_reading_or_a_policy_or_in_an_outage() -> None:
+    bad = slo("-1", looks=HOT_FAST)
+    stale = replace(bad, evidence=replace(bad.evidence, kind=Kind.STALE))
+    for one in (unmeasured(), replace(bad, guard=None), stale):
+        assert judge.crossing(one, START) is judge.crossing(one, GO_ON) is None
+
+
+def test_budget_comes_before_burn() -> None:
+    one = slo("0", looks=HOT_FAST)
+    assert judge.crossing(one, START) is Reason.BUDGET_EXHAUSTED
+    assert judge.crossing(one, GO_ON) is Reason.BUDGET_EXHAUSTED
+
+
+def test_each_question_has_a_threshold_of_its_own() -> None:
+    policy = Policy(
+        start=StartPolicy(Percentage.parse("10%")),
+        in_flight=InFlightPolicy(Percentage.parse("5%"), Decimal(1)),
+    )
+    at = {left: slo(left, "2", policy=policy) for left in ("0.11", "0.1", "0.06", "0.05", "0")}
+    start = {left: judge.crossing(one, START) for left, one in at.items()}
+    go_on = {left: judge.crossing(one, GO_ON) for left, one in at.items()}
+    low, none = Reason.BUDGET_LOW, Reason.BUDGET_EXHAUSTED
+    assert start == {"0.11": None, "0.1": low, "0.06": low, "0.05": low, "0": none}
+    assert go_on == {"0.11": None, "0.1": None, "0.06": None, "0.05": low, "0": none}
+
+
+def test_the_start_of_a_release_does_not_ask_whether_errors_go_on() -> None:
+    assert judge.crossing(slo("0", "0"), START) is Reason.BUDGET_EXHAUSTED
+    assert judge.crossing(slo("0", "0"), GO_ON) is None
+
+
+@pytest.mark.parametrize(("bad", "reason"), [("4.999", None), ("5", Reason.BURNING_FAST)])
+def test_a_pair_needs_five_bad_events_in_its_long_look(bad: str, reason: Reason | None) -> None:
+    one = with_counts(slo(), _1h=(bad, "6"), _5m=("1", "1"))
+    assert judge.crossing(one, START) is reason
+
+
+def test_a_pair_that_asks_for_no_bad_events_is_hot_on_the_first() -> None:
+    policy = Policy(burn=(pair("1h", "5m", "14.4", 0),))
+    one = with_counts(slo(policy=policy), _1h=("1", "1"), _5m=("1", "1"))
+    assert judge.crossing(one, START) is Reason.BURNING_FAST
+
+
+def test_of_several_pairs_only_the_first_burns_fast() -> None:
+    assert judge.crossing(slo(looks=HOT_SLOW), START) is Reason.BURNING_SLOW
+    pairs = (pair("1h", "5m", "14.4"), pair("6h", "30m", "6"), pair("1d", "2h", "3"))
+    third = slo(looks={"1d": "4", "2h": "4"}, policy=Policy(burn=pairs))
+    assert judge.crossing(third, START) is Reason.BURNING_SLOW
+
+
+def test_the_hottest_pair_is_the_fastest_that_is_hot_few_bad_events_do_not_count() -> None:
+    few = with_counts(slo(looks=HOT_SLOW), _1h=("4", "4"), _5m=("4", "4"))
+    read, guard = few.evidence.reading, few.guard
+    assert read is not None
+    assert guard is not None
+    assert judge.hottest(read, guard) is guard.pairs[1]
+    assert judge.hottest(reading(), guard) is None
+
+
+def test_a_reading_without_events_has_no_budget_to_cross() -> None:
+    empty = replace(reading(total=Decimal(0)), whole=Count(Decimal(0), Decimal(0)))
+    one = Judged("checkout", Evidence(Kind.FRESH, "", empty), completed())
+    assert judge.crossing(one, START) is None
+    assert judge.share_left(one) is None
+
+
+# quiet
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "calm"),
+    [
+        ("0", "0", True),
+        ("0.9999", "1.9999", True),
+        ("1", "0", False),
+        ("0", "2", False),
+        ("1", "2", False),
+        ("0.9999", "2", False),
+        ("1", "1.9999", False),
+    ],
+)
+def test_quiet_is_under_one_and_under_two(short: str, long: str, calm: bool) -> None:
+    assert judge.quiet(slo(looks={"5m": short, "30m": long})) is calm
+
+
+def test_other_looks_back_may_still_be_loud() -> None:
+    assert judge.quiet(slo("-3", "50", looks={"5m": "0", "30m": "0"}))
+
+
+def test_thin_evidence_can_be_quiet_and_silence_cannot() -> None:
+    thin = slo(kind=Kind.INSUFFICIENT_EVENTS)
+    assert thin.evidence.grade is Grade.THIN
+    assert judge.quiet(thin)
+    assert not judge.quiet(with_counts(thin, _30m=("0", "0"), _5m=("0", "0")))
+    assert judge.quiet(with_counts(thin, _30m=("0", "1"), _5m=("0", "0")))
+
+
+def test_nothing_is_quiet_without_a_reading_or_a_policy_or_in_an_outage() -> None:
+    stale = replace(slo().evidence, kind=Kind.STALE)
+    blank = unmeasured(Kind.WARMING_UP)
+    for one in (unmeasured(), blank, replace(slo(), guard=None), replace(slo(), evidence=stale)):
+        assert not judge.quiet(one)
+
+
+def test_a_pair_whose_long_look_was_not_read_is_not_hot() -> None:
+    one = without_look(slo(looks=HOT_SLOW), "1h")
+    assert judge.crossing(one, START) is Reason.BURNING_SLOW
+
+
+def test_an_unread_look_is_not_quiet() -> None:
+    assert not judge.quiet(without_look(slo(), "30m"))
+    with pytest.raises(LookupError, match="5m was not read"):
+        judge.quiet(without_look(slo(), "5m"))
+
+
+# margin, share, worst
+
+
+@pytest.mark.parametrize(
+    ("left", "start", "margin", "short"),
+    [
+        ("0.0099", "0%", "1%", True),
+        ("0.01", "0%", "1%", False),
+        ("0.1", "10%", "0%", False),
+        ("0.0999", "10%", "0%", True),
+        ("0.9999", "100%", "1%", True),
+        ("1", "100%", "1%", False),
+    ],
+)
+def test_margin_is_counted_from_the_threshold_and_a_whole_budget_is_enough(
+    left: str, start: str, margin: str, short: bool
+) -> None:
+    guard = replace(
+        completed(Policy(start=StartPolicy(Percentage.parse(start)))),
+        margin=Percentage.parse(margin).ratio.value,
+    )
+    assert judge.short_of_margin(replace(slo(left), guard=guard)) is short
+
+
+def test_unknown_budget_is_short_of_any_margin() -> None:
+    assert judge.short_of_margin(unmeasured())
+    assert judge.short_of_margin(replace(slo("1"), guard=None))
+
+
+def test_share_left_is_what_was_measured() -> None:
+    assert judge.share_left(slo("0.372")) == Decimal("0.372")
+    assert judge.share_left(unmeasured()) is None
+
+
+def test_worst_goes_by_severity_then_budget_then_name() -> None:
+    ranked = [
+        (slo("0.9", name="z"), Reason.BUDGET_EXHAUSTED),
+        (slo("0.8", name="y"), Reason.BURNING_FAST),
+        (slo("0.7", name="x"), Reason.BURNING_SLOW),
+        (slo("0.1", name="w"), Reason.BUDGET_LOW),
+        (slo("0.2", name="t"), Reason.BUDGET_LOW),
+        (slo("0.2", name="u"), Reason.BUDGET_LOW),
+        (unmeasured(name="a"), Reason.BUDGET_LOW),
+        (slo("0", name="v"), Reason.NO_TRAFFIC),
+    ]
+    for first, one in enumerate(ranked):
+        assert judge.worst(ranked[first:]) == judge.worst(reversed(ranked[first:])) == one
+    assert judge.worst(()) is None
+
+
+def test_the_objective_of_these_cases_makes_exact_figures() -> None:
+    assert reading("0.372", "14.4").remaining.value == Decimal("0.372")
+    assert reading("0.372", "14.4").burn(Duration.parse("1h")).value == Decimal("14.4")
+    assert str(OBJECTIVE) == "99%"

@@ -21,6 +21,7 @@ from penstock.domain.rollout import OnDelete, Rollout
 from penstock.domain.settings_told import settings_told
 from penstock.domain.standing import Record, Standing
 from penstock.domain.verdict import GateState
+from penstock.domain.workload import Observation
 from penstock.engine.catalog import Catalog, Key
 from penstock.engine.kept import Kept
 from penstock.engine.orders import Orders
@@ -37,7 +38,7 @@ from penstock.engine.ports import (
 )
 from penstock.engine.schedule import Schedule
 from penstock.engine.telling import is_transition, rollout_is_worth_telling
-from penstock.errors import ClusterError, Gone, SpecInvalid, Throttled
+from penstock.errors import ClusterError, Forbidden, Refused, SpecInvalid, Throttled
 
 log = logging.getLogger(__name__)
 
@@ -120,13 +121,15 @@ class Keeper:
             await self._once(key, look=look)
         except ClusterError as error:
             self._again(key, error)
+            if isinstance(error, Forbidden):
+                await self._tell_forbidden(key, str(error))
         except Exception:
             log.exception("keeping %s failed", "/".join(key))
             self._tally.count("penstock_errors_total", where="keeper")
             self._again(key, None)
         else:
             if key in self._kept:
-                self._kept[key].failures = 0
+                self._kept[key].failures, self._kept[key].forbidden = 0, ""
                 self._later.sooner(key, self._clock.monotonic() + self._rest)
 
     def _again(self, key: Key, error: ClusterError | None) -> None:
@@ -278,22 +281,27 @@ class Keeper:
         former, kept.told, kept.told_at = kept.told, standing, now
         if is_transition(standing, former) and standing.gate is not None:
             gate = standing.gate
-            event = Event(
-                "Rollout",
-                kept.rollout.ref,
-                gate.state is not GateState.OPEN,
-                gate.reason,
-                gate.message,
-                now,
-            )
-            await self._post(event)
+            warning = gate.state is not GateState.OPEN
+            await self._post(kept.rollout, gate.reason, gate.message, warning=warning)
 
-    async def _post(self, event: Event) -> None:
+    async def _post(
+        self, rollout: Rollout, reason: str, message: str, *, warning: bool = True
+    ) -> None:
+        event = Event("Rollout", rollout.ref, warning, reason, message, self._clock.now())
         try:
             await self._cluster.tell(event)
         except ClusterError as error:
             log.warning("event %s for %s was not posted: %s", event.reason, event.ref, error)
             self._tally.count("penstock_errors_total", where="events")
+
+    async def _tell_forbidden(self, key: Key, told: str) -> None:
+        """Where the status itself may not be written, an Event is what a person finds."""
+        kept = self._kept.get(key)
+        if kept is None or kept.forbidden == told:
+            return
+        kept.forbidden = told
+        message = f"{told}; grant what deploy/base/rbac.yaml has, and it is tried again"
+        await self._post(kept.rollout, "Forbidden", message)
 
     async def _tell_problem(self, key: Key, problem: SpecInvalid) -> None:
         """An invalid Rollout changes nothing: the gate stays as it is, and the object says why."""
@@ -305,32 +313,32 @@ class Keeper:
         self._problems_told[key] = str(problem)
 
     async def _gone(self, key: Key) -> None:
-        """The Rollout is gone: its record goes with it, its hold is given back unless kept."""
-        kept = self._kept.pop(key, None)
+        """The Rollout is gone: its record goes with it, its hold is given back unless kept.
+
+        It is forgotten last, so that what fails here is tried again.
+        """
+        kept = self._kept.get(key)
+        if kept is not None:
+            await self._look(kept, afresh=False)
+            if kept.seen is not None and kept.seen.ours:
+                await self._give_back(kept, kept.seen)
+        self._kept.pop(key, None)
         self._later.drop(key)
         self._tally.forget(namespace=key[0], rollout=key[1])
-        if kept is None or kept.seen is None or not kept.seen.ours:
-            return
-        rollout, seen = kept.rollout, kept.seen
+
+    async def _give_back(self, kept: Kept, seen: Observation) -> None:
+        rollout = kept.rollout
         if rollout.on_delete is OnDelete.KEEP_HELD:
             return
         self._check_lease()
         held = Held(seen.namespace, seen.ref, seen.uid, rollout.ref.uid)
-        try:
-            await self._workloads.release(held)
-        except Gone:
+        outcome = await self._workloads.release(held)
+        if outcome.found is Found.GONE:
             return
-        now = self._clock.now()
-        await self._post(
-            Event(
-                "Rollout",
-                rollout.ref,
-                True,
-                "HoldReleased",
-                f"{seen.ref} goes on: its Rollout was deleted while it held a release",
-                now,
-            )
-        )
+        if outcome.found is not Found.DONE:
+            raise Refused(f"{seen.ref} keeps an old hold: {outcome.why or outcome.found}")
+        message = f"{seen.ref} goes on: its Rollout was deleted while it held a release"
+        await self._post(rollout, "HoldReleased", message)
 
     def _check_lease(self) -> None:
         if not self._lease.held:

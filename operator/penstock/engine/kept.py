@@ -18,6 +18,7 @@ class Kept:
         since: when it was met.
         told: the standing as written to the status, and when.
         recorded: the record as written, with the gate's reason in place of the sentence.
+        forbidden: what the API server forbade last, as an Event has told.
         not_before: until then no act is tried again, as the API server has refused the last one.
     """
 
@@ -30,4 +31,5 @@ class Kept:
     seen: Observation | None = None
     seen_at: float = 0.0
     failures: int = 0
+    forbidden: str = ""
     not_before: float = 0.0

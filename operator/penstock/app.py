@@ -162,7 +162,18 @@ def wire(
         lambda slo: any(keeper.is_hot(one) for one in catalog.rollouts_of(slo)),
         reporter.tell,
     )
-    desk = Desk(catalog, cluster, workloads, evaluator, keeper, reporter, clock, telemetry, lease)
+    desk = Desk(
+        catalog,
+        cluster,
+        workloads,
+        evaluator,
+        keeper,
+        reporter,
+        clock,
+        telemetry,
+        lease,
+        settings.resync_interval,
+    )
     feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespace)
     return Parts(telemetry, catalog, evaluator, keeper, reporter, desk, feed)
 

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """Seconds between evaluations while a release is under way or a gate is shut."""
     scrape_interval: float = Field(default=15.0, ge=0.1, le=600)
     """Seconds between scrapes of the metrics; a default burn pair sees at least four of them."""
+    resync_interval: float = Field(default=300.0, ge=5, le=3600)
+    """Seconds between lists of all our objects, which find what a watch has missed."""
     namespace: str = ""
     """Watch this one namespace only; empty for all."""
     lease_namespace: str = ""

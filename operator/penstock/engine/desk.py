@@ -21,6 +21,7 @@ from penstock.engine.ports import (
     Change,
     Clock,
     Cluster,
+    Found,
     Held,
     Lease,
     Removal,
@@ -30,11 +31,10 @@ from penstock.engine.ports import (
     Workloads,
 )
 from penstock.engine.reporter import Reporter
-from penstock.errors import ClusterError, Gone, SpecInvalid
+from penstock.errors import ClusterError, SpecInvalid
 
 log = logging.getLogger(__name__)
 
-RESYNC_SECONDS = 300.0
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _SOURCES = (Resource.METRICS_SOURCE, Resource.CLUSTER_METRICS_SOURCE)
 
@@ -53,10 +53,12 @@ class Desk:
         clock: Clock,
         tally: Tally,
         lease: Lease,
+        resync_seconds: float,
     ) -> None:
         self._catalog, self._cluster, self._workloads = catalog, cluster, workloads
         self._evaluator, self._keeper, self._reporter = evaluator, keeper, reporter
         self._clock, self._tally, self._lease = clock, tally, lease
+        self._resync_seconds = resync_seconds
         self.primed = asyncio.Event()
         self.leading = False
         self._soon = asyncio.Event()
@@ -94,7 +96,7 @@ class Desk:
                 await self._resync()
                 failures = 0
                 self.primed.set()
-                seconds = RESYNC_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311
+                seconds = self._resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311
             except ClusterError as error:
                 seconds = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
                 failures += 1
@@ -130,11 +132,13 @@ class Desk:
 
     async def _give_back(self, held: Held) -> None:
         try:
-            await self._workloads.release(held)
-        except Gone:
-            return
+            outcome = await self._workloads.release(held)
         except ClusterError as error:
             log.warning("%s/%s keeps an old hold: %s", held.namespace, held.ref, error)
+            return
+        if outcome.found is not Found.DONE:
+            told = outcome.why or outcome.found
+            log.warning("%s/%s, an old hold: %s", held.namespace, held.ref, told)
             return
         log.warning("%s/%s goes on: the Rollout that held it is gone", held.namespace, held.ref)
         self._tally.count("penstock_orphans_released_total")

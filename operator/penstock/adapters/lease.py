@@ -64,8 +64,9 @@ class ElectedLease:
     async def keep(self) -> None:
         """Renew for as long as it is ours; returns when it is lost."""
         while self.held:
-            await asyncio.sleep(RETRY_SECONDS)
             await self._try()
+            await asyncio.sleep(RETRY_SECONDS)
+        # Never taken back: one who slept through its lease must not write what it decided before.
         log.error("leadership is lost")
 
     async def give_back(self) -> None:

@@ -92,6 +92,8 @@ class Deployments:
         try:
             await self._server.apply(path, body, manager, force=False)
         except Conflict as error:
+            if not error.managers:  # a race with another write, and nobody's claim on the field
+                raise
             return Outcome(Found.CONFLICT, by=error.managers)
         except Gone:
             return Outcome(Found.GONE)

@@ -97,6 +97,19 @@ class Operator:
         process.kill()
         process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Of the process itself, for signals."""
+        return self._running().pid
+
+    def wait_end(self, seconds: float = PATIENCE) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        process = self._running()
+        code = wait_for("the operator ends", process.poll, lambda it: it is not None, seconds)
+        assert code is not None
+        self._process = None
+        return code
+
     def last_words(self) -> str:
         """The end of its log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -1,0 +1,114 @@
+"""`deploy/base` installed as people do it, and the operator with that service account's own rights.
+
+The node of the test bed only says that the operator's pods are ready, so the operator runs beside
+them as a process, with a token of the service account and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.gates import ROOT, Server
+from support.operator import Operator, wait_for
+from testbed import identities
+from testbed.audit import Permission, Rules
+from testbed.bed import Bed
+
+BASE = ROOT / "deploy" / "base"
+RELEASE_ALL = ROOT / "deploy" / "release-all"
+NAMESPACE = "penstock-system"
+ACCOUNT = identities.ServiceAccount(NAMESPACE, "penstock")
+CLUSTER_ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/penstock"
+ROLES = {("ClusterRole", "penstock"), ("Role", "penstock-lease")}
+GRANTED_TO_ALL = "system:"
+
+
+def shipped_rules() -> Rules:
+    """Every rule of the operator's own roles."""
+    documents = yaml.safe_load_all((BASE / "rbac.yaml").read_text())
+    return [rule for one in documents for rule in one.get("rules") or ()]
+
+
+def install(bed: Bed) -> subprocess.CompletedProcess[str]:
+    """Everything, by the one command of the README."""
+    return bed.kubectl("apply", "-k", str(BASE))
+
+
+def kubeconfig(bed: Bed, path: Path, server: str = "") -> Path:
+    """The operator's own; `server` may be a fault proxy."""
+    bearer = identities.token(bed.kube, ACCOUNT)
+    return identities.token_kubeconfig(path, server or bed.server, bed.ca_file, bearer)
+
+
+def operator(bed: Bed, folder: Path, **settings: str) -> Operator:
+    """One that elects a leader, as in its pod."""
+    return Operator(
+        bed,
+        folder / "penstock.log",
+        kubeconfig=kubeconfig(bed, folder / "kubeconfig"),
+        lease_namespace=NAMESPACE,
+        **settings,
+    )
+
+
+def release_all(bed: Bed, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the Job of deploy/release-all runs, with the same rights."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock", "release-all"],
+        env={**os.environ, "KUBECONFIG": str(kubeconfig(bed, folder / "release-all"))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@contextmanager
+def without(bed: Bed, lost: Permission) -> Iterator[None]:
+    """The operator's ClusterRole less one verb on one resource, for a while."""
+    rules = bed.kube.call("GET", CLUSTER_ROLE)["rules"]
+    _grant(bed, [part for rule in rules for part in _less(rule, lost)])
+    try:
+        _wait_allowed(bed, lost, "no")
+        yield
+    finally:
+        _grant(bed, rules)
+        _wait_allowed(bed, lost, "yes")
+
+
+def _grant(bed: Bed, rules: list[dict[str, Any]]) -> None:
+    patch = {"rules": rules}
+    bed.kube.call("PATCH", CLUSTER_ROLE, patch, content_type="application/merge-patch+json")
+
+
+def _less(rule: dict[str, Any], lost: Permission) -> list[dict[str, Any]]:
+    if lost.group not in rule["apiGroups"] or lost.resource not in rule["resources"]:
+        return [rule]
+    others = [one for one in rule["resources"] if one != lost.resource]
+    verbs = [one for one in rule["verbs"] if one != lost.verb]
+    kept = [
+        {**rule, "resources": others},
+        {**rule, "resources": [lost.resource], "verbs": verbs},
+    ]
+    return [one for one in kept if one["resources"] and one["verbs"]]
+
+
+def _wait_allowed(bed: Bed, part: Permission, answer: str) -> None:
+    resource, _, subresource = part.resource.partition("/")
+    asked = [part.verb, f"{resource}.{part.group}" if part.group else resource]
+    if subresource:
+        asked.append(f"--subresource={subresource}")
+    command = ["auth", "can-i", *asked, "--all-namespaces"]
+    wait_for(
+        f"{part} is granted: {answer}",
+        lambda: Server(bed).kubectl(*command, user=ACCOUNT.user).stdout.strip(),
+        lambda said: said == answer,
+    )

@@ -1,0 +1,111 @@
+"""Rollouts, workloads and rounds of the gate machine, as a person would say them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from penstock.domain.case import Judged
+from penstock.domain.gate import Act, Step, hold_manager, step
+from penstock.domain.policy import Policy
+from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.rollout import Enforcement, Mode, OnDelete, OnExternalResume, Rollout
+from penstock.domain.standing import Standing
+from penstock.domain.template import Template, template
+from penstock.domain.workload import Effect, Observation, Phase
+from support.cases import NOW, slo, span
+
+WORKLOAD = WorkloadRef("apps/v1", "Deployment", "checkout")
+ROLLOUT = Rollout(
+    ref=ObjectRef("shop", "checkout", "7f3c0e5a"),
+    generation=3,
+    labels={},
+    workload=WORKLOAD,
+    slos=("checkout",),
+    selector=None,
+    mode=Mode.ENFORCE,
+    enforcement=Enforcement(),
+    hold_reason=None,
+    on_external_resume=OnExternalResume.RESPECT,
+    on_delete=OnDelete.RELEASE,
+    policy=Policy(),
+)
+MANAGER = hold_manager(ROLLOUT)
+
+
+def version(number: int, source: str | None = None, **more: str) -> Template:
+    """The template of one version, as its ReplicaSet carries it."""
+    body = {"spec": {"containers": [{"name": "app", "image": f"checkout:{number}", **more}]}}
+    return template(body, f"checkout-{number}" if source is None else source)
+
+
+def saw(
+    present: Template | None = None, phase: Phase = Phase.COMPLETE, **facts: Any
+) -> Observation:
+    """One look at the workload: version 1, complete, unless something else is said."""
+    present = present or version(1)
+    first = Observation(
+        namespace="shop",
+        ref=WORKLOAD,
+        uid="d1",
+        phase=phase,
+        template=present,
+        ran=(present,),
+        ever_complete=True,
+        updated=3,
+        total=3,
+        effect=Effect.PARTIAL,
+    )
+    return replace(first, **facts)
+
+
+MISSING = Observation("shop", WORKLOAD, "", Phase.MISSING)
+
+
+@dataclass
+class Story:
+    """Rounds of one gate, one after the other."""
+
+    rollout: Rollout = ROLLOUT
+    standing: Standing = field(default_factory=Standing)
+    seen: Observation = field(default_factory=saw)
+    slos: tuple[Judged, ...] = field(default_factory=lambda: (slo(),))
+    rival: str | None = None
+    now: datetime = NOW
+    last: Step | None = None
+
+    def goes(self, after: str = "0s", **changes: Any) -> Step:
+        """One round, so long after the last, with what has changed meanwhile."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.now += span(after)
+        done = step(self.rollout, self.standing, self.seen, self.slos, self.rival, self.now)
+        self.standing, self.last = done.standing, done
+        return done
+
+    def acts(self, after: str = "0s", **changes: Any) -> list[Act]:
+        """Rounds as the keeper makes them: what is to be done is done, and looked at again."""
+        done = []
+        for _ in range(3):
+            act = self.goes(after, **changes).act
+            after, changes = "0s", {}
+            if act is Act.NOTHING:
+                break
+            done.append(act)
+            held = act is Act.HOLD
+            self.seen = replace(self.seen, ours=held, paused=held)
+        return done
+
+    def release(self, number: int = 2, **facts: Any) -> Observation:
+        """Version ``number`` begins to roll out."""
+        present = version(number)
+        facts = {"updated": 1, "phase": Phase.ROLLING} | facts
+        former = tuple(one for one in self.seen.ran if one.hash != present.hash)
+        self.seen = replace(self.seen, template=present, ran=(present, *former), **facts)
+        return self.seen
+
+    def completes(self) -> Observation:
+        """What is being released is whole."""
+        self.seen = replace(self.seen, phase=Phase.COMPLETE, updated=self.seen.total)
+        return self.seen

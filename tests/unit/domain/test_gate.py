@@ -1,0 +1,575 @@
+"""The gate of one Rollout, round by round: what it does, what it tells, what admission reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from penstock.domain.case import Onset
+from penstock.domain.evidence import Kind
+from penstock.domain.gate import Act, hold_manager, too_large
+from penstock.domain.memory import Cause, Memory
+from penstock.domain.policy import InFlightPolicy, Policy, UnknownPolicy, UnknownThen
+from penstock.domain.quantities import Duration, Percentage
+from penstock.domain.rollout import Admission, Enforcement, InFlight, Mode, OnExternalResume
+from penstock.domain.standing import HISTORY_KEPT, Hold, Standing
+from penstock.domain.template import LARGEST_TEMPLATE
+from penstock.domain.verdict import GateState, Reason, Verdict
+from penstock.domain.workload import Effect, Phase
+from support.cases import HOT_FAST, NOW, burn_hold, slo, span, unmeasured
+from support.standings import MANAGER, MISSING, ROLLOUT, Story, saw, version
+
+BURNING = (slo(looks=HOT_FAST),)
+SPENT = (slo("-0.2", "20"),)
+FINE = (slo(),)
+LOST = (unmeasured(),)
+HOLD, RELEASE = [Act.HOLD], [Act.RELEASE]
+ENFORCING = replace(ROLLOUT, on_external_resume=OnExternalResume.ENFORCE)
+
+
+def begun(**facts: Any) -> Story:
+    """Version 1 ran, and version 2 rolls out through an open gate."""
+    story = Story(**facts)
+    story.goes()
+    story.release()
+    story.goes("10s")
+    return story
+
+
+def held(**facts: Any) -> Story:
+    """The release of version 2 burns, and is held."""
+    story = begun(**facts)
+    assert story.acts("10s", slos=BURNING) == HOLD
+    return story
+
+
+def person_resumes(story: Story) -> None:
+    story.seen = replace(story.seen, ours=False, paused=False)
+
+
+# Acts
+
+
+def test_at_rest_nothing_is_done() -> None:
+    story = Story()
+    assert [story.acts("10s") for _ in range(3)] == [[], [], []]
+    assert story.standing.hold == Hold()
+
+
+def test_a_closed_gate_holds_nothing_that_is_at_rest() -> None:
+    story = Story()
+    assert story.acts(slos=SPENT) == []
+    assert story.standing.gate is not None
+    assert story.standing.gate.state is GateState.CLOSED
+
+
+def test_a_release_that_burns_is_held_once() -> None:
+    story = held()
+    assert [story.acts("10s") for _ in range(3)] == [[], [], []]
+    hold = story.standing.hold
+    assert (hold.active, hold.manager, hold.effect) == (True, MANAGER, Effect.PARTIAL)
+    assert hold.since == NOW + span("20s")
+
+
+def test_a_hold_counts_once_it_was_read_back() -> None:
+    story = begun()
+    assert story.goes("10s", slos=BURNING).act is Act.HOLD
+    assert not story.standing.hold.active
+    assert story.standing.hold.effect is Effect.PARTIAL
+
+
+def test_a_held_release_goes_on_after_its_calm() -> None:
+    story = held()
+    assert story.acts("1s", slos=FINE) == []
+    assert story.standing.gate.reason is Reason.RECOVERING
+    assert story.acts("9m59s") == []
+    assert story.acts("1s") == RELEASE
+    assert story.standing.gate.reason is Reason.BUDGET_HEALTHY
+    assert story.standing.hold == Hold()
+    assert story.standing.release is not None
+
+
+def test_a_release_is_told_as_done_before_it_is() -> None:
+    """A crash in between then repeats it, instead of taking it for a person's doing."""
+    story = held()
+    story.goes("1s", slos=FINE)
+    assert story.goes("10m").act is Act.RELEASE
+    assert story.seen.ours
+    assert not story.standing.hold.active
+    assert story.goes("1s").act is Act.RELEASE
+
+
+def test_a_return_to_a_stable_template_releases_at_once_and_opens_no_gate() -> None:
+    story = held()
+    story.release(1)
+    assert story.acts("1s") == RELEASE
+    assert story.standing.gate.state is GateState.CLOSED
+    story.completes()
+    assert story.acts("1s") == []
+    assert not story.last.record.admits
+
+
+def test_a_hold_that_would_stop_nothing_is_not_applied() -> None:
+    story = begun()
+    story.seen = replace(story.seen, effect=Effect.NONE)
+    assert story.acts(slos=BURNING) == []
+    assert story.standing.hold == Hold(effect=Effect.NONE)
+
+
+def test_a_hold_in_force_is_not_given_back_for_having_lost_its_effect() -> None:
+    story = held()
+    story.seen = replace(story.seen, effect=Effect.NONE)
+    assert story.acts("1s") == []
+    assert story.standing.hold.active
+
+
+def test_a_workload_that_cannot_be_held_is_not() -> None:
+    story = begun()
+    story.seen = replace(story.seen, refusal="is owned by Canary web")
+    assert story.acts(slos=BURNING) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: replace(r, mode=Mode.AUDIT),
+        lambda r: replace(r, enforcement=Enforcement(in_flight=InFlight.OFF)),
+    ],
+    ids=["Audit", "inFlight Off"],
+)
+def test_without_enforcement_in_flight_a_hold_is_given_back_and_the_gate_told_all_the_same(
+    change: Callable[..., Any],
+) -> None:
+    story = held()
+    assert story.acts("1s", rollout=change(ROLLOUT)) == RELEASE
+    assert story.standing.gate.reason is Reason.BURNING_FAST
+
+
+def test_a_persons_hold_by_spec_or_label_holds_a_release_and_its_end_ends_it() -> None:
+    story = begun()
+    assert story.acts("1s", rollout=replace(ROLLOUT, hold_reason="migration")) == HOLD
+    assert story.acts("1s", rollout=ROLLOUT) == RELEASE
+    story.seen = replace(story.seen, person_holds="")
+    assert story.acts("1s") == HOLD
+    assert story.standing.gate.reason is Reason.HELD_BY_PERSON
+    story.seen = replace(story.seen, person_holds=None)
+    assert story.acts("1s") == RELEASE
+
+
+def test_an_outage_keeps_a_release_going_for_five_minutes_and_aborts_nothing() -> None:
+    story = begun()
+    assert story.acts("1s", slos=LOST) == []
+    assert not story.last.record.admits
+    assert story.acts("4m59s") == []
+    assert story.acts("1s") == HOLD
+    assert story.standing.gate.state is GateState.UNKNOWN
+    assert story.acts("1h") == []
+    assert story.acts("1s", slos=FINE) == RELEASE
+
+
+def test_an_outage_ends_no_hold() -> None:
+    story = held()
+    assert story.acts("1s", slos=LOST) == []
+    assert story.acts("2h") == []
+    assert story.standing.hold.active
+    assert story.acts("1s", slos=FINE) == []
+    assert story.standing.gate.reason is Reason.RECOVERING
+
+
+def test_a_hold_for_the_release_alone_closes_the_gate_until_it_is_over() -> None:
+    """The author holds releases under way at 5 %, new ones at 0 %."""
+    policy = Policy(in_flight=InFlightPolicy(Percentage.parse("5%")))
+    low = (slo("0.04", "2", policy=policy),)
+    story = begun()
+    assert story.acts("10s", slos=low) == HOLD
+    assert story.standing.memory.held_for is Cause.BUDGET
+    for _ in range(100):
+        assert story.acts("1m") == []
+    assert len(story.standing.memory.recent_holds) == 1
+    assert story.standing.gate.reason is Reason.RECOVERING
+    calm = (slo("0.04", policy=policy),)
+    assert story.acts("1s", slos=calm) == []
+    assert story.acts("10m") == RELEASE
+
+
+# Thin evidence
+
+
+def test_a_burn_hold_that_ended_on_thin_evidence_does_not_come_back_with_silence() -> None:
+    story = held()
+    thin, silent = (slo(kind=Kind.INSUFFICIENT_EVENTS),), (slo(kind=Kind.NO_TRAFFIC, total=0),)
+    assert story.acts("1s", slos=thin) == []
+    assert story.acts("10m") == RELEASE
+    assert story.acts("10s") == []
+    assert story.acts("1h", slos=silent) == []
+    assert story.standing.gate.state is GateState.OPEN
+    assert story.standing.memory.held_for is None
+    assert len(story.standing.memory.recent_holds) == 1
+
+
+def test_it_is_not_over_before_it_was_given_back() -> None:
+    story = held()
+    story.goes("1s", slos=(slo(kind=Kind.INSUFFICIENT_EVENTS),))
+    assert story.goes("10m").act is Act.RELEASE
+    assert story.standing.memory.held_for is Cause.BURN
+    assert story.goes("5s").act is Act.RELEASE
+
+
+# Others who write to the workload
+
+
+def test_a_person_who_resumes_is_obeyed_for_this_release() -> None:
+    story = held()
+    person_resumes(story)
+    assert story.acts("10s") == []
+    assert story.standing.release.resumed_at == story.now
+    assert story.standing.hold.lost_at == (story.now,)
+    assert story.acts("10m", slos=SPENT) == []
+    assert not story.last.record.admits
+
+
+def test_the_next_release_is_held_again() -> None:
+    story = held()
+    person_resumes(story)
+    story.goes("10s")
+    story.release(3)
+    assert story.acts("10s") == HOLD
+    assert story.standing.release.onset is Onset.WHILE_CLOSED
+
+
+def test_one_who_puts_another_template_in_its_place_has_not_resumed_it() -> None:
+    story = held()
+    person_resumes(story)
+    story.release(3)
+    assert story.acts("10s") == HOLD
+    assert story.standing.release.resumed_at is None
+
+
+def test_a_held_workload_that_is_made_anew_was_resumed_by_nobody() -> None:
+    story = held()
+    story.seen = replace(story.seen, uid="d2", ours=False, paused=False)
+    assert story.acts("1s") == HOLD
+    assert story.standing.release.onset is Onset.RECREATED
+    assert story.standing.release.resumed_at is None
+    assert story.standing.hold.lost_at == ()
+
+
+def test_a_resume_is_respected_only_while_the_author_says_so() -> None:
+    story = held()
+    person_resumes(story)
+    assert story.acts("10s") == []
+    assert story.acts("10s", rollout=ENFORCING) == HOLD
+
+
+def test_enforce_holds_again_then_waits_then_leaves_it() -> None:
+    story = held(rollout=ENFORCING)
+    person_resumes(story)
+    assert story.acts("10s") == HOLD
+    person_resumes(story)
+    assert story.acts("10s") == []
+    assert story.acts("29s") == []
+    assert story.acts("1s") == HOLD
+    story.seen = replace(story.seen, ours=False, paused=False, pinned_by="kubectl apply")
+    assert story.acts("10s") == []
+    assert story.standing.hold.contested_by == "kubectl apply"
+    assert story.acts("5h") == []
+    assert story.standing.gate.state is GateState.CLOSED
+
+
+def test_an_unknown_writer_is_named_as_such() -> None:
+    story = held(rollout=ENFORCING)
+    for _ in range(3):
+        person_resumes(story)
+        story.acts("1s")
+        story.acts("31s")
+    assert story.standing.hold.contested_by == "an unknown writer"
+
+
+def test_losses_of_ten_minutes_ago_are_forgotten() -> None:
+    story = held(rollout=ENFORCING)
+    for _ in range(6):
+        person_resumes(story)
+        assert story.acts("10m") == HOLD
+    assert story.standing.hold.contested_by == ""
+    assert len(story.standing.hold.lost_at) == 1
+
+
+def test_a_contest_ends_with_its_release() -> None:
+    story = held(rollout=ENFORCING)
+    story.standing = replace(
+        story.standing, hold=replace(story.standing.hold, contested_by="argocd-controller")
+    )
+    person_resumes(story)
+    assert story.acts("1s") == []
+    story.completes()
+    story.goes("1s")
+    assert story.standing.hold == Hold()
+
+
+def test_a_persons_pause_is_neither_taken_nor_undone() -> None:
+    story = begun()
+    story.seen = replace(story.seen, paused=True, holders=("kubectl-rollout",))
+    assert story.acts("1s") == []
+    assert story.acts("1s", slos=BURNING) == HOLD
+    story.seen = replace(story.seen, holders=(MANAGER, "kubectl-rollout"))
+    assert story.acts("1s") == []
+
+
+def test_each_rollout_holds_under_a_manager_of_its_own() -> None:
+    assert hold_manager(ROLLOUT) == "penstock-hold-7f3c0e5a"
+
+
+# Off, and two Rollouts on one workload
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"rollout": replace(ROLLOUT, mode=Mode.OFF)}, Reason.DISABLED),
+        ({"rival": "elder"}, Reason.WORKLOAD_CONFLICT),
+    ],
+    ids=["Off", "rival"],
+)
+def test_one_that_stands_down_gives_back_its_hold_and_admits(
+    changes: dict[str, Any], reason: Reason
+) -> None:
+    story = held()
+    assert story.acts("1s", **changes) == RELEASE
+    gate = story.standing.gate
+    assert (gate.verdict, gate.state, gate.reason) == (Verdict.UNKNOWN, GateState.OPEN, reason)
+    assert story.last.record.admits
+    assert story.last.judgement is None
+    assert story.standing.memory == Memory(serial=story.standing.memory.serial)
+    assert story.standing.hold == Hold()
+
+
+def test_what_stood_down_takes_up_again_where_the_evidence_is() -> None:
+    story = held()
+    story.acts("1s", rival="elder")
+    assert story.acts("1s", rival=None) == HOLD
+    assert story.standing.memory.serial == 4
+
+
+def test_off_needs_no_evidence() -> None:
+    story = Story(rollout=replace(ROLLOUT, mode=Mode.OFF), slos=())
+    assert story.goes().record.admits
+
+
+# What admission reads
+
+
+@pytest.mark.parametrize(
+    ("slos", "admits"),
+    [(FINE, True), (SPENT, False), (BURNING, False), (LOST, False)],
+    ids=["fine", "spent", "burning", "lost"],
+)
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.AUDIT])
+@pytest.mark.parametrize("admission", list(Admission))
+def test_admits_has_mode_and_enforcement_in_it(
+    slos: Any, admits: bool, mode: Mode, admission: Admission
+) -> None:
+    enforcement = Enforcement(admission=admission)
+    rollout = replace(ROLLOUT, mode=mode, enforcement=enforcement)
+    record = Story(rollout=rollout).goes(slos=slos).record
+    enforced = mode is Mode.ENFORCE and admission is not Admission.OFF
+    assert record.admits is (admits or not enforced)
+    assert record.warns is (admission is Admission.WARN)
+
+
+def test_an_outage_that_permits_admits_in_the_end() -> None:
+    policy = Policy(outage=UnknownPolicy(Duration.parse("1m"), UnknownThen.PERMIT))
+    story = Story(slos=(unmeasured(policy=policy),))
+    assert not story.goes().record.admits
+    assert not story.goes("59s").record.admits
+    assert story.goes("1s").record.admits
+    assert story.standing.gate.state is GateState.OPEN
+
+
+def test_the_record_names_the_workload_and_says_the_sentence() -> None:
+    story = Story()
+    record = story.goes(slos=SPENT).record
+    assert (record.api_version, record.kind, record.workload) == (
+        "apps/v1",
+        "Deployment",
+        "checkout",
+    )
+    assert record.message == story.standing.gate.message
+
+
+def test_the_record_shows_what_may_be_returned_to_also_while_it_is_closed() -> None:
+    story = Story()
+    story.goes()
+    story.release()
+    story.goes("1s")
+    story.completes()
+    story.goes("1s")
+    story.release(3)
+    record = story.goes("1s", slos=BURNING).record
+    assert not record.admits
+    assert [one.hash for one, _ in record.templates] == [version(2).hash, version(1).hash]
+    assert [one.body for one, _ in record.templates] == [version(2).body, version(1).body]
+
+
+def test_one_stable_template_too_large_to_show_makes_admission_warn() -> None:
+    huge = version(1, env="x" * LARGEST_TEMPLATE)
+    story = Story(seen=saw(huge))
+    record = story.goes(slos=SPENT).record
+    assert (record.admits, record.warns, record.templates) == (False, True, ())
+    assert too_large(story.standing)
+    assert not too_large(Story().goes().standing)
+
+
+def test_a_stable_template_whose_body_is_lost_makes_admission_warn() -> None:
+    story = Story()
+    story.goes()
+    story.standing = replace(story.standing, bodies={})
+    story.seen = replace(story.release(2), ran=(version(2),))
+    record = story.goes(slos=SPENT).record
+    assert (record.admits, record.warns) == (False, True)
+
+
+# What is told
+
+
+def test_history_has_one_entry_for_each_transition_the_newest_first() -> None:
+    story = Story()
+    for slos in (FINE, FINE, SPENT, SPENT, LOST, SPENT):
+        story.goes("1m", slos=slos)
+    told = [(one.state, one.reason) for one in story.standing.history]
+    spent = (GateState.CLOSED, Reason.BUDGET_EXHAUSTED)
+    assert told == [
+        spent,
+        (GateState.UNKNOWN, Reason.METRICS_UNREACHABLE),
+        spent,
+        (GateState.OPEN, Reason.BUDGET_HEALTHY),
+    ]
+    assert story.standing.memory.serial == 4
+    newest = story.standing.history[0]
+    assert (newest.at, newest.verdict, newest.slo) == (story.now, Verdict.HOLD, "checkout")
+    assert newest.message == story.standing.gate.message
+
+
+def test_no_more_than_twenty_transitions_are_kept() -> None:
+    story = Story()
+    for _ in range(HISTORY_KEPT):
+        story.goes("1m", slos=FINE)
+        story.goes("1m", slos=LOST)
+    assert len(story.standing.history) == HISTORY_KEPT == 20
+    assert story.standing.memory.serial == 40
+
+
+def test_since_is_of_the_last_transition_and_decided_at_of_the_last_round() -> None:
+    story = Story()
+    story.goes(slos=SPENT)
+    for left in ("-0.3", "-0.4"):
+        story.goes("1m", slos=(slo(left),))
+        gate = story.standing.gate
+        assert (gate.since, gate.decided_at) == (NOW, story.now)
+    story.goes("1m", slos=BURNING)
+    assert story.standing.gate.since == story.now
+
+
+def test_a_release_remembers_what_was_left_when_it_began() -> None:
+    story = begun(slos=(slo("0.812345"),))
+    assert story.standing.release.remaining_at_start == "0.8123"
+    story.goes("1m", slos=(slo("0.5"),))
+    assert story.standing.release.remaining_at_start == "0.8123"
+
+
+def test_what_was_left_is_filled_in_once_it_is_known() -> None:
+    story = begun(slos=(unmeasured(),))
+    assert story.standing.release.remaining_at_start == ""
+    story.goes("1s", slos=(slo("0.5"),))
+    assert story.standing.release.remaining_at_start == "0.5000"
+
+
+def test_the_generation_that_was_decided_is_told() -> None:
+    assert Story().goes().standing.generation == 3
+
+
+def test_a_version_whose_errors_close_the_gate_is_stable_no_longer() -> None:
+    story = begun()
+    story.completes()
+    story.goes("1s")
+    assert len(story.standing.stable) == 2
+    story.goes("1s", slos=BURNING)
+    assert [one.hash for one in story.standing.stable] == [version(1).hash]
+
+
+def test_while_a_release_is_under_way_it_is_that_which_is_suspect() -> None:
+    story = held()
+    assert [one.hash for one in story.standing.stable] == [version(1).hash]
+
+
+def test_an_outage_or_a_person_makes_nothing_suspect() -> None:
+    story = begun()
+    story.completes()
+    story.goes("1s")
+    for changes in ({"slos": LOST}, {"slos": FINE, "rollout": replace(ROLLOUT, hold_reason="")}):
+        story.goes("1s", **changes)
+        assert len(story.standing.stable) == 2
+
+
+# A restart
+
+
+def test_a_started_operator_goes_on_with_the_hold_that_it_finds() -> None:
+    story = held()
+    resumed = Story(standing=story.standing, seen=story.seen, slos=FINE, now=story.now)
+    assert resumed.acts("1s") == []
+    assert resumed.standing.gate.reason is Reason.RECOVERING
+    assert resumed.standing.hold.lost_at == ()
+
+
+def test_one_that_died_between_its_hold_and_telling_it_finds_its_own_hold() -> None:
+    story = begun()
+    untold = story.standing
+    story.seen = replace(story.seen, ours=True, paused=True)
+    resumed = Story(standing=untold, seen=story.seen, slos=BURNING, now=story.now)
+    assert resumed.acts("1s") == []
+    assert resumed.standing.hold.active
+
+
+def test_one_without_a_status_decides_afresh_and_gives_back_what_nothing_asks_for() -> None:
+    story = held()
+    assert Story(seen=story.seen, slos=BURNING).acts() == []
+    assert Story(seen=story.seen, slos=FINE).acts() == RELEASE
+
+
+def test_a_missing_workload_is_judged_and_nothing_is_done() -> None:
+    story = held()
+    assert story.acts("1s", seen=MISSING) == []
+    assert story.standing.gate.reason is Reason.BURNING_FAST
+    assert story.standing.release is None
+
+
+def test_a_release_that_completes_under_a_hold_gives_the_hold_back() -> None:
+    story = held()
+    story.completes()
+    assert story.acts("1s") == RELEASE
+    assert story.standing.release is None
+
+
+def test_calm_follows_the_strictest_of_several_policies() -> None:
+    calm = replace(BURNING[0].guard, calm=Duration.parse("1h"))
+    slos = (replace(BURNING[0], guard=calm), slo(name="other"))
+    story = Story()
+    story.goes(slos=slos)
+    assert story.standing.memory.calm_required == Duration.parse("1h")
+
+
+def test_recovering_lasts_across_rounds_of_a_gate_without_a_release() -> None:
+    story = Story(standing=Standing(memory=burn_hold("9m")))
+    assert not story.goes().record.admits
+    assert not story.goes("59s").record.admits
+    assert story.goes("1s").record.admits
+    assert story.now == NOW + span("1m")
+
+
+def test_the_phase_of_a_release_that_failed_is_no_end_of_it() -> None:
+    story = begun()
+    story.seen = replace(story.seen, phase=Phase.FAILED)
+    assert story.acts("1s", slos=BURNING) == HOLD

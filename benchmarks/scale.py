@@ -37,7 +37,7 @@ def measure(bed: Bed) -> list[Figure]:
     try:
         with Operator(bed, INTERVAL, one_core=True) as operator:
             first = _until_all_evaluated(operator)
-            time.sleep(INTERVAL + 15)
+            _until_told(bed)
             before = len(_writes(bed))
             latest = _worst_age(operator, QUIET_SECONDS)
             written = len(_writes(bed)) - before
@@ -69,6 +69,19 @@ def _until_all_evaluated(operator: Operator) -> float:
             return time.monotonic() - begun
         time.sleep(0.1)
     raise TimeoutError(f"only {sum(operator.values(EVALUATED)):.0f} SLOs were evaluated")
+
+
+def _until_told(bed: Bed) -> None:
+    """All first statuses are written: nothing more for fifteen seconds."""
+    end, told, since = time.monotonic() + 240, -1, time.monotonic()
+    while time.monotonic() < end:
+        now = len(_writes(bed))
+        if now != told:
+            told, since = now, time.monotonic()
+        elif time.monotonic() - since > 15:
+            return
+        time.sleep(1)
+    raise TimeoutError("the operator goes on writing")
 
 
 def _worst_age(operator: Operator, seconds: float) -> float:

@@ -6,8 +6,10 @@ reported. Holds parsed values only; bodies are dropped at the door.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.refs import WorkloadRef
@@ -16,6 +18,7 @@ from penstock.domain.slo import Slo, SourceKind
 from penstock.domain.source import Source
 
 Key = tuple[str, str]
+Workload = tuple[str, str, str, str]
 DEFAULT_SOURCE = "default"
 
 
@@ -32,6 +35,9 @@ class Catalog:
 
     def __init__(self) -> None:
         self._entries: dict[Resource, dict[Key, Entry]] = {one: {} for one in Resource}
+        self._naming: dict[Key, set[Key]] = defaultdict(set)
+        self._choosing: dict[str, set[Key]] = defaultdict(set)
+        self._guarding: dict[Workload, set[Key]] = defaultdict(set)
 
     def upsert(self, resource: Resource, entry: Entry) -> bool:
         """Take what was seen; False if it is an answer older than what is known."""
@@ -39,19 +45,45 @@ class Catalog:
         known = self._entries[resource].get(key)
         if known and known.ref.uid == entry.ref.uid and known.version > entry.version:
             return False
+        self._unlink(key, known)
         self._entries[resource][key] = entry
+        self._link(key, entry)
         return True
 
     def remove(self, resource: Resource, namespace: str, name: str) -> Entry | None:
         """Forget one object; what was known of it, if anything."""
-        return self._entries[resource].pop((namespace, name), None)
+        key = (namespace, name)
+        known = self._entries[resource].pop(key, None)
+        self._unlink(key, known)
+        return known
 
     def sweep(self, resource: Resource, listed: Iterable[Entry]) -> list[Entry]:
         """Forget what a fresh list no longer shows; what is gone."""
         present = {(entry.ref.namespace, entry.ref.name) for entry in listed}
-        known = self._entries[resource]
-        gone = [key for key in known if key not in present]
-        return [known.pop(key) for key in gone]
+        gone = [key for key in self._entries[resource] if key not in present]
+        return [entry for key in gone if (entry := self.remove(resource, *key)) is not None]
+
+    def _link(self, key: Key, entry: Entry) -> None:
+        if isinstance(entry.value, Rollout):
+            for index, where in self._places(entry.value):
+                index[where].add(key)
+
+    def _unlink(self, key: Key, entry: Entry | None) -> None:
+        if entry is not None and isinstance(entry.value, Rollout):
+            for index, where in self._places(entry.value):
+                index[where].discard(key)
+                if not index[where]:
+                    del index[where]
+
+    def _places(self, rollout: Rollout) -> list[tuple[dict[Any, set[Key]], Any]]:
+        """Under what a Rollout is to be found: its SLOs by name, its namespace, its workload."""
+        namespace = rollout.ref.namespace
+        places: list[tuple[dict[Any, set[Key]], Any]] = [
+            (self._naming, (namespace, name)) for name in set(rollout.slos)
+        ]
+        if rollout.selector is not None:
+            places.append((self._choosing, namespace))
+        return [*places, (self._guarding, _workload(namespace, rollout.workload))]
 
     def get(self, resource: Resource, key: Key) -> Entry | None:
         """One object."""
@@ -83,14 +115,8 @@ class Catalog:
 
     def rollouts_of(self, slo: Key) -> list[Key]:
         """Rollouts that a change of this SLO may concern: by name, or by any selector."""
-        namespace, name = slo
-        return [
-            key
-            for key, entry in self._entries[Resource.ROLLOUT].items()
-            if key[0] == namespace
-            and isinstance(entry.value, Rollout)
-            and (name in entry.value.slos or entry.value.selector is not None)
-        ]
+        named = self._naming.get(slo, set())
+        return sorted(named | self._choosing.get(slo[0], set()))
 
     def source_of(self, slo: Slo) -> Entry | None:
         """The source that an SLO names, else its namespace's default, else the cluster's."""
@@ -105,14 +131,9 @@ class Catalog:
 
     def guards_of(self, namespace: str, workload: WorkloadRef) -> list[Key]:
         """Rollouts of one workload, the elder first: only the first enforces."""
-        found = [
-            (entry.created, key)
-            for key, entry in self._entries[Resource.ROLLOUT].items()
-            if key[0] == namespace
-            and isinstance(entry.value, Rollout)
-            and same_workload(entry.value.workload, workload)
-        ]
-        return [key for _, key in sorted(found)]
+        rollouts = self._entries[Resource.ROLLOUT]
+        found = self._guarding.get(_workload(namespace, workload), ())
+        return sorted(found, key=lambda key: (rollouts[key].created, key))
 
     def users_of(self, source: Entry) -> list[Key]:
         """SLOs that this source serves now."""
@@ -123,10 +144,9 @@ class Catalog:
         ]
 
 
-def same_workload(one: WorkloadRef, other: WorkloadRef) -> bool:
-    """Whether two references mean one object: the group counts, its version does not."""
-    groups = [ref.api_version.rpartition("/")[0] for ref in (one, other)]
-    return groups[0] == groups[1] and (one.kind, one.name) == (other.kind, other.name)
+def _workload(namespace: str, ref: WorkloadRef) -> Workload:
+    """What makes two references mean one object: the group counts, its version does not."""
+    return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name
 
 
 def parsed_source(entry: Entry | None) -> Source | None:

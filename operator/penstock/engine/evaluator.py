@@ -30,9 +30,13 @@ from penstock.errors import SpecInvalid
 
 log = logging.getLogger(__name__)
 
+# One source, apart for SLOs that a release hangs on, so that these never wait for all others.
+Lane = tuple[str, str, bool]
+
 # Looks back that every SLO's status shows, as far as they fit into its window.
 SHOWN_LOOKS = tuple(Duration.parse(text) for text in ("5m", "30m", "1h", "6h"))
 GATHER_SECONDS = 0.2
+ASK_AGAIN_SECONDS = 0.5
 MISSED_EVALUATIONS = 3
 
 
@@ -77,7 +81,7 @@ class Evaluator:
         self._pace, self._hot, self._tell = pace, hot, tell
         self._known: dict[Key, Known] = {}
         self._schedule: Schedule[Key] = Schedule()
-        self._asking: dict[Key, asyncio.Task[None]] = {}
+        self._asking: dict[Lane, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self.beat = clock.monotonic()
 
@@ -89,11 +93,8 @@ class Evaluator:
         self._woken.set()
 
     def start(self, slos: Iterable[Key]) -> None:
-        """Spread the first round over a second, so that a start is no herd."""
-        now = self._clock.monotonic()
-        for key in slos:
-            self._schedule.set(key, now + phase("/".join(key), min(1.0, self._pace.hot)))
-        self._woken.set()
+        """Everything at once, as batches are cheapest so; the next round is spread."""
+        self.due_now(slos)
 
     def forget(self, slo: Key) -> None:
         """The SLO is gone: what was known of it must not serve a namesake."""
@@ -162,38 +163,42 @@ class Evaluator:
         await asyncio.sleep(min(GATHER_SECONDS, self._pace.hot / 4))
 
     def _ask(self, due: list[Key]) -> None:
-        groups: dict[Key, list[Inquiry]] = defaultdict(list)
-        sources: dict[Key, Source] = {}
+        groups: dict[Lane, list[Inquiry]] = defaultdict(list)
+        sources: dict[Lane, Source] = {}
         for key in due:
             entry = self._catalog.get(Resource.SLO, key)
             if entry is None or not isinstance(entry.value, Slo):
                 continue
-            self._set_next(key)
+            hot = self._hot(key)
+            self._set_next(key, hot=hot)
             found = self._catalog.source_of(entry.value)
             source = parsed_source(found)
             if source is None:
                 self._learn(entry.value, _no_source(entry.value, found))
                 continue
-            where = (source.ref.namespace, source.ref.name)
-            sources[where] = source
-            groups[where].append(Inquiry(entry.value, self._looks(entry.value)))
-        for where, inquiries in groups.items():
-            self._start_asking(where, sources[where], inquiries)
+            lane = (source.ref.namespace, source.ref.name, hot)
+            sources[lane] = source
+            groups[lane].append(Inquiry(entry.value, self._looks(entry.value)))
+        for lane, inquiries in groups.items():
+            self._start_asking(lane, sources[lane], inquiries)
 
-    def _set_next(self, key: Key) -> None:
-        seconds = self._pace.hot if self._hot(key) else self._pace.rest
+    def _set_next(self, key: Key, *, hot: bool) -> None:
+        seconds = self._pace.hot if hot else self._pace.rest
+        if key not in self._known:
+            # The second round, earlier for each by another part of the interval, breaks the herd.
+            seconds -= phase("/".join(key), seconds / 2)
         self._schedule.set(key, self._clock.monotonic() + seconds)
 
-    def _start_asking(self, where: Key, source: Source, inquiries: list[Inquiry]) -> None:
+    def _start_asking(self, lane: Lane, source: Source, inquiries: list[Inquiry]) -> None:
         """A source that still owes the last answer is not asked again: it is slow already."""
-        running = self._asking.get(where)
+        running = self._asking.get(lane)
         if running is not None and not running.done():
             self._tally.count("penstock_evaluations_skipped_total")
-            soon = self._clock.monotonic() + self._pace.hot / 2
+            soon = self._clock.monotonic() + ASK_AGAIN_SECONDS
             for one in inquiries:
                 self._schedule.set((one.slo.ref.namespace, one.slo.ref.name), soon)
             return
-        self._asking[where] = asyncio.create_task(self._measure(source, inquiries))
+        self._asking[lane] = asyncio.create_task(self._measure(source, inquiries))
 
     async def _measure(self, source: Source, inquiries: list[Inquiry]) -> None:
         at = self._clock.now()

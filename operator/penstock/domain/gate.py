@@ -20,7 +20,14 @@ from penstock.domain.judge import share_left
 from penstock.domain.memory import CAUSES, Memory
 from penstock.domain.progress import follow, is_stable, without_suspect
 from penstock.domain.quantities import Ratio
-from penstock.domain.rollout import Admission, InFlight, Mode, OnExternalResume, Rollout
+from penstock.domain.rollout import (
+    Admission,
+    InFlight,
+    Mode,
+    OnDelete,
+    OnExternalResume,
+    Rollout,
+)
 from penstock.domain.standing import (
     HISTORY_KEPT,
     Gate,
@@ -182,7 +189,11 @@ def _act(
 ) -> Act:
     if not _wants_hold(rollout, seen, release):
         return Act.RELEASE if seen.ours else Act.NOTHING
-    if seen.ours or seen.effect is Effect.NONE or standing.hold.contested_by:
+    if seen.ours:
+        # What becomes of the hold when its Rollout goes is written on it, and may have changed.
+        keeps = rollout.on_delete is OnDelete.KEEP_HELD
+        return Act.NOTHING if seen.kept is keeps else Act.HOLD
+    if seen.effect is Effect.NONE or standing.hold.contested_by:
         return Act.NOTHING
     losses = _recent(standing.hold.lost_at, now)
     waiting = len(losses) > 1 and now - losses[-1] < SECOND_TRY_AFTER

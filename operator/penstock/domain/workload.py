@@ -46,6 +46,7 @@ class Observation:
         paused: it is paused, by whomever.
         holders: field managers that own the pause.
         ours: our hold for this Rollout is in force, read back.
+        kept: a hold is marked as one that outlives its Rollout.
         effect: how much our hold stops, or would stop.
         pinned_by: who declares ``paused: false`` and will write it again; None if nobody is known.
         person_holds: a person's hold by label, with its value; None without the label.
@@ -64,6 +65,7 @@ class Observation:
     paused: bool = False
     holders: tuple[str, ...] = ()
     ours: bool = False
+    kept: bool = False
     effect: Effect = Effect.NONE
     pinned_by: str | None = None
     person_holds: str | None = None

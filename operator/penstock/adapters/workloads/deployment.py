@@ -128,6 +128,7 @@ def observation(
         paused=bool(body["spec"].get("paused")),
         holders=holders,
         ours=manager in holders,
+        kept=KEEP_LABEL in (body["metadata"].get("labels") or {}),
         effect=_effect(replicas, new, others),
         pinned_by=_pinned_by(body),
         person_holds=(body["metadata"].get("labels") or {}).get(PERSON_LABEL),

@@ -1,0 +1,287 @@
+"""One gate through days of whatever may happen; what must never be, is not.
+
+The machine plays the workload, its people and its metrics, and performs each act as the keeper
+does: it looks again after each one, and at times the operator dies in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from penstock.api.printing import rollout_status
+from penstock.api.resume import standing_of
+from penstock.domain.case import Judged
+from penstock.domain.evidence import Kind
+from penstock.domain.gate import Act, Step, step
+from penstock.domain.memory import CAUSES
+from penstock.domain.progress import is_stable
+from penstock.domain.rollout import Mode, OnExternalResume
+from penstock.domain.standing import HISTORY_KEPT, STABLE_KEPT, Standing
+from penstock.domain.verdict import GateState, Reason, Verdict
+from penstock.domain.workload import Effect, Phase
+from support.cases import HOT_FAST, HOT_SLOW, NOW, slo, unmeasured
+from support.standings import MANAGER, MISSING, ROLLOUT, saw, version
+
+CALM = timedelta(minutes=10)
+EVIDENCE: dict[str, tuple[Judged, ...]] = {
+    "fine": (slo(),),
+    "burning": (slo(looks=HOT_FAST),),
+    "burning slowly": (slo(looks=HOT_SLOW),),
+    "spent": (slo("-0.1"),),
+    "spent, errors go on": (slo("-0.1", "3"),),
+    "just above zero": (slo("0.005"),),
+    "not quite calm": (slo("0.5", "1.5"),),
+    "thin and quiet": (slo(kind=Kind.INSUFFICIENT_EVENTS),),
+    "thin and burning": (slo(looks=HOT_FAST, kind=Kind.INSUFFICIENT_EVENTS),),
+    "silent": (slo(kind=Kind.NO_TRAFFIC, total=0),),
+    "lost": (unmeasured(),),
+    "one lost, one fine": (unmeasured(name="a"), slo(name="b")),
+    "one lost, one burning": (unmeasured(name="a"), slo(looks=HOT_FAST, name="b")),
+}
+WAITS = [timedelta(seconds=seconds) for seconds in (1, 10, 30, 60, 240, 300, 600, 1_800, 7_200)]
+PERSON = "kubectl-rollout"
+
+
+class GateMachine(RuleBasedStateMachine):
+    """The gate, its workload, and everybody who touches either."""
+
+    @initialize(
+        respects=st.sampled_from(OnExternalResume), evidence=st.sampled_from(sorted(EVIDENCE))
+    )
+    def begins(self, respects: OnExternalResume, evidence: str) -> None:
+        self.rollout = replace(ROLLOUT, on_external_resume=respects)
+        self.standing = Standing()
+        self.seen = saw()
+        self.slos = EVIDENCE[evidence]
+        self.now: datetime = NOW
+        self.done: Step | None = None
+        self.acted: list[Act] = []
+        self.lost = True
+        self.held_since: datetime | None = None
+        self.round()
+
+    # What happens
+
+    @rule(evidence=st.sampled_from(sorted(EVIDENCE)), wait=st.sampled_from(WAITS))
+    def evidence_changes(self, evidence: str, wait: timedelta) -> None:
+        self.slos = EVIDENCE[evidence]
+        self.passes(wait)
+
+    @rule(wait=st.sampled_from(WAITS))
+    def passes(self, wait: timedelta) -> None:
+        self.now += wait
+        self.round()
+
+    @rule(number=st.integers(1, 7))
+    def releases(self, number: int) -> None:
+        present = version(number)
+        if not self.seen.exists or self.seen.template == present:
+            return
+        ran = (present, *(one for one in self.seen.ran if one.hash != present.hash))
+        self.seen = replace(self.seen, template=present, ran=ran, phase=Phase.ROLLING, updated=1)
+        self.passes(WAITS[0])
+
+    @precondition(lambda self: self.seen.exists)
+    @rule()
+    def completes(self) -> None:
+        self.seen = replace(self.seen, phase=Phase.COMPLETE, updated=3)
+        self.passes(WAITS[0])
+
+    @precondition(lambda self: self.seen.exists)
+    @rule(effect=st.sampled_from(Effect))
+    def comes_further(self, effect: Effect) -> None:
+        self.seen = replace(self.seen, effect=effect)
+        self.passes(WAITS[0])
+
+    @precondition(lambda self: self.seen.exists)
+    @rule(uid=st.integers(2, 9), number=st.integers(1, 7))
+    def is_made_anew(self, uid: int, number: int) -> None:
+        if uid % 2:
+            self.seen = MISSING
+            self.passes(WAITS[0])
+        self.lost = True
+        self.seen = saw(version(number), Phase.ROLLING, uid=f"d{uid}", ever_complete=False)
+        self.passes(WAITS[0])
+
+    @precondition(lambda self: self.seen.exists)
+    @rule()
+    def a_person_pauses(self) -> None:
+        holders = tuple(sorted({*self.seen.holders, PERSON}))
+        self.seen = replace(self.seen, paused=True, holders=holders)
+        self.passes(WAITS[0])
+
+    @precondition(lambda self: self.seen.paused)
+    @rule()
+    def a_person_resumes(self) -> None:
+        self.seen = replace(self.seen, paused=False, holders=(), ours=False)
+        self.lost = True
+        self.passes(WAITS[0])
+
+    @rule(reason=st.sampled_from([None, "migration"]))
+    def a_person_holds_or_lets_go(self, reason: str | None) -> None:
+        self.rollout = replace(self.rollout, hold_reason=reason)
+        self.passes(WAITS[0])
+
+    @rule(mode=st.sampled_from(Mode))
+    def the_mode_changes(self, mode: Mode) -> None:
+        self.rollout = replace(self.rollout, mode=mode)
+        self.passes(WAITS[0])
+
+    @rule(wait=st.sampled_from(WAITS))
+    def the_operator_is_killed_and_started(self, wait: timedelta) -> None:
+        before = self.standing
+        resumed = standing_of(rollout_status(before), None)
+        assert resumed is not None
+        assert replace(resumed, bodies=before.bodies) == before
+        self.standing = resumed
+        self.passes(wait)
+
+    # What the keeper does
+
+    def round(self) -> None:
+        self.acted = []
+        for _ in range(3):
+            self.looks()
+            if self.done.act is Act.NOTHING:
+                return
+            self.acted.append(self.done.act)
+            self.performs(self.done.act)
+        self.looks()
+        assert self.done.act is Act.NOTHING, "it never comes to rest"
+
+    def looks(self) -> None:
+        before = self.standing
+        self.done = step(self.rollout, before, self.seen, self.slos, None, self.now)
+        self.standing = self.done.standing
+        self.judges(before)
+
+    def performs(self, act: Act) -> None:
+        if act is Act.HOLD:
+            holders = tuple(sorted({*self.seen.holders, MANAGER}))
+            self.seen = replace(self.seen, ours=True, paused=True, holders=holders)
+            self.lost = False
+        else:
+            holders = tuple(one for one in self.seen.holders if one != MANAGER)
+            self.seen = replace(self.seen, ours=False, paused=bool(holders), holders=holders)
+            self.lost = True
+
+    # What must hold of each single step
+
+    def judges(self, before: Standing) -> None:
+        done, release = self.done, self.standing.release
+        if done.act is Act.HOLD:
+            assert not self.seen.ours, "held twice"
+            assert self.lost, "held again although nobody took the hold away"
+            assert self.rollout.mode is Mode.ENFORCE
+            assert release is not None
+            assert not is_stable(self.standing, release.id), "a return is never held"
+            assert done.judgement is not None
+            assert done.judgement.release is not None
+            assert not done.judgement.release.proceeds
+        if done.act is Act.RELEASE:
+            assert self.seen.ours, "what is not ours is never given back"
+            self.may_be_given_back()
+        self.hysteresis(before)
+
+    def may_be_given_back(self) -> None:
+        """While a hold is on evidence, nothing but permission, a return or an end gives it back."""
+        release = self.standing.release
+        if release is None or self.rollout.mode is not Mode.ENFORCE:
+            return
+        assert self.done.judgement is not None
+        decision = self.done.judgement.release
+        assert decision is not None
+        assert decision.proceeds
+        assert decision.verdict is not Verdict.HOLD
+
+    def hysteresis(self, before: Standing) -> None:
+        """A gate that closed for burning or lack of budget opens after its calm at the soonest."""
+        if self.rollout.mode is Mode.OFF:
+            self.held_since = None
+            return
+        gate, memory = self.standing.gate, self.standing.memory
+        assert gate is not None
+        if self.held_since is not None and gate.state is GateState.OPEN:
+            assert self.now - self.held_since >= CALM
+            assert self.now - self.held_since >= timedelta(
+                milliseconds=before.memory.calm_required.milliseconds
+            )
+            self.held_since = None
+        if gate.reason in CAUSES and before.memory.held_for is None:
+            self.held_since = self.now
+            recent = [at for at in memory.recent_holds if self.now - at < timedelta(hours=2)]
+            minutes = min(10 * 2 ** (len(recent) - 1), 120)
+            assert memory.calm_required.seconds == minutes * 60
+
+    # What must hold at rest
+
+    @invariant()
+    def what_is_ours_is_told_and_nothing_else(self) -> None:
+        assert self.standing.hold.active is self.seen.ours
+        assert (self.standing.hold.manager == MANAGER) is self.seen.ours
+
+    @invariant()
+    def a_persons_pause_stays(self) -> None:
+        if PERSON in self.seen.holders:
+            assert self.seen.paused
+
+    @invariant()
+    def a_release_that_may_not_go_on_is_held_unless_something_is_in_the_way(self) -> None:
+        release = self.standing.release
+        if self.done.judgement is None or release is None or self.rollout.mode is not Mode.ENFORCE:
+            assert not self.seen.ours
+            return
+        decision = self.done.judgement.release
+        assert decision is not None
+        if decision.proceeds:
+            assert not self.seen.ours
+        elif not self.seen.ours:
+            hold = self.standing.hold
+            assert self.seen.effect is Effect.NONE or hold.contested_by or len(hold.lost_at) > 1
+
+    @invariant()
+    def admission_reads_what_was_decided(self) -> None:
+        gate = self.standing.gate
+        assert gate is not None
+        enforced = self.rollout.mode is Mode.ENFORCE
+        assert self.done.record.admits is (gate.state is GateState.OPEN or not enforced)
+        assert self.done.record.message == gate.message
+        assert "\n" not in gate.message
+        assert len(gate.message) <= 1_024
+
+    @invariant()
+    def without_admissible_evidence_nothing_is_decided_but_unknown(self) -> None:
+        gate = self.standing.gate
+        if self.slos is EVIDENCE["lost"] and self.rollout.mode is not Mode.OFF:
+            by_hand = self.rollout.hold_reason is not None
+            assert gate.verdict is (Verdict.HOLD if by_hand else Verdict.UNKNOWN)
+            assert gate.state is not GateState.OPEN
+
+    @invariant()
+    def a_returns_permission_is_its_own(self) -> None:
+        assert self.standing.gate.reason not in (
+            Reason.ROLLBACK_PERMITTED,
+            Reason.FIRST_RELEASE_PERMITTED,
+            Reason.OVERRIDE_ACTIVE,
+        )
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        assert len(self.standing.history) <= HISTORY_KEPT
+        assert len(self.standing.stable) <= STABLE_KEPT
+        assert len(self.standing.bodies) <= STABLE_KEPT
+        assert len(self.standing.memory.recent_holds) <= 17
+
+    @invariant()
+    def what_ran_before_may_be_returned_to(self) -> None:
+        """Once something ran completely there is always a way back."""
+        assert not self.standing.complete or self.standing.stable
+
+
+GateMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
+TestGateMachine = GateMachine.TestCase

@@ -1,0 +1,148 @@
+"""Hypothesis strategies for what a decision may rest on: evidence, policies, memories, cases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from penstock.domain.case import Case, Judged, Onset, Release
+from penstock.domain.evidence import Count, Evidence, Grade, Kind, Reading, judged
+from penstock.domain.guard import Guard, guard
+from penstock.domain.memory import Cause, Memory
+from penstock.domain.policy import (
+    BurnPair,
+    InFlightPolicy,
+    Policy,
+    ResumePolicy,
+    StartPolicy,
+    UnknownPolicy,
+    UnknownThen,
+)
+from penstock.domain.quantities import Duration, Objective, Percentage
+from penstock.domain.verdict import Verdict
+from support.cases import NOW
+
+SECONDS = st.integers(0, 4 * 3_600).map(lambda seconds: timedelta(seconds=seconds))
+MOMENTS = st.one_of(
+    st.sampled_from([timedelta(minutes=minutes) for minutes in (0, 1, 5, 10, 20, 120)]), SECONDS
+).map(lambda before: NOW - before)
+LENGTHS = st.sampled_from(["0s", "1s", "5s", "1m", "5m", "10m", "30m", "1h"]).map(Duration.parse)
+SHARES = st.sampled_from(["0%", "0.5%", "1%", "5%", "10%", "50%", "100%"]).map(Percentage.parse)
+RATES = st.sampled_from(["0", "0.5", "1", "2", "6", "14.4", "99", "1000"]).map(Decimal)
+OBJECTIVES = st.sampled_from(["50%", "90%", "99%", "99.9%", "99.99%"]).map(Objective.parse)
+WINDOWS = st.sampled_from(["2m", "20m", "1h", "1d", "6d", "7d", "28d", "30d", "90d"]).map(
+    Duration.parse
+)
+NAMES = ("availability", "latency", "probe", "search")
+SILENT = [kind for kind in Kind if Evidence(kind).grade is not Grade.FRESH]
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> BurnPair:
+    looks = [Duration.parse(text) for text in ("5s", "20s", "5m", "30m", "1h", "6h")]
+    short, long = sorted(draw(st.permutations(looks))[:2])
+    return BurnPair(long, short, draw(RATES.filter(bool)), draw(maybe(st.integers(0, 20))))
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    unknown = st.builds(UnknownPolicy, maybe(LENGTHS), maybe(st.sampled_from(UnknownThen)))
+    return st.builds(
+        Policy,
+        st.builds(StartPolicy, maybe(SHARES)),
+        st.builds(InFlightPolicy, maybe(SHARES), maybe(RATES)),
+        maybe(st.lists(pairs(), max_size=3).map(tuple)),
+        st.builds(ResumePolicy, maybe(SHARES), maybe(LENGTHS.filter(lambda it: it.milliseconds))),
+        unknown,
+        unknown,
+    )
+
+
+@st.composite
+def counts(draw: st.DrawFn) -> Count:
+    total = draw(st.integers(0, 20) | st.integers(0, 1_000_000))
+    bad = draw(st.integers(0, total) | st.integers(0, min(total, 10)))
+    return Count(Decimal(bad), Decimal(total))
+
+
+@st.composite
+def readings(draw: st.DrawFn, guard: Guard, objective: Objective, window: Duration) -> Reading:
+    looks = {look: draw(counts()) for look in sorted(guard.looks)}
+    for gone in draw(st.lists(st.sampled_from(sorted(guard.looks)), max_size=1)):
+        del looks[gone]
+    return Reading(NOW, objective, window, draw(counts()), looks)
+
+
+@st.composite
+def slos(draw: st.DrawFn, name: str = "availability") -> Judged:
+    """One SLO: mostly measured, at times thin, lost, or without a policy."""
+    objective, window = draw(OBJECTIVES), draw(WINDOWS)
+    completed = guard(draw(policies()), objective, window)
+    if draw(st.integers(0, 9)) == 0:
+        kind = draw(st.sampled_from([Kind.SLO_NOT_FOUND, Kind.SLO_INVALID]))
+        return Judged(name, Evidence(kind, "gone"), None)
+    if draw(st.integers(0, 3)) == 0:
+        return Judged(name, Evidence(draw(st.sampled_from(SILENT)), "no answer"), completed)
+    reading = draw(readings(completed, objective, window))
+    return Judged(name, judged(reading, draw(st.sampled_from([0, 10, 1_000]))), completed)
+
+
+@st.composite
+def several(draw: st.DrawFn) -> tuple[Judged, ...]:
+    count = draw(st.integers(1, 3))
+    return tuple(draw(slos(name)) for name in NAMES[:count])
+
+
+def memories() -> st.SearchStrategy[Memory]:
+    """Also such that no gate of ours would ever have: a person may have edited the status."""
+    return st.builds(
+        Memory,
+        serial=st.integers(0, 10**9),
+        held_for=maybe(st.sampled_from(Cause)),
+        calm_since=maybe(MOMENTS),
+        calm_required=LENGTHS,
+        recent_holds=st.lists(MOMENTS, max_size=4).map(lambda times: tuple(sorted(times))),
+        unknown=maybe(st.sampled_from([Grade.THIN, Grade.OUTAGE])),
+        unknown_since=maybe(MOMENTS),
+        last_known=maybe(st.sampled_from(Verdict)),
+    )
+
+
+def releases() -> st.SearchStrategy[Release]:
+    return st.builds(
+        Release,
+        id=st.just("5d4f8c7b9"),
+        returns=st.booleans(),
+        first=st.booleans(),
+        onset=st.sampled_from(Onset),
+        resumed_by_person=st.booleans(),
+        held=st.booleans(),
+    )
+
+
+def cases(now: datetime = NOW) -> st.SearchStrategy[Case]:
+    return st.builds(
+        Case,
+        slos=several(),
+        memory=memories(),
+        person=st.sampled_from([None, None, None, "", "migration"]),
+        release=maybe(releases()),
+        now=st.just(now),
+    )
+
+
+def worse(reading: Reading, more: dict[Duration | None, Decimal]) -> Reading:
+    """The same reading with more bad events, by look back; None is the whole window."""
+
+    def grown(count: Count, by: Decimal) -> Count:
+        return replace(count, bad=min(count.total, count.bad + by))
+
+    looks = {look: grown(one, more.get(look, Decimal(0))) for look, one in reading.looks.items()}
+    return replace(reading, whole=grown(reading.whole, more.get(None, Decimal(0))), looks=looks)

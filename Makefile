@@ -11,11 +11,14 @@ help: ## this list
 setup: ## .venv with everything pinned; the other targets call it
 	@./hack/setup
 
-check: setup ## ruff, mypy strict, import-linter, CRD drift, docs links
+check: setup ## ruff, mypy strict, import-linter, drift of CRDs and docs, links
 	@./hack/check
 
 fmt: setup ## format and mend what ruff can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: setup ## write what the documentation has from the code: fields, rules, settings, metrics
+	@$(BIN)/python hack/reference.py --write docs
 
 crds: setup ## write crds/*.yaml from the pydantic models
 	@$(BIN)/python -m penstock.api.crds --write crds
@@ -53,4 +56,4 @@ cluster-down: setup ## end just what cluster-up started
 doctor: setup ## what is found, which version, from where, and how to get what is missing
 	@PYTHONPATH=tests $(BIN)/python -m testbed doctor
 
-.PHONY: bench demo demo-down run help setup check fmt crds lock test test-unit cluster-up cluster-down doctor
+.PHONY: docs bench demo demo-down run help setup check fmt crds lock test test-unit cluster-up cluster-down doctor

@@ -118,9 +118,15 @@ class GateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.seen.paused)
     @rule()
     def a_person_resumes(self) -> None:
+        held = self.standing.release if self.seen.ours else None
         self.seen = replace(self.seen, paused=False, holders=(), ours=False)
         self.lost = True
         self.passes(WAITS[0])
+        release = self.standing.release
+        respected = self.rollout.on_external_resume is OnExternalResume.RESPECT
+        if held is not None and release is not None and respected:
+            assert release.resumed_at is not None
+            assert not self.seen.ours, "who resumes what we hold is obeyed"
 
     @rule(reason=st.sampled_from([None, "migration"]))
     def a_person_holds_or_lets_go(self, reason: str | None) -> None:

@@ -15,7 +15,7 @@ import pytest
 from support import deployed
 from support.deployed import ACCOUNT, NAMESPACE, RELEASE_ALL, ROLES, shipped_rules, without
 from support.gates import ADMISSION, Server
-from support.operator import Operator, wait_for
+from support.penstock_run import Operator, wait_for
 from support.story import Story, played
 from support.traffic import BROKEN, STEADY, Traffic, running
 from testbed import audit

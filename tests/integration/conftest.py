@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from support.gates import ADMISSION, Server, Workload, closed, until
-from support.operator import Operator
+from support.penstock_run import Operator
 from support.story import Story
 from support.traffic import Traffic, running
 from testbed.bed import Bed

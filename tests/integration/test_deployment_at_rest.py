@@ -19,7 +19,7 @@ from penstock.domain.refs import WorkloadRef
 from penstock.domain.workload import Observation, Phase
 from penstock.engine.ports import Found, Held, Outcome
 from support.gates import MERGE
-from support.operator import wait_for
+from support.penstock_run import wait_for
 from support.story import IMAGE, JSON_PATCH, NAME, Object, is_complete, played
 from testbed.bed import Bed
 

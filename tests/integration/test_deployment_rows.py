@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from support.operator import wait_for
+from support.penstock_run import wait_for
 from support.story import IMAGE, Story, is_complete, played
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]

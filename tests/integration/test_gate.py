@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.operator import wait_for
+from support.penstock_run import wait_for
 from support.story import Story, played
 from support.traffic import BROKEN, IDLE, STEADY, ratio, sample
 from testbed.load import Load

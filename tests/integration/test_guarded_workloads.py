@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.gates import ADMISSION
-from support.operator import wait_for
+from support.penstock_run import wait_for
 from support.story import API_VERSION, IMAGE, Story, played
 from support.traffic import BROKEN
 from testbed.api import ApiError

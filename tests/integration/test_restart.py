@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.operator import Operator, wait_for
+from support.penstock_run import Operator, wait_for
 from support.story import Story
 from support.traffic import BROKEN, STEADY, Traffic
 from testbed.acts import Act, ApplyThenCut, Drop, Status, api_error

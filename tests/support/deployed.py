@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from support.gates import ROOT, Server
-from support.operator import Operator, wait_for
+from support.penstock_run import Operator, wait_for
 from testbed import identities
 from testbed.audit import Permission, Rules
 from testbed.bed import Bed

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from support.gates import APPLY, MERGE
-from support.operator import PATIENCE, Operator, wait_for
+from support.penstock_run import PATIENCE, Operator, wait_for
 from support.traffic import STEADY, Traffic
 from testbed.api import ApiError
 from testbed.bed import Bed

@@ -16,14 +16,14 @@ from contextlib import ExitStack, contextmanager
 import yaml
 
 from support.gates import ROOT
-from support.operator import wait_for
+from support.penstock_run import wait_for
 from testbed.bed import Bed
 from testbed.load import Load
 
 MANIFEST = ROOT / "demo" / "app" / "checkout.yaml"
 
 STEADY, BROKEN, IDLE = "steady", "broken", "idle"
-_RATIOS = {STEADY: "0", BROKEN: "0.5", IDLE: "0"}
+_RATIOS = {STEADY: "0", BROKEN: "0.45", IDLE: "0"}
 REQUESTS_A_SECOND = 10.0
 
 

@@ -1,0 +1,198 @@
+"""Statuses and records as the API server stores them: camelCase, plain numbers, bounded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta, timezone
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from penstock.api.printing import (
+    LONGEST_TEXT,
+    MOST_LISTED,
+    invalid_status,
+    record_data,
+    rollout_status,
+    slo_status,
+)
+from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.report import report
+from penstock.domain.standing import Record, Setting, Stable, Standing
+from penstock.errors import SpecInvalid
+from support.cases import HOT_FAST, NOW, reading, slo, unmeasured
+from support.reports import SLO
+from support.standings import Story, version
+from support.statuses import standings
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for one in value.values() for text in texts(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in texts(one)]
+    return [value] if isinstance(value, str) else []
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(standings())
+def test_every_standing_prints_as_json_without_nulls(standing: Standing) -> None:
+    text = json.dumps(rollout_status(standing))
+    assert "null" not in text.replace('"null"', "")
+
+
+def test_an_empty_standing_claims_nothing() -> None:
+    assert rollout_status(Standing()) == {
+        "stable": [],
+        "hold": {"active": False},
+        "memory": {"serial": 0, "calmRequired": 0},
+        "effectivePolicy": [],
+        "history": [],
+        "observedGeneration": 0,
+        "conditions": [],
+    }
+
+
+def test_a_held_release_prints_as_the_contract_says() -> None:
+    story = Story()
+    story.goes()
+    story.release()
+    story.goes("1s")
+    story.acts("1s", slos=(slo(looks=HOT_FAST),))
+    status = rollout_status(story.standing)
+    gate = status["gate"]
+    assert (gate["verdict"], gate["state"], gate["reason"]) == ("Hold", "Closed", "BurningFast")
+    assert (gate["slo"], gate["since"]) == ("checkout", "2026-11-24T14:02:02Z")
+    assert status["hold"] == {
+        "active": True,
+        "effective": "partial",
+        "since": "2026-11-24T14:02:02Z",
+        "manager": "penstock-hold-7f3c0e5a",
+    }
+    assert status["release"] == {
+        "id": version(2).hash,
+        "startedAt": "2026-11-24T14:02:01Z",
+        "remainingAtStart": "0.5000",
+        "fromHash": version(1).hash,
+        "onset": "Admitted",
+    }
+    assert status["memory"] == {
+        "serial": 2,
+        "heldFor": "Burn",
+        "calmRequired": 600,
+        "recentHolds": ["2026-11-24T14:02:02Z"],
+        "lastKnown": "Hold",
+        "complete": version(1).hash,
+    }
+    assert status["workload"] == {
+        "name": "Deployment/checkout",
+        "uid": "d1",
+        "phase": "Rolling",
+        "updated": 1,
+        "total": 3,
+    }
+    assert status["stable"] == [
+        {
+            "hash": version(1).hash,
+            "images": ["checkout:1"],
+            "completedAt": "2026-11-24T14:02:00Z",
+            "source": "checkout-1",
+        }
+    ]
+
+
+def test_moments_are_printed_in_utc_whatever_their_zone() -> None:
+    there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    stable = Stable("5d4f", (), there.replace(microsecond=42))
+    printed = rollout_status(Standing(stable=(stable,)))["stable"][0]["completedAt"]
+    assert printed == "2026-11-24T14:02:00.000042Z"
+
+
+def test_no_text_is_longer_than_a_status_can_bear() -> None:
+    long = "x" * 5_000
+    story = Story()
+    story.goes()
+    standing = replace(
+        story.standing,
+        stable=(Stable("5d4f", (long,) * 100, NOW),),
+        hold=replace(story.standing.hold, contested_by=long),
+        settings=(Setting("burn", long, "Rollout"),),
+        gate=replace(story.standing.gate, message=long),
+        history=tuple(replace(one, message=long) for one in story.standing.history),
+    )
+    status = rollout_status(standing)
+    assert max(map(len, texts(status))) == LONGEST_TEXT
+    assert status["gate"]["message"].endswith("x…")
+    assert len(status["stable"][0]["images"]) == MOST_LISTED
+
+
+def test_an_slo_prints_plain_numbers_and_what_people_read_apart() -> None:
+    made = report(SLO, Evidence(Kind.FRESH, "", reading("0.372", "1.3")), NOW, None)
+    status = slo_status(made)
+    assert status["state"] == "AtRisk"
+    assert status["budget"] == {
+        "remainingRatio": "0.3720",
+        "remainingSeconds": 9642,
+        "remainingEvents": 3720,
+        "allowedEvents": 10000,
+    }
+    assert status["burnRates"][0] == {"window": "5m", "rate": "1.30"}
+    assert [one["window"] for one in status["burnRates"]] == ["5m", "30m", "1h", "6h"]
+    assert status["display"] == {
+        "objective": "99%",
+        "window": "30d",
+        "indicator": "ratio",
+        "budgetLeft": "37.2%",
+        "burn": "1.3x",
+    }
+    assert status["evaluatedAt"] == "2026-11-24T14:02:00Z"
+    assert [one["type"] for one in status["conditions"]] == [
+        "Ready",
+        "Evaluated",
+        "BudgetAvailable",
+    ]
+
+
+def test_an_slo_that_could_not_be_measured_prints_no_figure() -> None:
+    status = slo_status(report(SLO, unmeasured().evidence, NOW, None))
+    assert status["state"] == "Unknown"
+    assert status["budget"] == {}
+    assert status["burnRates"] == []
+    assert "budgetLeft" not in status["display"]
+    assert {one["status"] for one in status["conditions"]} == {"False", "Unknown"}
+
+
+def test_an_overspent_budget_prints_below_zero() -> None:
+    status = slo_status(report(SLO, Evidence(Kind.FRESH, "", reading("-0.0312")), NOW, None))
+    assert status["budget"]["remainingRatio"] == "-0.0312"
+    assert status["display"]["budgetLeft"] == "-3.1%"
+
+
+def test_an_object_that_cannot_be_acted_on_says_only_that() -> None:
+    status = invalid_status(SpecInvalid("spec.slos", "give at least one"), 4, NOW)
+    assert list(status) == ["observedGeneration", "conditions"]
+    (ready,) = status["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "SpecInvalid")
+    assert "spec.slos" in ready["message"]
+
+
+def test_a_record_prints_what_admission_reads() -> None:
+    shown = ((version(1), NOW),)
+    data = record_data(Record("checkout", "apps/v1", "Deployment", False, True, "Held", shown))
+    assert data == {
+        "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"},
+        "admits": False,
+        "admission": "Warn",
+        "message": "Held",
+        "templates": [
+            {
+                "hash": version(1).hash,
+                "completedAt": "2026-11-24T14:02:00Z",
+                "source": "checkout-1",
+                "template": version(1).body,
+            }
+        ],
+    }
+    denying = Record("checkout", "apps/v1", "Deployment", True, False, "Open")
+    assert record_data(denying)["admission"] == "Deny"

@@ -1,0 +1,174 @@
+"""What was printed is read back; what nobody printed never raises and never opens a gate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from penstock.api.printing import record_data, rollout_status
+from penstock.api.resume import standing_of
+from penstock.domain.conditions import conditions
+from penstock.domain.gate import record
+from penstock.domain.memory import Cause
+from penstock.domain.standing import Record, Standing
+from penstock.domain.verdict import GateState
+from support.cases import HOT_FAST, NOW, slo, unmeasured
+from support.standings import ROLLOUT, Story, version
+from support.statuses import JSON, garbled, standings, with_each
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    10**30,
+    0.5,
+    "",
+    "now",
+    "Unheard",
+    "2026-11-24T14:02:00",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    [],
+    [None],
+    [[]],
+    {},
+    {"a": 1},
+]
+
+
+def printed(standing: Standing) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Status and record, as they come back over the wire."""
+    known = [(body, NOW) for body in standing.bodies.values()]
+    data = Record("checkout", "apps/v1", "Deployment", True, False, "", tuple(known))
+    status, body = rollout_status(standing), {"data": record_data(data)}
+    return json.loads(json.dumps(status)), json.loads(json.dumps(body))
+
+
+def held() -> Standing:
+    """A real standing in the middle of a hold."""
+    story = Story()
+    story.goes()
+    story.release()
+    story.goes("1s")
+    story.acts("1s", slos=(slo(looks=HOT_FAST),))
+    standing = story.standing
+    told = conditions(ROLLOUT, standing, story.seen, story.now)
+    return replace(standing, conditions=told)
+
+
+@UNHURRIED
+@given(standings())
+def test_what_was_printed_is_read_back(standing: Standing) -> None:
+    assert standing_of(*printed(standing)) == standing
+
+
+def test_a_real_standing_is_read_back() -> None:
+    standing = held()
+    assert standing.hold.active
+    assert standing.memory.held_for is Cause.BURN
+    assert standing_of(*printed(standing)) == standing
+
+
+@pytest.mark.parametrize("status", [None, {}])
+def test_a_rollout_without_status_has_no_standing(status: Any) -> None:
+    assert standing_of(status, None) is None
+
+
+def test_a_status_without_a_record_lacks_only_the_bodies() -> None:
+    standing = held()
+    for record_body in (None, {}, {"data": None}, {"data": {"admits": "no"}}):
+        assert standing_of(printed(standing)[0], record_body) == replace(standing, bodies={})
+
+
+def goes_on(standing: Standing | None) -> None:
+    """From there on, evidence against a release decides, and all can be told again."""
+    before = standing or Standing()
+    for slos in ((slo("-1", "20"),), (slo(looks=HOT_FAST),), (unmeasured(),)):
+        story = Story(standing=before, slos=slos)
+        stepped = story.goes()
+        assert not stepped.record.admits
+        assert stepped.standing.gate is not None
+        assert stepped.standing.gate.state is not GateState.OPEN
+        told = conditions(ROLLOUT, stepped.standing, story.seen, story.now)
+        after = replace(stepped.standing, conditions=told)
+        assert standing_of(rollout_status(after), None) is not None
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:30])
+def test_one_odd_value_anywhere_in_a_status_neither_raises_nor_opens_a_gate(odd: Any) -> None:
+    status, record_body = printed(held())
+    for changed in with_each(status, odd):
+        if isinstance(changed, dict):
+            goes_on(standing_of(changed, record_body))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:30])
+def test_one_odd_value_anywhere_in_a_record_costs_no_more_than_its_template(odd: Any) -> None:
+    standing = held()
+    status, record_body = printed(standing)
+    for changed in with_each(record_body, odd):
+        if isinstance(changed, dict):
+            read = standing_of(status, changed)
+            assert read is not None
+            assert replace(read, bodies={}) == replace(standing, bodies={})
+            record(ROLLOUT, read, None)
+
+
+@UNHURRIED
+@given(st.data())
+def test_many_odd_values_neither_raise_nor_open_a_gate(data: st.DataObject) -> None:
+    status, record_body = printed(held())
+    status = data.draw(garbled(status))
+    record_body = data.draw(garbled(record_body))
+    if isinstance(status, dict) and isinstance(record_body, dict):
+        goes_on(standing_of(status, record_body))
+
+
+@UNHURRIED
+@given(st.dictionaries(st.sampled_from(sorted(printed(held())[0])), JSON), JSON)
+def test_what_was_never_a_status_neither_raises_nor_opens_a_gate(status: Any, body: Any) -> None:
+    goes_on(standing_of(status, {"data": body}))
+
+
+def test_a_reason_of_a_newer_version_costs_only_what_it_is_in() -> None:
+    standing = held()
+    status, record_body = printed(standing)
+    status["gate"]["reason"] = status["history"][0]["reason"] = "SpentOnHolidays"
+    read = standing_of(status, record_body)
+    assert read == replace(standing, gate=None, history=standing.history[1:])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("heldFor", "Holidays"),
+        ("calmRequired", -1),
+        ("calmRequired", 10**12),
+        ("calmSince", "0001-01-01T00:00:00+14:00"),
+        ("calmSince", "2026-11-24T14:02:00"),
+        ("recentHolds", ["soon"]),
+        ("lastKnown", "Maybe"),
+    ],
+)
+def test_a_memory_that_cannot_be_read_is_none_and_all_is_decided_afresh(
+    field: str, value: Any
+) -> None:
+    status, record_body = printed(held())
+    status["memory"][field] = value
+    assert standing_of(status, record_body) is None
+
+
+def test_a_moment_in_another_zone_is_the_same_moment() -> None:
+    status, record_body = printed(held())
+    at = status["gate"]["since"]
+    assert at.endswith("Z")
+    status["gate"]["since"] = at.replace("Z", "+00:00")
+    read = standing_of(status, record_body)
+    assert read == held()
+    assert version(1).hash in read.bodies

@@ -9,6 +9,7 @@ decides, writes or keeps state: ``on.event`` handlers write nothing on anybody's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import threading
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 IDENTITY: Any = "penstock"
 RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 STEADY_SECONDS = 120.0
+END_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,14 @@ class _Watch:
 
     def run(self) -> None:
         """The thread's body."""
+        loop = asyncio.new_event_loop()
         try:
-            asyncio.run(self._operate())
+            loop.run_until_complete(self._operate())
             told = "without an error"
         except BaseException as error:  # noqa: BLE001 - whatever ends it, it is told and begun again
             told = f"{type(error).__name__}: {str(error)[:200]}"
         self._from_our_loop(self._end, told)
+        _leave(loop)
 
     def stop(self) -> None:
         """Ask it to end, by an event of its own loop: a thread's would keep it from returning."""
@@ -122,7 +126,8 @@ class _Watch:
     async def _operate(self) -> None:
         self._loop, self._flag = asyncio.get_running_loop(), asyncio.Event()
         scope = {"namespaces": [self._namespace]} if self._namespace else {"clusterwide": True}
-        await kopf.operator(
+        others = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
             registry=build_registry(self._hand_over),
             settings=kopf_settings(),
             standalone=True,
@@ -130,6 +135,13 @@ class _Watch:
             stop_flag=self._flag,
             **scope,
         )
+        running = asyncio.create_task(kopf.run_tasks(tasks, ignored=others))
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # It may hang here for ever: a watch can swallow the cancellation that is to end it.
+        await asyncio.wait({running}, timeout=END_SECONDS)
+        for task in (running, *tasks):
+            if task.done() and not task.cancelled() and (failure := task.exception()):
+                raise failure
 
     def _hand_over(self, change: Change) -> None:
         self._from_our_loop(self._take, change)
@@ -143,3 +155,15 @@ class _Watch:
             self._ours.call_soon_threadsafe(call, *arguments)
         except RuntimeError:
             log.debug("our loop has ended before the feed")
+
+
+def _leave(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop in bounded time, whatever its tasks do with being cancelled."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
+    with contextlib.suppress(TimeoutError):
+        loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), timeout=1.0))
+    loop.close()

@@ -21,5 +21,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 1.0  # frees the start burst's workers soon
     settings.persistence.finalizer = "penstock.dev/never-written"  # recognisable if it ever were
-    settings.process.ultimate_exiting_timeout = 20
+    # By default it kills the whole process when a watch hangs at the end; the feed leaves it.
+    settings.process.ultimate_exiting_timeout = None
     return settings

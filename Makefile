@@ -36,6 +36,9 @@ demo-down: setup ## end just what the demo started
 run: setup ## the operator against the current KUBECONFIG
 	@$(BIN)/penstock run --log-format=text
 
+image: ## the operator's image by docker or podman; BASE=... on another Python
+	@./hack/image
+
 ## Test
 test: setup ## everything: check, then all tests on real servers (got or built when missing)
 	@./hack/test
@@ -56,4 +59,4 @@ cluster-down: setup ## end just what cluster-up started
 doctor: setup ## what is found, which version, from where, and how to get what is missing
 	@PYTHONPATH=tests $(BIN)/python -m testbed doctor
 
-.PHONY: docs bench demo demo-down run help setup check fmt crds lock test test-unit cluster-up cluster-down doctor
+.PHONY: docs bench demo demo-down run image help setup check fmt crds lock test test-unit cluster-up cluster-down doctor

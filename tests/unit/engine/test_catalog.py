@@ -1,0 +1,361 @@
+"""What exists, and who concerns whom: beside a naive model that looks everything up afresh."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.rollout import LabelExpression, LabelSelector, Operator, Rollout
+from penstock.domain.slo import Slo, SourceKind, SourceRef
+from penstock.domain.source import Source, Tls
+from penstock.engine.catalog import Catalog, Named, parsed_source
+from penstock.errors import SpecInvalid
+from support.reports import SLO
+from support.standings import ROLLOUT, WORKLOAD
+
+NAMESPACES, NAMES = ("shop", "bank"), ("default", "checkout", "search")
+INVALID = SpecInvalid("spec.slos", "give at least one")
+SELECTORS = (
+    None,
+    LabelSelector((("team", "a"),)),
+    LabelSelector((), (LabelExpression("team", Operator.NOT_IN, frozenset("a")),)),
+)
+WORKLOADS = (
+    WORKLOAD,
+    WorkloadRef("apps/v1beta1", "Deployment", "checkout"),
+    WorkloadRef("argoproj.io/v1alpha1", "Deployment", "checkout"),
+    WorkloadRef("apps/v1", "Deployment", "search"),
+)
+SOURCES = (
+    None,
+    SourceRef(SourceKind.METRICS_SOURCE, "search"),
+    SourceRef(SourceKind.CLUSTER_METRICS_SOURCE, "search"),
+)
+
+
+def ref(namespace: str, name: str, uid: str = "u1") -> ObjectRef:
+    return ObjectRef(namespace, name, uid)
+
+
+def slo_entry(namespace: str = "shop", name: str = "checkout", **facts: Any) -> Entry:
+    where = ref(namespace, name, facts.pop("uid", "u1"))
+    return Entry(where, facts.pop("version", 1), replace(SLO, ref=where, **facts))
+
+
+def rollout_entry(namespace: str = "shop", name: str = "checkout", **facts: Any) -> Entry:
+    where, created = ref(namespace, name, facts.pop("uid", "u1")), facts.pop("created", "")
+    value = replace(ROLLOUT, ref=where, **facts)
+    return Entry(where, 1, value, created)
+
+
+def source_entry(namespace: str = "shop", name: str = "default") -> Entry:
+    kind = SourceKind.METRICS_SOURCE if namespace else SourceKind.CLUSTER_METRICS_SOURCE
+    where, time = ref(namespace, name), Duration.parse("8s")
+    value = Source(where, 1, kind, "http://prometheus:9090", None, Tls(), (), time, time)
+    return Entry(where, 1, value)
+
+
+def catalog(**entries: list[Entry]) -> Catalog:
+    known = Catalog()
+    for name, listed in entries.items():
+        for entry in listed:
+            assert known.upsert(Resource[name.upper()], entry)
+    return known
+
+
+def test_an_answer_older_than_what_is_known_is_refused() -> None:
+    known = catalog(slo=[slo_entry(version=2)])
+    assert not known.upsert(Resource.SLO, slo_entry(version=1))
+    assert known.get(Resource.SLO, ("shop", "checkout")).version == 2
+    assert known.upsert(Resource.SLO, slo_entry(version=2))
+    assert known.upsert(Resource.SLO, slo_entry(version=1, uid="u2"))
+
+
+def test_a_sweep_forgets_what_a_list_no_longer_shows_and_says_what() -> None:
+    kept, gone = slo_entry(), slo_entry(name="search")
+    known = catalog(slo=[kept, gone], rollout=[rollout_entry(name="search")])
+    assert known.sweep(Resource.SLO, [kept]) == [gone]
+    assert known.all(Resource.SLO) == [kept]
+    assert known.count(Resource.ROLLOUT) == 1
+
+
+def test_what_is_removed_is_given_back_once() -> None:
+    known = catalog(slo=[slo_entry()])
+    assert known.remove(Resource.SLO, "shop", "checkout") == slo_entry()
+    assert known.remove(Resource.SLO, "shop", "checkout") is None
+
+
+def test_slos_are_named_once_in_order_and_missing_ones_too() -> None:
+    listed = [slo_entry(name=name, labels={"team": "a"}) for name in ("b", "c")]
+    known = catalog(slo=[*listed, slo_entry("bank", "d", labels={"team": "a"})])
+    rollout = replace(ROLLOUT, slos=("c", "a"), selector=SELECTORS[1])
+    assert known.slos_of(rollout) == [
+        Named("a", None),
+        Named("b", listed[0]),
+        Named("c", listed[1]),
+    ]
+
+
+def test_a_selector_that_finds_none_is_an_slo_not_found() -> None:
+    known = catalog(slo=[slo_entry(name="b", labels={"team": "b"})])
+    alone = replace(ROLLOUT, slos=(), selector=SELECTORS[1])
+    assert known.slos_of(alone) == [Named("(sloSelector)", None)]
+    both = replace(alone, slos=("b",))
+    assert [one.name for one in known.slos_of(both)] == ["(sloSelector)", "b"]
+
+
+def test_an_invalid_slo_is_there_by_name_and_chosen_by_no_selector() -> None:
+    invalid = Entry(ref("shop", "checkout"), 1, INVALID)
+    known = catalog(slo=[invalid])
+    assert known.slos_of(ROLLOUT) == [Named("checkout", invalid)]
+    chosen = replace(ROLLOUT, slos=(), selector=SELECTORS[2])
+    assert known.slos_of(chosen) == [Named("(sloSelector)", None)]
+
+
+def test_a_change_of_an_slo_concerns_who_names_it_and_every_selector_of_its_namespace() -> None:
+    known = catalog(
+        rollout=[
+            rollout_entry(name="by-name"),
+            rollout_entry(name="by-selector", slos=(), selector=SELECTORS[1]),
+            rollout_entry(name="other", slos=("search",)),
+            rollout_entry("bank", "elsewhere"),
+            Entry(ref("shop", "invalid"), 1, INVALID),
+        ]
+    )
+    assert known.rollouts_of(("shop", "checkout")) == [("shop", "by-name"), ("shop", "by-selector")]
+
+
+def test_a_source_is_the_named_one_or_the_namespaces_default_or_the_clusters() -> None:
+    own, cluster = source_entry(), source_entry("")
+    unnamed = slo_entry().value
+    assert isinstance(unnamed, Slo)
+    only_cluster = catalog(cluster_metrics_source=[cluster])
+    both = catalog(metrics_source=[own], cluster_metrics_source=[cluster])
+    assert only_cluster.source_of(unnamed) is cluster
+    assert both.source_of(unnamed) is own
+    named = replace(unnamed, source=SourceRef(SourceKind.CLUSTER_METRICS_SOURCE, "default"))
+    assert both.source_of(named) is cluster
+    lost = replace(unnamed, source=SourceRef(SourceKind.METRICS_SOURCE, "gone"))
+    assert both.source_of(lost) is None
+    assert Catalog().source_of(unnamed) is None
+
+
+def test_users_of_a_default_change_with_what_else_is_there() -> None:
+    own, cluster = source_entry(), source_entry("")
+    known = catalog(slo=[slo_entry(), slo_entry("bank")], cluster_metrics_source=[cluster])
+    assert known.users_of(cluster) == [("shop", "checkout"), ("bank", "checkout")]
+    known.upsert(Resource.METRICS_SOURCE, own)
+    assert known.users_of(cluster) == [("bank", "checkout")]
+    assert known.users_of(own) == [("shop", "checkout")]
+
+
+def test_the_elder_of_two_rollouts_guards_a_workload_the_name_breaks_a_tie() -> None:
+    known = catalog(
+        rollout=[
+            rollout_entry(name="a", created="2026-11-24T10:00:01Z"),
+            rollout_entry(name="c", created="2026-11-24T10:00:00Z"),
+            rollout_entry(name="b", created="2026-11-24T10:00:00Z"),
+            rollout_entry("bank", "elsewhere"),
+        ]
+    )
+    assert [name for _, name in known.guards_of("shop", WORKLOAD)] == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (WorkloadRef("apps/v1beta1", "Deployment", "checkout"), True),
+        (WorkloadRef("argoproj.io/v1", "Deployment", "checkout"), False),
+        (WorkloadRef("v1", "Deployment", "checkout"), False),
+        (WorkloadRef("apps/v1", "StatefulSet", "checkout"), False),
+        (WorkloadRef("apps/v1", "Deployment", "search"), False),
+    ],
+)
+def test_the_group_of_a_workload_counts_and_its_version_does_not(
+    other: WorkloadRef, same: bool
+) -> None:
+    known = catalog(rollout=[rollout_entry(workload=other)])
+    assert known.guards_of("shop", WORKLOAD) == ([("shop", "checkout")] if same else [])
+    assert same_object(WORKLOAD, other) is same
+
+
+def test_a_source_that_is_invalid_or_missing_cannot_be_used() -> None:
+    entry = source_entry()
+    assert parsed_source(entry) is entry.value
+    assert parsed_source(Entry(ref("shop", "default"), 1, INVALID)) is None
+    assert parsed_source(None) is None
+
+
+KEYS = st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES))
+UIDS = st.sampled_from(["u1", "u2"])
+
+
+@st.composite
+def slo_entries(draw: st.DrawFn) -> Entry:
+    where = ref(*draw(KEYS), draw(UIDS))
+    if draw(st.integers(0, 4)) == 0:
+        return Entry(where, draw(st.integers(1, 3)), INVALID)
+    labels = draw(st.sampled_from([{}, {"team": "a"}, {"team": "b"}]))
+    value = replace(SLO, ref=where, labels=labels, source=draw(st.sampled_from(SOURCES)))
+    return Entry(where, draw(st.integers(1, 3)), value)
+
+
+@st.composite
+def rollout_entries(draw: st.DrawFn) -> Entry:
+    where = ref(*draw(KEYS), draw(UIDS))
+    if draw(st.integers(0, 4)) == 0:
+        return Entry(where, draw(st.integers(1, 3)), INVALID)
+    value = replace(
+        ROLLOUT,
+        ref=where,
+        slos=tuple(draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))),
+        selector=draw(st.sampled_from(SELECTORS)),
+        workload=draw(st.sampled_from(WORKLOADS)),
+    )
+    return Entry(where, draw(st.integers(1, 3)), value, draw(st.sampled_from("123")))
+
+
+@st.composite
+def source_entries(draw: st.DrawFn) -> tuple[Resource, Entry]:
+    namespace = draw(st.sampled_from([*NAMESPACES, ""]))
+    resource = Resource.METRICS_SOURCE if namespace else Resource.CLUSTER_METRICS_SOURCE
+    return resource, source_entry(namespace, draw(st.sampled_from(NAMES)))
+
+
+class CatalogMachine(RuleBasedStateMachine):
+    """The catalog beside a list of all entries that is searched from end to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.catalog = Catalog()
+        self.known: list[tuple[Resource, Entry]] = []
+
+    # What happens
+
+    @rule(entry=slo_entries())
+    def slo_is_seen(self, entry: Entry) -> None:
+        self.seen(Resource.SLO, entry)
+
+    @rule(entry=rollout_entries())
+    def rollout_is_seen(self, entry: Entry) -> None:
+        self.seen(Resource.ROLLOUT, entry)
+
+    @rule(source=source_entries())
+    def source_is_seen(self, source: tuple[Resource, Entry]) -> None:
+        self.seen(*source)
+
+    @rule(resource=st.sampled_from(Resource), key=KEYS)
+    def one_vanishes(self, resource: Resource, key: tuple[str, str]) -> None:
+        former = self.find(resource, key)
+        assert self.catalog.remove(resource, *key) is former
+        self.known = [one for one in self.known if one[1] is not former]
+
+    @rule(resource=st.sampled_from(Resource), keep=st.sets(KEYS, max_size=4))
+    def a_list_shows_fewer(self, resource: Resource, keep: set[tuple[str, str]]) -> None:
+        listed = [one for one in self.of(resource) if key_of(one) in keep]
+        gone = [one for one in self.of(resource) if one not in listed]
+        assert sorted(map(key_of, self.catalog.sweep(resource, listed))) == sorted(
+            map(key_of, gone)
+        )
+        self.known = [one for one in self.known if one[0] is not resource or one[1] in listed]
+
+    def seen(self, resource: Resource, entry: Entry) -> None:
+        former = self.find(resource, key_of(entry))
+        stale = (
+            former is not None
+            and former.ref.uid == entry.ref.uid
+            and entry.version < former.version
+        )
+        assert self.catalog.upsert(resource, entry) is not stale
+        if not stale:
+            self.known = [one for one in self.known if one[1] is not former]
+            self.known.append((resource, entry))
+
+    def of(self, resource: Resource) -> list[Entry]:
+        return [entry for kind, entry in self.known if kind is resource]
+
+    def find(self, resource: Resource, key: tuple[str, str]) -> Entry | None:
+        return next((one for one in self.of(resource) if key_of(one) == key), None)
+
+    # What must hold
+
+    @invariant()
+    def it_knows_what_was_seen(self) -> None:
+        for resource in Resource:
+            entries = self.of(resource)
+            assert self.catalog.count(resource) == len(entries)
+            assert sorted(map(key_of, self.catalog.all(resource))) == sorted(map(key_of, entries))
+            for entry in entries:
+                assert self.catalog.get(resource, key_of(entry)) is entry
+
+    @invariant()
+    def rollouts_find_their_slos_and_slos_their_rollouts(self) -> None:
+        for entry in self.of(Resource.ROLLOUT):
+            if not isinstance(entry.value, Rollout):
+                continue
+            named = self.catalog.slos_of(entry.value)
+            assert named == self.naive_slos(entry.value)
+            for one in named:
+                if one.entry is not None:
+                    assert key_of(entry) in self.catalog.rollouts_of(key_of(one.entry))
+
+    def naive_slos(self, rollout: Rollout) -> list[Named]:
+        here = [one for one in self.of(Resource.SLO) if one.ref.namespace == rollout.ref.namespace]
+        found = dict.fromkeys(rollout.slos) | {
+            one.ref.name: one for one in here if one.ref.name in rollout.slos
+        }
+        if rollout.selector is not None:
+            chosen = {
+                one.ref.name: one
+                for one in here
+                if isinstance(one.value, Slo) and rollout.selector.matches(one.value.labels)
+            }
+            found |= chosen or {"(sloSelector)": None}
+        return [Named(name, found[name]) for name in sorted(found)]
+
+    @invariant()
+    def each_slo_has_one_source_and_is_its_user(self) -> None:
+        sources = [*self.of(Resource.METRICS_SOURCE), *self.of(Resource.CLUSTER_METRICS_SOURCE)]
+        for entry in self.of(Resource.SLO):
+            if not isinstance(entry.value, Slo):
+                continue
+            serving = self.catalog.source_of(entry.value)
+            using = [one for one in sources if key_of(entry) in self.catalog.users_of(one)]
+            assert using == ([] if serving is None else [serving])
+            if serving is not None:
+                assert serving.ref.namespace in ("", entry.ref.namespace)
+
+    @invariant()
+    def of_each_workload_just_one_rollout_is_the_guard(self) -> None:
+        for namespace in NAMESPACES:
+            for workload in WORKLOADS:
+                guards = self.catalog.guards_of(namespace, workload)
+                assert len(set(guards)) == len(guards)
+                ages = [(self.find(Resource.ROLLOUT, key).created, key) for key in guards]
+                assert ages == sorted(ages)
+                assert set(guards) == {
+                    key_of(one)
+                    for one in self.of(Resource.ROLLOUT)
+                    if isinstance(one.value, Rollout)
+                    and one.ref.namespace == namespace
+                    and same_object(one.value.workload, workload)
+                }
+
+
+def same_object(one: WorkloadRef, other: WorkloadRef) -> bool:
+    groups = [ref.api_version.rpartition("/")[0] for ref in (one, other)]
+    return groups[0] == groups[1] and (one.kind, one.name) == (other.kind, other.name)
+
+
+def key_of(entry: Entry) -> tuple[str, str]:
+    return entry.ref.namespace, entry.ref.name
+
+
+TestCatalogMachine = CatalogMachine.TestCase

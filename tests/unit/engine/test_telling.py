@@ -1,0 +1,196 @@
+"""A status is written on a transition, when the budget moved, and as a heartbeat; else never."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from penstock.domain.case import Onset
+from penstock.domain.conditions import conditions
+from penstock.domain.evidence import Evidence, Grade, Kind
+from penstock.domain.memory import Cause
+from penstock.domain.quantities import Duration
+from penstock.domain.report import SloReport, State, report
+from penstock.domain.standing import Setting, Standing
+from penstock.domain.verdict import GateState, Reason, Verdict
+from penstock.domain.workload import Effect, Phase
+from penstock.engine.telling import (
+    is_transition,
+    rollout_is_worth_telling,
+    slo_is_worth_telling,
+)
+from support.cases import HOT_FAST, NOW, reading, slo
+from support.reports import SLO
+from support.standings import ROLLOUT, Story
+
+LATER = NOW + timedelta(seconds=30)
+
+
+def reported(left: str = "0.5", after: str = "0") -> SloReport:
+    at = NOW + timedelta(seconds=float(after))
+    evidence = Evidence(Kind.FRESH, "", replace(reading(left), at=at))
+    return report(SLO, evidence, at, None)
+
+
+@pytest.mark.parametrize(
+    ("left", "after", "told"),
+    [
+        ("0.5", "0", False),
+        ("0.5", "599.9", False),
+        ("0.5", "600", True),
+        ("0.495", "59.9", False),
+        ("0.495", "60", True),
+        ("0.505", "60", True),
+        ("0.4951", "60", False),
+        ("0.4951", "599.9", False),
+    ],
+)
+def test_an_slo_is_told_when_its_budget_moved_by_half_a_point_and_every_ten_minutes(
+    left: str, after: str, told: bool
+) -> None:
+    assert slo_is_worth_telling(reported(left, after), reported()) is told
+
+
+def test_an_slo_that_was_never_told_is() -> None:
+    assert slo_is_worth_telling(reported(), None)
+
+
+SLO_TRANSITIONS: dict[str, Any] = {
+    "generation": 3,
+    "state": State.EXHAUSTED,
+    "reason": Reason.NO_TRAFFIC,
+    "objective": "99.9%",
+    "window": "28d",
+    "remaining": None,
+}
+
+
+@pytest.mark.parametrize("field", SLO_TRANSITIONS)
+def test_a_transition_of_an_slo_is_told_at_once(field: str) -> None:
+    moved = replace(reported(after="1"), **{field: SLO_TRANSITIONS[field]})
+    assert slo_is_worth_telling(moved, reported())
+    assert slo_is_worth_telling(reported(after="1"), replace(moved, evaluated_at=NOW))
+
+
+@pytest.mark.parametrize("field", [one.name for one in fields(SloReport)])
+def test_moving_numbers_and_words_of_an_slo_are_no_transition(field: str) -> None:
+    if field in {*SLO_TRANSITIONS, "ref", "evaluated_at"}:
+        return
+    moved = replace(reported(after="1"), **{field: Decimal("0.1") if field == "burns" else "x"})
+    assert not slo_is_worth_telling(moved, reported())
+
+
+def test_a_budget_that_is_unknown_is_not_moved_by_staying_so() -> None:
+    unknown = replace(reported(after="60"), remaining=None)
+    assert not slo_is_worth_telling(unknown, replace(reported(), remaining=None))
+
+
+def standing() -> Standing:
+    """A standing in the middle of a hold, as the keeper tells it."""
+    story = Story()
+    story.goes()
+    story.release()
+    story.goes("1s")
+    story.acts("1s", slos=(slo(looks=HOT_FAST),))
+    told = conditions(ROLLOUT, story.standing, story.seen, story.now)
+    settings = (Setting("start.holdAt", "0%", "Default"),)
+    return replace(story.standing, conditions=told, settings=settings)
+
+
+def worth(one: Standing, other: Standing | None, after: float = 1.0) -> bool:
+    return rollout_is_worth_telling(one, other, NOW, NOW + timedelta(seconds=after))
+
+
+def test_a_rollout_at_rest_is_told_every_ten_minutes_and_not_before() -> None:
+    one = standing()
+    assert not worth(one, one, 0)
+    assert not worth(one, one, 599.9)
+    assert worth(one, one, 600)
+
+
+def test_a_rollout_that_was_never_told_is() -> None:
+    assert worth(standing(), None)
+    assert rollout_is_worth_telling(standing(), standing(), None, NOW)
+
+
+def within(name: str, **changes: Any) -> Standing:
+    one = standing()
+    return replace(one, **{name: replace(getattr(one, name), **changes)})
+
+
+ACTED_ON = {
+    "verdict": within("gate", verdict=Verdict.UNKNOWN),
+    "state": within("gate", state=GateState.UNKNOWN),
+    "reason": within("gate", reason=Reason.BUDGET_LOW),
+    "SLO": within("gate", slo="other"),
+    "gate gone": replace(standing(), gate=None),
+    "uid": within("workload", uid="d2"),
+    "phase": within("workload", phase=Phase.FAILED),
+    "no release": replace(standing(), release=None),
+    "onset": within("release", onset=Onset.WHILE_CLOSED),
+    "resumed": within("release", resumed_at=LATER),
+    "complete": replace(standing(), complete="5d4f"),
+    "stable": replace(standing(), stable=()),
+    "not active": within("hold", active=False),
+    "effect": within("hold", effect=Effect.FULL),
+    "lost": within("hold", lost_at=(LATER,)),
+    "contested": within("hold", contested_by="argocd"),
+    "settings": replace(standing(), settings=()),
+    "generation": replace(standing(), generation=4),
+    "cause": within("memory", held_for=Cause.BUDGET),
+    "calm began": within("memory", calm_since=LATER),
+    "calm needed": within("memory", calm_required=Duration.parse("20m")),
+    "holds": within("memory", recent_holds=()),
+    "missing": within("memory", unknown=Grade.OUTAGE),
+    "missing since": within("memory", unknown_since=LATER),
+    "last known": within("memory", last_known=Verdict.PERMIT),
+    "conditions": replace(standing(), conditions=standing().conditions[:-1]),
+}
+
+
+@pytest.mark.parametrize("what", ACTED_ON)
+def test_what_is_acted_on_or_must_survive_a_restart_is_told_at_once(what: str) -> None:
+    assert worth(ACTED_ON[what], standing(), 0)
+    assert worth(standing(), ACTED_ON[what], 0)
+
+
+def test_moving_words_and_times_are_told_with_the_heartbeat() -> None:
+    one = within("gate", message="Held since 14:02: 3.1 % left", decided_at=LATER)
+    reworded = tuple(replace(cond, message="reworded") for cond in one.conditions)
+    assert not worth(replace(one, conditions=reworded, bodies={}), standing(), 599)
+
+
+def test_progress_is_told_every_five_seconds() -> None:
+    further = within("workload", updated=2)
+    assert not worth(further, standing(), 4.9)
+    assert worth(further, standing(), 5)
+
+
+TRANSITIONS = {
+    "state": within("gate", state=GateState.UNKNOWN),
+    "reason": within("gate", reason=Reason.BUDGET_LOW),
+    "hold": within("hold", active=False),
+    "contested": within("hold", contested_by="argocd"),
+    "resumed": within("release", resumed_at=LATER),
+}
+
+
+@pytest.mark.parametrize("what", TRANSITIONS)
+def test_a_transition_is_worth_an_event(what: str) -> None:
+    assert is_transition(TRANSITIONS[what], standing())
+    assert is_transition(standing(), TRANSITIONS[what])
+
+
+@pytest.mark.parametrize(
+    "what", [name for name in ACTED_ON if name not in {*TRANSITIONS, "gate gone", "not active"}]
+)
+def test_anything_else_is_not(what: str) -> None:
+    assert not is_transition(ACTED_ON[what], standing())
+
+
+def test_the_first_standing_is_worth_an_event() -> None:
+    assert is_transition(standing(), None)

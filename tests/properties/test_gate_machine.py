@@ -43,6 +43,7 @@ EVIDENCE: dict[str, tuple[Judged, ...]] = {
     "one lost, one fine": (unmeasured(name="a"), slo(name="b")),
     "one lost, one burning": (unmeasured(name="a"), slo(looks=HOT_FAST, name="b")),
 }
+BAD = ["burning", "burning slowly", "spent, errors go on", "thin and burning", "lost"]
 WAITS = [timedelta(seconds=seconds) for seconds in (1, 10, 30, 60, 240, 300, 600, 1_800, 7_200)]
 PERSON = "kubectl-rollout"
 
@@ -86,6 +87,16 @@ class GateMachine(RuleBasedStateMachine):
         self.seen = replace(self.seen, template=present, ran=ran, phase=Phase.ROLLING, updated=1)
         self.passes(WAITS[0])
 
+    @rule(number=st.integers(1, 7), how=st.sampled_from(BAD))
+    def releases_what_is_bad(self, number: int, how: str) -> None:
+        self.releases(number)
+        self.evidence_changes(how, WAITS[1])
+
+    @rule(wait=st.sampled_from(WAITS))
+    def all_is_well_for_a_while(self, wait: timedelta) -> None:
+        self.evidence_changes("fine", WAITS[0])
+        self.passes(wait)
+
     @precondition(lambda self: self.seen.exists)
     @rule()
     def completes(self) -> None:
@@ -128,12 +139,12 @@ class GateMachine(RuleBasedStateMachine):
             assert release.resumed_at is not None
             assert not self.seen.ours, "who resumes what we hold is obeyed"
 
-    @rule(reason=st.sampled_from([None, "migration"]))
+    @rule(reason=st.sampled_from([None, None, None, "migration"]))
     def a_person_holds_or_lets_go(self, reason: str | None) -> None:
         self.rollout = replace(self.rollout, hold_reason=reason)
         self.passes(WAITS[0])
 
-    @rule(mode=st.sampled_from(Mode))
+    @rule(mode=st.sampled_from([Mode.ENFORCE] * 4 + [Mode.AUDIT, Mode.OFF]))
     def the_mode_changes(self, mode: Mode) -> None:
         self.rollout = replace(self.rollout, mode=mode)
         self.passes(WAITS[0])

@@ -19,15 +19,19 @@ from penstock.domain.quantities import plain
 from penstock.domain.rollout import Rollout
 from penstock.domain.standing import Setting
 
+# As many as a Rollout can name; a selector may choose any number, and a status has a limit.
+MOST_SLOS_TOLD = 32
+
 
 def settings_told(rollout: Rollout, slos: Iterable[Judged]) -> tuple[Setting, ...]:
     """Every setting, in the order of the manifest; burn pairs for each SLO, as windows differ."""
     policy = rollout.policy
+    guarded = [judged for judged in slos if judged.guard]
     return (
         _setting("start.holdAt", policy.start.hold_at, HOLD_AT),
         _setting("inFlight.holdAt", policy.in_flight.hold_at, HOLD_AT),
         _setting("inFlight.whileBurnAbove", policy.in_flight.while_burn_above, WHILE_BURN_ABOVE),
-        *(_pairs(judged, written=policy.burn is not None) for judged in slos if judged.guard),
+        *(_pairs(one, written=policy.burn is not None) for one in guarded[:MOST_SLOS_TOLD]),
         _setting("resume.margin", policy.resume.margin, MARGIN),
         _setting("resume.calm", policy.resume.calm, CALM),
         *_unknown("unknown.outage", policy.outage, OUTAGE),

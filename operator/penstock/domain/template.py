@@ -15,7 +15,7 @@ from typing import Any
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 POD_TEMPLATE_HASH = "pod-template-hash"
 # A GateRecord of five templates must stay well under etcd's limit of 1.5 MiB for one object.
-LARGEST_TEMPLATE = 200_000
+LARGEST_TEMPLATE = 200_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Template:
     @property
     def storable(self) -> bool:
         """Whether admission can be shown it: one too large would make the record too large."""
-        return len(_canonical(self.body)) <= LARGEST_TEMPLATE
+        return len(_canonical(self.body).encode()) <= LARGEST_TEMPLATE
 
 
 def template(body: Mapping[str, Any], source: str = "") -> Template:

@@ -147,7 +147,7 @@ def _opens(standing: Standing, guard: Guard, now: datetime) -> str:
     calm += f"under {times(CALM_LONG_BELOW)} over {long})"
     if memory.calm_since is not None:
         end = memory.calm_since + timedelta(milliseconds=memory.calm_required.milliseconds)
-        calm = f"calm lasts until {moment(end, now)}"
+        calm = f"calm that has lasted until {moment(end, now)}"
     if memory.held_for is Cause.BUDGET:
         threshold = min(guard.start_hold_at + guard.margin, Decimal(1))
         return f"it opens when {percent(threshold)} is left, after {calm}"
@@ -220,7 +220,7 @@ def slo(
 
 def percent(share: Decimal) -> str:
     """0.0312 is "3.1 %"."""
-    return f"{share * 100:.1f} %"
+    return f"{share * 100:z.1f} %"
 
 
 def times(rate: Decimal) -> str:

@@ -23,7 +23,7 @@ from testbed.load import Load
 MANIFEST = ROOT / "demo" / "app" / "checkout.yaml"
 
 STEADY, BROKEN, IDLE = "steady", "broken", "idle"
-_RATIOS = {STEADY: "0", BROKEN: "0.45", IDLE: "0"}
+_RATIOS = {STEADY: "0", BROKEN: "0.4", IDLE: "0"}
 REQUESTS_A_SECOND = 10.0
 
 

@@ -71,7 +71,7 @@ def _held(standing: Standing) -> Told:
     hold, gate = standing.hold, standing.gate
     if hold.active and gate is not None:
         effect = hold.effect or Effect.NONE
-        return "True", gate.reason, f"held by field manager {hold.manager}, {effect} effective"
+        return "True", gate.reason, f"held by field manager {hold.manager}, effective: {effect}"
     return "False", Reason.NOT_HELD, "Penstock holds nothing of this workload"
 
 

@@ -57,11 +57,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Evidence, and when it came on the monotonic clock."""
+    """Evidence, when it came on the monotonic clock, and how far back was asked for it."""
 
     evidence: Evidence
     at: float
     uid: str
+    looks: frozenset[Duration]
 
 
 class Evaluator:
@@ -138,16 +139,22 @@ class Evaluator:
             raise TypeError(f"{named.name} is no SLO")
         slo = entry.value
         applies = self._guard_of(rollout, slo, length(slo.window, now))
-        return Judged(named.name, self._current(slo), applies)
+        return Judged(named.name, self._current(slo, applies, now), applies)
 
-    def _current(self, slo: Slo) -> Evidence:
-        """What is known, if it is of this very object and no older than it may be."""
+    def _current(self, slo: Slo, applies: Guard, now: datetime) -> Evidence:
+        """What is known, if it is of this very object, no older than it may be, and far-seeing.
+
+        A policy that is new looks back otherwise than was asked so far: that is no missing data.
+        """
         known = self._known.get((slo.ref.namespace, slo.ref.name))
         if known is None or known.uid != slo.ref.uid:
             return Evidence(Kind.WARMING_UP, "it has not been evaluated yet")
         age = self._clock.monotonic() - known.at
         if age > MISSED_EVALUATIONS * self._pace.rest:
             return Evidence(Kind.STALE, f"the last evaluation is {int(age)} s old")
+        asked = known.looks | {length(slo.window, now)}
+        if known.evidence.reading is not None and not applies.looks <= asked:
+            return Evidence(Kind.WARMING_UP, "it has not been evaluated for this policy yet")
         return known.evidence
 
     async def _wait(self) -> None:
@@ -210,16 +217,18 @@ class Evaluator:
             answers = {}
         for one in inquiries:
             missing = Evidence(Kind.MALFORMED, "an internal error; the log of the operator has it")
-            self._learn(one.slo, answers.get(one.slo.ref, missing))
+            self._learn(one.slo, answers.get(one.slo.ref, missing), one.looks)
 
-    def _learn(self, slo: Slo, evidence: Evidence) -> None:
+    def _learn(
+        self, slo: Slo, evidence: Evidence, looks: frozenset[Duration] = frozenset()
+    ) -> None:
         key = (slo.ref.namespace, slo.ref.name)
         entry = self._catalog.get(Resource.SLO, key)
         if entry is None or entry.ref.uid != slo.ref.uid:
             return
         if isinstance(entry.value, Slo) and entry.value.generation != slo.generation:
             return
-        self._known[key] = Known(evidence, self._clock.monotonic(), slo.ref.uid)
+        self._known[key] = Known(evidence, self._clock.monotonic(), slo.ref.uid, looks)
         self._tally.count("penstock_evidence_total", kind=evidence.kind)
         self._tell(slo, evidence)
 

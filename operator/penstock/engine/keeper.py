@@ -163,6 +163,9 @@ class Keeper:
             standing, now = entry.standing or Standing(), self._clock.monotonic()
             kept = Kept(entry.value, standing, now, told=entry.standing)
             self._kept[key] = kept
+        if kept.rollout.generation != entry.value.generation:
+            # A new policy may look back further than its SLOs have been asked so far.
+            kept.since = self._clock.monotonic()
         kept.rollout = entry.value
         await self._rounds(key, kept, look=look)
 
@@ -185,7 +188,7 @@ class Keeper:
         await self._tell(kept)
 
     def _too_early(self, kept: Kept) -> bool:
-        """Just met: a gate stays as its status says until its SLOs have been asked once."""
+        """Just met, or changed: a gate stays as it is until its SLOs have been asked once."""
         if self._clock.monotonic() - kept.since > WARM_UP_SECONDS:
             return False
         judged = self._evidence(kept.rollout, self._clock.now())

@@ -15,7 +15,7 @@ class Kept:
     """One Rollout; times without a zone are seconds on the monotonic clock.
 
     Attributes:
-        since: when it was met.
+        since: when it was met, or its author changed it last.
         told: the standing as written to the status, and when.
         recorded: the record as written, with the gate's reason in place of the sentence.
         forbidden: what the API server forbade last, as an Event has told.

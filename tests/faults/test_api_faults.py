@@ -1,0 +1,319 @@
+"""Trouble between the operator and the real API server: it recovers, and comes to the same end."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.deployed import shipped_rules
+from support.invariants import assert_a_fresh_operator_agrees, assert_all, end_state
+from support.penstock_run import Operator, wait_for
+from support.story import NAME, Story, played
+from support.traffic import Traffic, running
+from testbed import identities
+from testbed.acts import (
+    Act,
+    ApplyThenCut,
+    CutWatch,
+    Delay,
+    Drop,
+    EditWatch,
+    HangAfterHeaders,
+    InjectLine,
+    api_error,
+    watch_error,
+)
+from testbed.bed import Bed
+from testbed.plan import Always, First, Match, Nth, Plan, Rule, When
+from testbed.proxy import FaultProxy, before_api_server
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+STATUS, RECORD, HOLD = "rollouts/web/status$", "gaterecords/web$", "deployments/web$"
+EVENT = "events$"
+LISTS = "penstock.dev/v1alpha1/(rollouts|slos|gaterecords)$"
+OUTAGE_SECONDS = 20.0
+STREAMS = 5
+
+
+@pytest.fixture(scope="module")
+def bed(servers: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """A bed of its own, because its API server is ended."""
+    with Bed.start(tmp_path_factory.mktemp("faults"), binaries=servers) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def proxy(bed: Bed) -> Iterator[FaultProxy]:
+    with before_api_server(bed.server, bed.pki) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def traffic(bed: Bed) -> Iterator[Traffic]:
+    namespace = f"traffic-{secrets.token_hex(4)}"
+    bed.kube.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    with running(bed, namespace) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def operator(
+    bed: Bed, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """Behind the proxy, with the shipped rights; it looks for what a watch has missed every 5 s."""
+    folder = tmp_path_factory.mktemp("operator")
+    account = identities.service_account(bed.kube, "default", "penstock")
+    identities.grant_everywhere(bed.kube, account, [one for one in shipped_rules() if is_wide(one)])
+    path = identities.token_kubeconfig(
+        folder / "kubeconfig", proxy.url, bed.ca_file, identities.token(bed.kube, account)
+    )
+    log = folder / "penstock.log"
+    with Operator(bed, log, kubeconfig=path, resync_interval="5") as found:
+        yield found
+
+
+def is_wide(rule: Mapping[str, object]) -> bool:
+    return rule["apiGroups"] != ["coordination.k8s.io"]
+
+
+@pytest.fixture
+def story(
+    bed: Bed, namespace: str, operator: Operator, traffic: Traffic, proxy: FaultProxy
+) -> Iterator[Story]:
+    """A release under way behind an open gate, whose new pods never get ready."""
+    found = Story(bed, namespace, operator, traffic)
+    found.guarded(replicas=4)
+    found.change(ready_after="never")
+    wait_for("both versions run", found.replicas, lambda it: set(it) == {"1", "2"})
+    try:
+        yield found
+    except BaseException as failure:
+        failure.add_note(found.operator.last_words())
+        raise
+    assert_all(found, proxy.recorder)
+
+
+def close_and_open(story: Story) -> None:
+    """A person holds and lets go: the gate closes, the release is held, and all of it ends."""
+    story.hold()
+    story.wait_gate("Closed", "HeldByPerson")
+    story.wait_held()
+    story.unhold()
+    story.wait_gate("Open", "BudgetHealthy")
+    story.wait_released()
+
+
+def on_writes(story: Story, *acts: tuple[str, When, Act]) -> Plan:
+    """Faults on writes in this story's namespace alone."""
+    here = f"namespaces/{story.namespace}/"
+    return Plan(
+        tuple(
+            Rule(Match(("PATCH", "POST"), path=here + path, when=when), act)
+            for path, when, act in acts
+        )
+    )
+
+
+def test_refused_and_failed_writes_are_tried_again(story: Story, proxy: FaultProxy) -> None:
+    refusals = (api_error(409), api_error(429, retry_after=1), api_error(500), api_error(403))
+    plan = on_writes(
+        story,
+        *(
+            (path, Nth(number), act)
+            for path in (STATUS, RECORD, HOLD)
+            for number, act in enumerate(refusals, 1)
+        ),
+        ("slos/web/status$", Always(), api_error(403)),
+    )
+    with proxy.faults(plan) as armed:
+        story.hold()
+        story.wait_gate("Closed", "HeldByPerson", seconds=150)
+        story.wait_held()
+        assert len(armed.hits) >= len(refusals) * 3
+        story.unhold()
+        story.wait_gate("Open", "BudgetHealthy")
+        story.wait_released()
+    told = [one["message"] for one in story.events() if one["reason"] == "HeldByPerson"]
+    assert len(told) == len(set(told)), "the same thing is told once"
+    assert "Forbidden" in story.reasons()
+    assert_a_fresh_operator_agrees(story)
+
+
+def test_writes_that_were_done_but_never_answered_are_done_once(
+    story: Story, proxy: FaultProxy
+) -> None:
+    paths = (STATUS, RECORD, HOLD, EVENT)
+    plan = on_writes(story, *((path, First(1), ApplyThenCut()) for path in paths))
+    with proxy.faults(plan) as armed:
+        close_and_open(story)
+        assert len(armed.hits) == len(paths)
+    assert story.reasons().count("HeldByPerson") == 1
+    assert_a_fresh_operator_agrees(story)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        CutWatch(after_seconds=1),
+        watch_error(410),
+        watch_error(500),
+        InjectLine("this is no JSON", end=True),
+    ],
+    ids=["cut each second", "error 410", "error 500", "garbage"],
+)
+def test_whatever_ends_the_watches_changes_are_seen(
+    story: Story, proxy: FaultProxy, act: Act
+) -> None:
+    fault = Rule(Match(("GET",), query="watch=true", when=First(STREAMS * 2)), act)
+    with proxy.faults(Plan((fault,))) as armed:
+        proxy.cut_watches()
+        proxy.wait(lambda: armed.hits, seconds=90)
+        close_and_open(story)
+    assert end_state(story)["paused"] is None
+
+
+def test_lists_that_fail_delay_the_start_and_that_is_all(story: Story, proxy: FaultProxy) -> None:
+    refusals = (api_error(500), api_error(429, retry_after=1), api_error(410))
+    plan = Plan(
+        tuple(
+            Rule(Match(("GET",), path=LISTS, query="^(?!.*watch=)", when=Nth(number)), act)
+            for number, act in enumerate(refusals, 1)
+        )
+    )
+    story.operator.stop()
+    with proxy.faults(plan) as armed:
+        story.operator.start()
+        assert len(armed.hits) == len(refusals)
+        close_and_open(story)
+
+
+def test_a_deletion_that_no_watch_told_is_found_by_the_next_list(
+    story: Story, proxy: FaultProxy
+) -> None:
+    story.hold()
+    story.wait_held()
+    silent = Rule(Match(("GET",), query="watch=true"), EditWatch('"type":"DELETED"', "drop"))
+    with proxy.faults(Plan((silent,))) as armed:
+        proxy.cut_watches("rollouts")
+        proxy.wait(lambda: armed.hits)
+        story.do("delete", "rollouts.penstock.dev/web")
+
+        wait_for("our pause is gone", story.pausers, lambda found: found == [])
+    assert 'penstock_swept_total{kind="rollouts"}' in story.operator.metrics()
+    assert story.reasons()[-1] == "HoldReleased"
+
+
+@contextmanager
+def outage(proxy: FaultProxy) -> Iterator[None]:
+    proxy.down()
+    try:
+        yield
+    finally:
+        proxy.up()
+
+
+def test_what_happens_during_an_outage_is_acted_on_after_it(
+    story: Story, proxy: FaultProxy
+) -> None:
+    with outage(proxy):
+        story.hold()
+        time.sleep(OUTAGE_SECONDS)
+        assert story.gate()["state"] == "Open"
+    story.wait_gate("Closed", "HeldByPerson")
+    story.wait_held()
+    story.unhold()
+    story.wait_released()
+    assert story.reasons().count("HeldByPerson") == 1
+
+
+def test_a_restarted_api_server_is_found_again(story: Story) -> None:
+    story.hold()
+    story.wait_held()
+    story.bed.control_plane.stop_api_server()
+    story.bed.control_plane.start_api_server()
+    story.unhold()
+    story.wait_gate("Open", "BudgetHealthy")
+    story.wait_released()
+    close_and_open(story)
+
+
+def test_a_late_hold_does_not_touch_a_namesake(story: Story, proxy: FaultProxy) -> None:
+    with proxy.faults(on_writes(story, (HOLD, First(1), Delay(5)))) as armed:
+        story.hold()
+        proxy.wait(lambda: armed.hits, seconds=60)
+        story.kube.call("DELETE", story.path("deployments") + f"/{NAME}")
+        wait_for("it is gone", lambda: not story.deployment())
+        story.deploy(played(replicas=2))
+        late = wait_for(
+            "the late hold is answered",
+            lambda: proxy.recorder.writes(namespace=story.namespace, resource="deployments"),
+        )
+    assert late[0].applied is False
+    assert story.pausers() == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_trouble_ends_and_all_is_as_if_it_had_not_been(
+    story: Story, proxy: FaultProxy, seed: int
+) -> None:
+    with proxy.faults(Plan.random(seed, seconds=15.0)):
+        proxy.cut_watches()
+        close_and_open(story)
+    assert story.reasons().count("HeldByPerson") <= 1
+    assert_a_fresh_operator_agrees(story)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("act", [Drop(), HangAfterHeaders()], ids=["before", "after"])
+def test_killed_at_any_write_its_successor_comes_to_the_same_end(
+    story: Story, proxy: FaultProxy, act: Act
+) -> None:
+    close_and_open(story)
+    unharmed = end_state(story)
+    number, was_killed = 0, True
+    while was_killed:
+        number += 1
+        any_write = f"({STATUS}|{RECORD}|{HOLD}|{EVENT})"
+        plan = on_writes(story, (any_write, Nth(number), act))
+        with killed_when_hit(story.operator, proxy, plan) as killed:
+            close_and_open(story)
+        was_killed = killed.is_set()
+        assert end_state(story) == unharmed, f"killed at write {number}"
+    assert number > 6
+
+
+@contextmanager
+def killed_when_hit(operator: Operator, proxy: FaultProxy, plan: Plan) -> Iterator[threading.Event]:
+    """The operator is killed while the request hangs, and its successor meets no fault."""
+    killed, over = threading.Event(), threading.Event()
+    failures: list[Exception] = []
+    armed = proxy.arm(plan)
+
+    def watch() -> None:
+        while not armed.hits:
+            if over.wait(0.02):
+                return
+        operator.kill()
+        proxy.disarm()
+        killed.set()
+        try:
+            operator.start()
+        except Exception as failure:  # noqa: BLE001 - told by whoever waits for the thread
+            failures.append(failure)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        watcher.join()
+        proxy.disarm()
+    assert failures == []

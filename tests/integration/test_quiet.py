@@ -1,0 +1,94 @@
+"""At rest the operator writes nothing but what says that it is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from support.penstock_run import Operator, wait_for
+from support.story import Story, played
+from support.traffic import BROKEN, Traffic
+from testbed import audit
+from testbed.bed import Bed
+from testbed.identities import ServiceAccount, bind, service_account, token, token_kubeconfig
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+REST_SECONDS = 20.0
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+@pytest.fixture
+def account(policies: Bed, namespace: str) -> ServiceAccount:
+    """The audit log tells service accounts from one another."""
+    found = service_account(policies.kube, namespace, "penstock")
+    bind(policies.kube, found, "cluster-admin")
+    return found
+
+
+@pytest.fixture
+def own(
+    policies: Bed, namespace: str, account: ServiceAccount, tmp_path: Path
+) -> Iterator[Operator]:
+    """An operator that evaluates what is shut each second, and holds a Lease."""
+    bearer = token(policies.kube, account)
+    kubeconfig = token_kubeconfig(
+        tmp_path / "kubeconfig", policies.server, policies.ca_file, bearer, namespace=namespace
+    )
+    with Operator(
+        policies,
+        tmp_path / "penstock.log",
+        kubeconfig=kubeconfig,
+        namespace=namespace,
+        lease_namespace=namespace,
+    ) as operator:
+        yield operator
+
+
+@pytest.fixture
+def story(bed: Bed, namespace: str, own: Operator, traffic: Traffic) -> Story:
+    return Story(bed, namespace, own, traffic)
+
+
+def test_at_rest_nothing_is_written_but_the_lease(story: Story, account: ServiceAccount) -> None:
+    story.source()
+    for name in ("open", "shut"):
+        story.deploy(played(name, replicas=2))
+        story.slo(name)
+    story.slo("shut", service=BROKEN)
+    story.rollout("open", workload="open", slos=("open",))
+    story.rollout("shut", workload="shut", slos=("shut",))
+    story.wait_gate("Open", "BudgetHealthy", name="open")
+    story.wait_gate("Closed", name="shut")
+    wait_for("it has come to rest", lambda: writes(story, account, seconds=8), lambda it: not it)
+
+    begin, evaluated = datetime.now(UTC), evaluations(story.operator)
+    time.sleep(REST_SECONDS)
+
+    assert evaluations(story.operator) > evaluated + REST_SECONDS / 2
+    entries = audit.of_user(audit.read(story.bed.audit_log), account.user)
+    at_rest = [one for one in entries if one.at > begin and one.verb in WRITES]
+    assert {one.resource for one in at_rest} == {"leases"}
+
+
+def writes(story: Story, account: ServiceAccount, seconds: float) -> list[str]:
+    """What was written in so many seconds, but for the Lease."""
+    begin = datetime.now(UTC)
+    time.sleep(seconds)
+    entries = audit.of_user(audit.read(story.bed.audit_log), account.user)
+    return [
+        one.describe()
+        for one in entries
+        if one.at > begin and one.verb in WRITES and one.resource != "leases"
+    ]
+
+
+def evaluations(operator: Operator) -> float:
+    """How many answers of Prometheus it has judged."""
+    lines = operator.metrics().splitlines()
+    told = [line for line in lines if line.startswith("penstock_evidence_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in told)

@@ -1,6 +1,6 @@
 """Mutants of the core's judgement: one small wrong change each, tried against its own tests.
 
-A mutant lives in the modules' own namespaces for as long as the tests run, and the originals are
+A mutant is the code of the module's own functions for as long as the tests run, and the original is
 put back whatever happens. Only what decides is changed: comparisons, and/or, is/is not, not,
 returned and compared constants, arithmetic, the order of ``min`` and ``max``, and whole rules.
 """
@@ -11,21 +11,17 @@ import ast
 import copy
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
-from penstock.domain import decide, judge, memory
-from penstock.domain.memory import Memory
-
 UNIT = Path(__file__).resolve().parents[1] / "unit" / "domain"
-KILLERS = ("test_decide", "test_judge", "test_memory")
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -62,36 +58,32 @@ class Mutant:
 def mutants(module: ModuleType) -> Iterator[Mutant]:
     """Every mutant of one module."""
     original = ast.parse(inspect.getsource(module))
-    count = len(list(ast.walk(original)))
-    for index in range(count):
-        node = list(ast.walk(original))[index]
-        if not _decides(original, node):
+    owners = _owners(original)
+    for index, node in enumerate(ast.walk(original)):
+        if node not in owners:
             continue
         for turn in range(len(_changes(node))):
             tree = copy.deepcopy(original)
-            changed = list(ast.walk(tree))[index]
+            changed = next(islice(ast.walk(tree), index, None))
             before = ast.unparse(node)
             after = _changes(changed)[turn]()
-            yield Mutant(module, f"{_function(original, node)}: {before} -> {after}", tree)
+            yield Mutant(module, f"{owners[node]}: {before} -> {after}", tree)
+
+
+def _owners(tree: ast.Module) -> dict[ast.AST, str]:
+    """What is inside of a function's body, by the function's name: no annotation, no default."""
+    return {
+        node: function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for statement in function.body
+        for node in ast.walk(statement)
+    }
 
 
 def unchanged(module: ModuleType) -> Mutant:
     """The module as it is, planted as a mutant is: it must fail nothing."""
     return Mutant(module, "unchanged", ast.parse(inspect.getsource(module)))
-
-
-def _decides(tree: ast.Module, node: ast.AST) -> bool:
-    """Whether it is inside of a function, and no annotation, docstring or message."""
-    return bool(_function(tree, node))
-
-
-def _function(tree: ast.Module, node: ast.AST) -> str:
-    for one in ast.walk(tree):
-        if isinstance(one, ast.FunctionDef):
-            inside = (part for statement in one.body for part in ast.walk(statement))
-            if any(part is node for part in inside):
-                return one.name
-    return ""
 
 
 def _changes(node: ast.AST) -> list[Callable[[], str]]:
@@ -140,51 +132,44 @@ def _swap(node: ast.IfExp) -> Callable[[], str]:
 
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
-    """The mutant in place of its module."""
-    with restored():
-        _load(mutant.module, mutant.tree)
-        if mutant.module is judge:
-            _load(decide, ast.parse(inspect.getsource(decide)))
-        yield
-
-
-@contextmanager
-def restored() -> Iterator[None]:
-    """The modules as they were, whatever was done to them meanwhile."""
-    names = {module: dict(vars(module)) for module in (decide, judge, memory)}
-    methods = {name: method for name, method in vars(Memory).items() if _is_method(method)}
+    """The mutant's code inside of the module's own functions, whoever holds on to them."""
+    names: dict[str, Any] = {"__name__": mutant.module.__name__}
+    exec(
+        compile(ast.fix_missing_locations(mutant.tree), str(mutant.module.__file__), "exec"), names
+    )
+    wrong = _functions(names, mutant.module)
+    right = _functions(vars(mutant.module), mutant.module)
+    codes = {name: function.__code__ for name, function in right.items()}
     try:
+        for name, function in right.items():
+            function.__code__ = wrong[name].__code__
         yield
     finally:
-        for module, kept in names.items():
-            vars(module).clear()
-            vars(module).update(kept)
-        for name, method in methods.items():
-            setattr(Memory, name, method)
+        for name, function in right.items():
+            function.__code__ = codes[name]
 
 
-def _load(module: ModuleType, tree: ast.Module) -> None:
-    code = compile(ast.fix_missing_locations(tree), str(module.__file__), "exec")
-    if module is not memory:
-        exec(code, vars(module))
-        return
-    # Others hold on to the class, so its methods are exchanged, and see the classes of old.
-    names: dict[str, Any] = {"__name__": module.__name__}
-    exec(code, names)
-    methods = {name: one for name, one in vars(names["Memory"]).items() if _is_method(one)}
-    names |= {name: getattr(memory, name) for name in ("Memory", "Cause", "CAUSES")}
-    for name, method in methods.items():
-        setattr(Memory, name, method)
+def _functions(names: Mapping[str, Any], module: ModuleType) -> dict[str, FunctionType]:
+    """Functions, and methods as Class.name, that this module itself defines."""
+    own = {key: one for key, one in names.items() if _module(one) == module.__name__}
+    methods = {
+        f"{key}.{name}": method
+        for key, one in own.items()
+        if isinstance(one, type)
+        for name, method in vars(one).items()
+        if isinstance(method, FunctionType) and not name.startswith("__")
+    }
+    return {key: one for key, one in own.items() if isinstance(one, FunctionType)} | methods
 
 
-def _is_method(value: Any) -> bool:
-    return isinstance(value, FunctionType) and not value.__name__.startswith("__")
+def _module(value: Any) -> str:
+    return str(getattr(value, "__module__", ""))
 
 
 Check = Callable[[], None]
 
 
-def checks(names: Sequence[str] = KILLERS) -> list[tuple[str, Check]]:
+def checks(*names: str) -> list[tuple[str, Check]]:
     """Every test of these files, once for each of its parameters."""
     return [
         (f"{name}::{test.__name__}", check)

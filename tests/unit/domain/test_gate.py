@@ -14,7 +14,14 @@ from penstock.domain.gate import Act, hold_manager, too_large
 from penstock.domain.memory import Cause, Memory
 from penstock.domain.policy import InFlightPolicy, Policy, UnknownPolicy, UnknownThen
 from penstock.domain.quantities import Duration, Percentage
-from penstock.domain.rollout import Admission, Enforcement, InFlight, Mode, OnExternalResume
+from penstock.domain.rollout import (
+    Admission,
+    Enforcement,
+    InFlight,
+    Mode,
+    OnDelete,
+    OnExternalResume,
+)
 from penstock.domain.standing import HISTORY_KEPT, Hold, Standing
 from penstock.domain.template import LARGEST_TEMPLATE
 from penstock.domain.verdict import GateState, Reason, Verdict
@@ -268,6 +275,7 @@ def test_enforce_holds_again_then_waits_then_leaves_it() -> None:
     story = held(rollout=ENFORCING)
     person_resumes(story)
     assert story.acts("10s") == HOLD
+    assert story.standing.release.resumed_at is None
     person_resumes(story)
     assert story.acts("10s") == []
     assert story.acts("29s") == []
@@ -277,6 +285,21 @@ def test_enforce_holds_again_then_waits_then_leaves_it() -> None:
     assert story.standing.hold.contested_by == "kubectl apply"
     assert story.acts("5h") == []
     assert story.standing.gate.state is GateState.CLOSED
+
+
+def test_a_release_that_a_person_resumed_and_that_is_whole_is_nothing_to_respect() -> None:
+    story = held()
+    person_resumes(story)
+    story.completes()
+    assert story.acts("10s") == []
+    assert (story.standing.release, story.standing.hold) == (None, Hold())
+
+
+def test_a_hold_without_a_release_that_is_lost_is_nobodys_resumption() -> None:
+    story = begun()
+    story.standing = replace(story.standing, release=None, hold=Hold(active=True))
+    assert story.acts("1s", slos=BURNING) == HOLD
+    assert story.standing.release.resumed_at is None
 
 
 def test_an_unknown_writer_is_named_as_such() -> None:
@@ -316,6 +339,33 @@ def test_a_persons_pause_is_neither_taken_nor_undone() -> None:
     assert story.acts("1s", slos=BURNING) == HOLD
     story.seen = replace(story.seen, holders=(MANAGER, "kubectl-rollout"))
     assert story.acts("1s") == []
+
+
+def test_why_the_api_server_refused_a_hold_is_told_until_it_took_one() -> None:
+    story = begun()
+    story.goes("1s", slos=BURNING)
+    story.standing = replace(
+        story.standing, hold=replace(story.standing.hold, refused="quota exceeded")
+    )
+    assert story.goes("1s").act is Act.HOLD
+    assert story.standing.hold.refused == "quota exceeded"
+    assert "is not held: the API server refuses it (quota exceeded)" in story.standing.gate.message
+    assert story.acts("1s") == HOLD
+    assert story.standing.hold.refused == ""
+
+
+@pytest.mark.parametrize("on_delete", list(OnDelete))
+def test_a_hold_in_force_learns_what_becomes_of_it_when_its_rollout_goes(
+    on_delete: OnDelete,
+) -> None:
+    story = held()
+    keeps = on_delete is OnDelete.KEEP_HELD
+    story.rollout = replace(ROLLOUT, on_delete=on_delete)
+    story.seen = replace(story.seen, kept=not keeps)
+    assert story.goes("1s").act is Act.HOLD
+    story.seen = replace(story.seen, kept=keeps)
+    assert story.acts("1s") == []
+    assert story.standing.hold.since == NOW + span("20s")
 
 
 def test_each_rollout_holds_under_a_manager_of_its_own() -> None:
@@ -422,6 +472,17 @@ def test_one_stable_template_too_large_to_show_makes_admission_warn() -> None:
     assert not too_large(Story().goes().standing)
 
 
+def test_one_too_large_among_several_is_enough() -> None:
+    story = Story(seen=saw(version(1, env="x" * LARGEST_TEMPLATE)))
+    story.goes()
+    story.release()
+    story.goes("1s")
+    story.completes()
+    record = story.goes("1s").record
+    assert (record.warns, len(record.templates)) == (True, 1)
+    assert too_large(story.standing)
+
+
 def test_a_stable_template_whose_body_is_lost_makes_admission_warn() -> None:
     story = Story()
     story.goes()
@@ -486,6 +547,14 @@ def test_what_was_left_is_filled_in_once_it_is_known() -> None:
     assert story.standing.release.remaining_at_start == "0.5000"
 
 
+def test_a_persons_hold_says_nothing_of_what_was_left() -> None:
+    story = Story()
+    story.goes()
+    story.release()
+    story.acts("1s", rollout=replace(ROLLOUT, hold_reason="migration"))
+    assert story.standing.release.remaining_at_start == ""
+
+
 def test_the_generation_that_was_decided_is_told() -> None:
     assert Story().goes().standing.generation == 3
 
@@ -497,6 +566,23 @@ def test_a_version_whose_errors_close_the_gate_is_stable_no_longer() -> None:
     assert len(story.standing.stable) == 2
     story.goes("1s", slos=BURNING)
     assert [one.hash for one in story.standing.stable] == [version(1).hash]
+
+
+def test_what_was_returned_to_is_no_suspect_while_the_same_hold_lasts() -> None:
+    story = Story()
+    story.goes()
+    for number in (2, 3):
+        story.release(number)
+        story.goes("1s")
+        story.completes()
+        story.goes("1s")
+    story.goes("1s", slos=BURNING)
+    story.release(2)
+    story.goes("1s")
+    story.completes()
+    story.goes("1s")
+    story.goes("1s")
+    assert [one.hash for one in story.standing.stable] == [version(2).hash, version(1).hash]
 
 
 def test_while_a_release_is_under_way_it_is_that_which_is_suspect() -> None:

@@ -165,6 +165,17 @@ def test_stable_templates_are_re_read_where_the_api_server_has_new_defaults() ->
     assert after.stable[0].completed_at == standing.stable[0].completed_at
 
 
+def test_what_ran_is_known_under_its_new_hash_in_the_middle_of_a_release_too() -> None:
+    now1 = version(1, terminationMessagePolicy="File")
+    for one in (running(V1), rolling(running(V1))):
+        after = follow(one, saw(V3, ROLLING, ran=(V3, now1)), NOW)
+        assert after.complete == now1.hash
+        assert after.release is not None
+        assert after.release.from_hash == now1.hash
+    scaling = follow(running(V1), saw(now1, Phase.SCALING, ran=(now1,)), NOW)
+    assert scaling.release is None
+
+
 def test_a_stable_template_whose_replica_set_is_gone_stays_as_it_was() -> None:
     now2 = version(2, pullPolicy="Always")
     after = follow(running(V1, V2), saw(now2, ran=(now2,)), NOW)
@@ -195,6 +206,15 @@ def test_a_first_release_that_is_corrected_is_still_the_first() -> None:
     release = follow(before, seen, NOW).release
     assert release is not None
     assert (release.id, release.from_hash) == (V2.hash, "")
+
+
+def test_a_first_release_that_is_made_anew_is_still_the_first() -> None:
+    before = follow(Standing(), saw(V1, ROLLING, ever_complete=False), NOW)
+    for present in (V1, V2):
+        release = follow(before, saw(present, ROLLING, uid="d2", ever_complete=False), NOW).release
+        assert release is not None
+        assert (release.id, release.from_hash) == (present.hash, "")
+        assert release.onset is Onset.ADMITTED
 
 
 def test_a_rollout_made_in_the_middle_of_a_release_knows_what_ran_before_it() -> None:

@@ -85,6 +85,7 @@ class Story:
         """A played Deployment at rest behind an open gate."""
         self.source()
         self.slo()
+        self.wait_measured()
         self.deploy(played(replicas=replicas, **spec))
         self.rollout()
         self.wait_gate("Open", "BudgetHealthy")
@@ -249,6 +250,15 @@ class Story:
             return bool(seen) and "status" in seen and is_so(seen)
 
         return wait_for(what, lambda: self.read(resource, name), safely, seconds)
+
+    def wait_measured(self, name: str = NAME) -> None:
+        """Wait until an SLO's status has what was measured first."""
+        self.wait(
+            "it is measured",
+            lambda it: it["status"]["conditions"][0]["status"] == "True",
+            resource="slos",
+            name=name,
+        )
 
     def wait_gate(
         self, state: str, reason: str = "", *, name: str = NAME, seconds: float = PATIENCE

@@ -207,7 +207,7 @@ def test_a_deletion_that_no_watch_told_is_found_by_the_next_list(
 
         wait_for("our pause is gone", story.pausers, lambda found: found == [])
     assert 'penstock_swept_total{kind="rollouts"}' in story.operator.metrics()
-    assert story.reasons()[-1] == "HoldReleased"
+    wait_for("it is told", story.reasons, lambda found: found[-1] == "HoldReleased")
 
 
 @contextmanager

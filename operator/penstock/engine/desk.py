@@ -112,20 +112,25 @@ class Desk:
         self._soon.clear()
 
     async def _resync(self) -> None:
+        swept: set[str] = set()
         for resource in (*_SOURCES, Resource.SLO, Resource.ROLLOUT):
             listed = await self._cluster.list(resource)
             for entry in listed:
                 self._seen(resource, entry)
             for entry in self._catalog.sweep(resource, listed):
+                swept.add(entry.ref.uid)
                 self._tally.count("penstock_swept_total", kind=resource)
                 self._vanished(resource, entry)
-        await self._give_back_orphans()
+        await self._give_back_orphans(swept)
 
-    async def _give_back_orphans(self) -> None:
-        """Holds of Rollouts that were deleted while nobody was there to see it."""
+    async def _give_back_orphans(self, swept: set[str]) -> None:
+        """Holds of Rollouts that were deleted while nobody was there to see it.
+
+        Those that were missed just now are the keeper's, which tells of it on the Rollout.
+        """
         if not (self.leading and self._lease.held):
             return
-        known = {entry.ref.uid for entry in self._catalog.all(Resource.ROLLOUT)}
+        known = swept | {entry.ref.uid for entry in self._catalog.all(Resource.ROLLOUT)}
         for held in await self._workloads.held():
             if held.owner not in known and not held.keep:
                 await self._give_back(held)

@@ -182,7 +182,9 @@ def test_row_37_a_hold_that_fails_is_tried_again_and_done_once(
     story.guarded()
     story.change(ready_after="never")
     story.wait_replicas(v1=8, v2=5)
-    writes = Match(("PATCH",), path="/deployments/web$", when=First(2))
+    # What is refused outright is tried again after half a minute only.
+    failing = First(1 if fault == "422" else 2)
+    writes = Match(("PATCH",), path="/deployments/web$", when=failing)
 
     with proxy.faults(Plan((Rule(writes, FAULTS[fault]),))):
         story.hold()

@@ -201,7 +201,7 @@ def test_a_killed_up_leaves_nothing(shell: Shell, moment: float):
         time.sleep(moment)
         starting.kill()
         starting.communicate(timeout=PATIENCE)
-    assert until(shell.is_gone)
+    assert until(shell.is_gone, PATIENCE)
 
 
 @with_servers

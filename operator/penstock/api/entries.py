@@ -12,7 +12,7 @@ from penstock.api.parse import (
     parse_rollout,
     parse_slo,
 )
-from penstock.api.resume import standing_of
+from penstock.api.resume import standing_of, told_of
 from penstock.domain.entry import Entry, Parsed, Resource
 from penstock.domain.refs import ObjectRef
 from penstock.errors import SpecInvalid
@@ -46,13 +46,13 @@ def entry(resource: Resource, body: Body, record: Mapping[str, Any] | None = Non
         value = _PARSERS[resource](body)
     except SpecInvalid as problem:
         value = problem
-    rollout = resource is Resource.ROLLOUT
+    rollout, slo = resource is Resource.ROLLOUT, resource is Resource.SLO
+    ref = ObjectRef(metadata.get("namespace", ""), metadata["name"], str(metadata.get("uid", "")))
     return Entry(
-        ref=ObjectRef(
-            metadata.get("namespace", ""), metadata["name"], str(metadata.get("uid", ""))
-        ),
+        ref=ref,
         version=int(metadata.get("generation") or 0),
         value=value,
         created=str(metadata.get("creationTimestamp", "")),
         standing=standing_of(body.get("status"), record) if rollout else None,
+        told=told_of(ref, body.get("status")) if slo else None,
     )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from penstock.api.common import Condition as ConditionModel
 from penstock.api.gate_record import GateRecord, RecordedTemplate
 from penstock.api.rollout_status import (
     GateStatus,
@@ -19,10 +21,13 @@ from penstock.api.rollout_status import (
     RolloutStatus,
     TransitionStatus,
 )
+from penstock.api.slo import SLODisplay, SLOStatus
 from penstock.domain.case import Onset
 from penstock.domain.evidence import Grade
 from penstock.domain.memory import Cause, Memory
 from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef
+from penstock.domain.report import SloReport, State
 from penstock.domain.standing import (
     Condition,
     Gate,
@@ -63,6 +68,39 @@ def standing_of(
         return None
 
 
+def told_of(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloReport | None:
+    """What an SLO's status said last, as far as a new report is compared with it; else None."""
+    try:
+        model = SLOStatus.model_validate(status or {})
+        ready = next((one for one in model.conditions or () if one.type == "Ready"), None)
+        if model.state is None or model.evaluated_at is None or ready is None:
+            return None
+        shown = model.display or SLODisplay()
+        left = model.budget.remaining_ratio if model.budget else None
+        return SloReport(
+            ref=ref,
+            generation=model.observed_generation or 0,
+            state=State(model.state),
+            reason=Reason(ready.reason),
+            summary=model.summary or "",
+            objective=shown.objective or "",
+            window=shown.window or "",
+            indicator=shown.indicator or "",
+            evaluated_at=_time(model.evaluated_at),
+            remaining=Decimal(left) if left else None,
+            conditions=_conditions(model.conditions),
+        )
+    except (ValidationError, ValueError, TypeError, ArithmeticError):
+        return None
+
+
+def _conditions(models: Iterable[ConditionModel] | None) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(one.type, one.status, one.reason, one.message, _time(one.last_transition_time))
+        for one in models or ()
+    )
+
+
 def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
     memory = model.memory or MemoryStatus()
     return Standing(
@@ -78,12 +116,7 @@ def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
         ),
         hold=_hold(model),
         history=tuple(_readable(_transition, model.history or ())),
-        conditions=tuple(
-            Condition(
-                one.type, one.status, one.reason, one.message, _time(one.last_transition_time)
-            )
-            for one in model.conditions or ()
-        ),
+        conditions=_conditions(model.conditions),
         settings=tuple(
             Setting(one.field, one.value, one.source) for one in model.effective_policy or ()
         ),

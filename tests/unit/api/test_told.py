@@ -1,0 +1,55 @@
+"""What an SLO's status said is read back: a restart neither writes it anew nor moves times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from penstock.api.printing import slo_status
+from penstock.api.resume import told_of
+from penstock.domain.evidence import Count, Evidence, Kind, Reading
+from penstock.domain.indicator import Counted, RatioIndicator
+from penstock.domain.quantities import Duration, Objective
+from penstock.domain.refs import ObjectRef
+from penstock.domain.report import report
+from penstock.domain.slo import Occurrences, Slo
+from penstock.domain.window import RollingWindow
+from penstock.engine.telling import slo_is_worth_telling
+
+REF = ObjectRef("shop", "availability", "uid-1")
+NOW = datetime(2026, 11, 24, 10, 0, 5, 250_000, tzinfo=UTC)
+WINDOW = Duration.parse("30d")
+OBJECTIVE = Objective.parse("99.9%")
+INDICATOR = RatioIndicator(Counted.BAD, "errors_total", "requests_total")
+SLO = Slo(REF, 3, {}, "", OBJECTIVE, RollingWindow(WINDOW), Occurrences(), INDICATOR, None, 0)
+
+
+def measured(bad: int) -> Evidence:
+    whole = Count(Decimal(bad), Decimal(1_000_000))
+    return Evidence(Kind.FRESH, reading=Reading(NOW, OBJECTIVE, WINDOW, whole))
+
+
+@pytest.mark.parametrize("evidence", [measured(500), measured(1_500), Evidence(Kind.UNREACHABLE)])
+def test_a_restart_finds_nothing_worth_telling_anew(evidence: Evidence):
+    written = report(SLO, evidence, NOW, None)
+    told = told_of(REF, slo_status(written))
+    assert told is not None
+    assert told.conditions == written.conditions
+    assert not slo_is_worth_telling(report(SLO, evidence, NOW, told), told)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        None,
+        {},
+        {"state": "Healthy"},
+        {"state": "Splendid", "evaluatedAt": "2026-11-24T10:00:00Z", "conditions": []},
+        {"evaluatedAt": "yesterday", "state": "Healthy"},
+        {"budget": 7},
+    ],
+)
+def test_a_status_that_says_nothing_readable_is_told_anew(status: dict[str, object] | None):
+    assert told_of(REF, status) is None

@@ -26,7 +26,7 @@ from support.gates import (
 from testbed.api import ApiError
 from testbed.bed import Bed
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(700)]
 
 # The API server looks for new kinds every 30 s.
 MAPPER_PERIOD = 30.0
@@ -48,7 +48,10 @@ class Api(Server):
         until(lambda: self.kube.call("GET", records, ok=(404, 429)) is not None)
 
     def remove_crds(self) -> None:
-        self.do("delete", "-k", str(CRDS), "--ignore-not-found")
+        """Soon after a start the API server may need a minute and a second try to empty a kind."""
+        self.do("delete", "-k", str(CRDS), "--ignore-not-found", "--wait=false")
+        definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        until(lambda: not self.kube.call("GET", definitions)["items"], 240)
 
     def workload(self, namespace: str, name: str = "checkout") -> Workload:
         path = f"/api/v1/namespaces/{namespace}"

@@ -47,6 +47,14 @@ class Operator:
     def __exit__(self, *_: object) -> None:
         self._process.stop()
 
+    def is_ready(self) -> bool:
+        """Whether all is listed."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz"):
+                return True
+        except OSError:
+            return False
+
     def values(self, name: str) -> list[float]:
         """All series of one metric; one zero while it does not answer or has none."""
         try:

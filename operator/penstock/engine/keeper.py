@@ -88,11 +88,6 @@ class Keeper:
         shut = standing.gate is not None and standing.gate.state is not GateState.OPEN
         return standing.release is not None or standing.hold.active or shut
 
-    def standing(self, rollout: Key) -> Standing | None:
-        """Where a Rollout stands now."""
-        kept = self._kept.get(rollout)
-        return kept.standing if kept else None
-
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -9,6 +9,9 @@ from decimal import Decimal
 
 from penstock.domain.quantities import ONE, Duration, Objective, Ratio
 
+# Half a point: a share that differs by less is told to nobody as a change.
+NOTABLE = Decimal("0.005")
+
 
 def allowed_events(objective: Objective, total: int) -> Decimal:
     """How many of ``total`` events may be bad: b x N. 99.9% of 1,000,000: 1,000."""

@@ -71,6 +71,7 @@ class Case:
         person: the reason of a person's own hold; None without one.
         release: the release under way, if any.
         now: the instant of the decision.
+        named: the SLO that the gate's sentence names so far; empty if none.
     """
 
     slos: tuple[Judged, ...]
@@ -78,6 +79,7 @@ class Case:
     person: str | None
     release: Release | None
     now: datetime
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from datetime import timedelta
 from penstock.domain.case import Case, Decision, Judged, Judgement, Onset, Question
 from penstock.domain.evidence import Grade
 from penstock.domain.guard import OUTAGE, Unknown
-from penstock.domain.judge import admissible, crossing, quiet, share_left, short_of_margin, worst
+from penstock.domain.judge import admissible, crossing, quiet, short_of_margin, worst
 from penstock.domain.memory import Cause
 from penstock.domain.policy import UnknownThen
 from penstock.domain.quantities import Duration
@@ -180,7 +180,7 @@ def _person_holds(case: Case, question: Question) -> Decision | None:
 
 def _slo_crosses(case: Case, question: Question) -> Decision | None:
     reasons = ((judged, crossing(judged, question)) for judged in case.slos)
-    found = worst((judged, reason) for judged, reason in reasons if reason is not None)
+    found = worst(((slo, reason) for slo, reason in reasons if reason is not None), case.named)
     if found is None:
         return None
     return Decision(question, Verdict.HOLD, found[1], False, found[0])
@@ -240,8 +240,5 @@ def _recovering(case: Case) -> bool:
 
 def _poorest(case: Case) -> Judged | None:
     """The SLO with the least budget left, as the one that an all-clear names."""
-    return min(
-        case.slos,
-        key=lambda judged: (share_left(judged) is None, share_left(judged) or 0, judged.name),
-        default=None,
-    )
+    found = worst(((judged, Reason.BUDGET_HEALTHY) for judged in case.slos), case.named)
+    return found[0] if found else None

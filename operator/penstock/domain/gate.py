@@ -116,9 +116,10 @@ def _case(
     now: datetime,
 ) -> Case:
     person = rollout.hold_reason if rollout.hold_reason is not None else seen.person_holds
+    named = standing.gate.slo if standing.gate else ""
     release = standing.release
     if release is None:
-        return Case(slos, standing.memory, person, None, now)
+        return Case(slos, standing.memory, person, None, now, named)
     under_way = Release(
         id=release.id,
         returns=is_stable(standing, release.id),
@@ -127,7 +128,7 @@ def _case(
         resumed_by_person=release.resumed_at is not None and _respects(rollout),
         held=seen.ours,
     )
-    return Case(slos, standing.memory, person, under_way, now)
+    return Case(slos, standing.memory, person, under_way, now, named)
 
 
 def _settled(case: Case, judged: Judgement, seen: Observation) -> Memory:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
+from penstock.domain.budget import NOTABLE
 from penstock.domain.case import Judged, Question
 from penstock.domain.evidence import Evidence, Grade, Kind, Reading
 from penstock.domain.guard import (
@@ -116,9 +117,20 @@ def share_left(judged: Judged) -> Decimal | None:
     return remaining.value if remaining else None
 
 
-def worst(candidates: Iterable[tuple[Judged, Reason]]) -> tuple[Judged, Reason] | None:
-    """The one that a sentence names: by severity, then the least budget, then the name."""
-    return min(candidates, key=_badness, default=None)
+def worst(candidates: Iterable[tuple[Judged, Reason]], named: str) -> tuple[Judged, Reason] | None:
+    """The one that a sentence names: by severity, then the least budget, then the name.
+
+    The one that is ``named`` already stays so until another has half a point less, because equals
+    would take turns for ever: 90.1 % gives way to 89.5 %, not to 89.8 %.
+    """
+    found = sorted(candidates, key=_badness)
+    kept = (one for one in found if one[0].name == named and _is_as_bad(one, found[0]))
+    return next(kept, found[0] if found else None)
+
+
+def _is_as_bad(one: tuple[Judged, Reason], first: tuple[Judged, Reason]) -> bool:
+    (severity, share, _), (highest, least, _) = _badness(one), _badness(first)
+    return severity == highest and share <= least + NOTABLE
 
 
 def _badness(candidate: tuple[Judged, Reason]) -> tuple[int, Decimal, str]:

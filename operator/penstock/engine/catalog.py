@@ -93,10 +93,6 @@ class Catalog:
         """All objects of one kind."""
         return list(self._entries[resource].values())
 
-    def count(self, resource: Resource) -> int:
-        """How many there are."""
-        return len(self._entries[resource])
-
     def slos_of(self, rollout: Rollout) -> list[Named]:
         """Its SLOs by name and selector, each once; a selector that finds none is one not found."""
         namespace = rollout.ref.namespace

@@ -270,13 +270,12 @@ class Keeper:
         kept.standing = replace(kept.standing, hold=hold)
 
     async def _tell(self, kept: Kept) -> None:
-        now = self._clock.now()
-        if not rollout_is_worth_telling(kept.standing, kept.told, kept.told_at, now):
+        if not rollout_is_worth_telling(kept.rollout.ref, kept.standing, kept.told):
             return
         self._check_lease()
         standing = kept.standing
         await self._cluster.write_rollout(kept.rollout.ref, standing)
-        former, kept.told, kept.told_at = kept.told, standing, now
+        former, kept.told = kept.told, standing
         if is_transition(standing, former) and standing.gate is not None:
             gate = standing.gate
             warning = gate.state is not GateState.OPEN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from penstock.domain.rollout import Rollout
 from penstock.domain.standing import Record, Standing
@@ -16,7 +15,7 @@ class Kept:
 
     Attributes:
         since: when it was met, or its author changed it last.
-        told: the standing as written to the status, and when.
+        told: the standing as written to the status.
         recorded: the record as written, with the gate's reason in place of the sentence.
         forbidden: what the API server forbade last, as an Event has told.
         not_before: until then no act is tried again, as the API server has refused the last one.
@@ -26,7 +25,6 @@ class Kept:
     standing: Standing
     since: float
     told: Standing | None = None
-    told_at: datetime | None = None
     recorded: Record | None = None
     seen: Observation | None = None
     seen_at: float = 0.0

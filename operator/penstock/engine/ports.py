@@ -59,7 +59,6 @@ class Found(StrEnum):
     """What became of a hold or a release."""
 
     DONE = "Done"
-    ALREADY = "Already"
     CONFLICT = "Conflict"
     GONE = "Gone"
     REFUSED = "Refused"

@@ -533,6 +533,15 @@ def test_since_is_of_the_last_transition_and_decided_at_of_the_last_round() -> N
     assert story.standing.gate.since == story.now
 
 
+def test_slos_with_almost_the_same_budget_do_not_take_turns_in_being_named() -> None:
+    story = Story()
+    for left in ("0.9003", "0.8998", "0.9002", "0.8997"):
+        story.goes("30s", slos=(slo("0.9", name="a"), slo(left, name="b")))
+        assert story.standing.gate.slo == "a"
+    story.goes("30s", slos=(slo("0.9", name="a"), slo("0.89", name="b")))
+    assert story.standing.gate.slo == "b"
+
+
 def test_a_release_remembers_what_was_left_when_it_began() -> None:
     story = begun(slos=(slo("0.812345"),))
     assert story.standing.release.remaining_at_start == "0.8123"

@@ -236,8 +236,40 @@ def test_worst_goes_by_severity_then_budget_then_name() -> None:
         (slo("0", name="v"), Reason.NO_TRAFFIC),
     ]
     for first, one in enumerate(ranked):
-        assert judge.worst(ranked[first:]) == judge.worst(reversed(ranked[first:])) == one
-    assert judge.worst(()) is None
+        assert judge.worst(ranked[first:], "") == one
+        assert judge.worst(reversed(ranked[first:]), "") == one
+    assert judge.worst((), "") is None
+
+
+@pytest.mark.parametrize(
+    ("left", "named"),
+    [("0.905", "b"), ("0.9051", "a"), ("0.8", "b"), ("0.9", "b")],
+)
+def test_the_one_that_is_named_gives_way_to_one_with_half_a_point_less(
+    left: str, named: str
+) -> None:
+    both = [(slo("0.9", name="a"), Reason.BUDGET_LOW), (slo(left, name="b"), Reason.BUDGET_LOW)]
+    for order in (both, reversed(both)):
+        found = judge.worst(order, "b")
+        assert found is not None
+        assert found[0].name == named
+
+
+def test_the_one_that_is_named_gives_way_to_a_graver_one_at_once() -> None:
+    graver = (slo("0.9", name="a"), Reason.BURNING_FAST)
+    assert judge.worst([(slo("0.1", name="b"), Reason.BUDGET_LOW), graver], "b") == graver
+
+
+def test_one_without_a_figure_stays_named_only_among_its_like() -> None:
+    silent = [(unmeasured(name=name), Reason.BUDGET_LOW) for name in ("a", "b")]
+    assert judge.worst(silent, "b") == silent[1]
+    measured = (slo("0.9", name="c"), Reason.BUDGET_LOW)
+    assert judge.worst([*silent, measured], "b") == measured
+
+
+def test_a_name_that_is_no_candidate_is_not_kept() -> None:
+    one = (slo(name="a"), Reason.BUDGET_LOW)
+    assert judge.worst([one], "gone") == one
 
 
 def test_the_objective_of_these_cases_makes_exact_figures() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +16,14 @@ from penstock.domain.conditions import conditions
 from penstock.domain.evidence import Evidence, Grade, Kind
 from penstock.domain.memory import Cause
 from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport, State, report
 from penstock.domain.standing import Setting, Standing
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
 from penstock.engine.telling import (
+    HEARTBEAT,
+    heartbeat_after,
     is_transition,
     rollout_is_worth_telling,
     slo_is_worth_telling,
@@ -40,13 +45,13 @@ def reported(left: str = "0.5", after: str = "0") -> SloReport:
     ("left", "after", "told"),
     [
         ("0.5", "0", False),
-        ("0.5", "599.9", False),
+        ("0.5", "299.9", False),
         ("0.5", "600", True),
         ("0.495", "59.9", False),
         ("0.495", "60", True),
         ("0.505", "60", True),
         ("0.4951", "60", False),
-        ("0.4951", "599.9", False),
+        ("0.4951", "299.9", False),
     ],
 )
 def test_an_slo_is_told_when_its_budget_moved_by_half_a_point_and_every_ten_minutes(
@@ -102,19 +107,47 @@ def standing() -> Standing:
 
 
 def worth(one: Standing, other: Standing | None, after: float = 1.0) -> bool:
-    return rollout_is_worth_telling(one, other, NOW, NOW + timedelta(seconds=after))
+    """Whether one is told so many seconds after the other was."""
+    return rollout_is_worth_telling(
+        ROLLOUT.ref, at(NOW + timedelta(seconds=after), one), other and at(NOW, other)
+    )
 
 
-def test_a_rollout_at_rest_is_told_every_ten_minutes_and_not_before() -> None:
+def at(decided: datetime, one: Standing) -> Standing:
+    return replace(one, gate=one.gate and replace(one.gate, decided_at=decided))
+
+
+def test_a_rollout_at_rest_is_told_every_ten_minutes_and_not_before_five() -> None:
     one = standing()
     assert not worth(one, one, 0)
-    assert not worth(one, one, 599.9)
+    assert not worth(one, one, 299.9)
     assert worth(one, one, 600)
 
 
 def test_a_rollout_that_was_never_told_is() -> None:
     assert worth(standing(), None)
-    assert rollout_is_worth_telling(standing(), standing(), None, NOW)
+
+
+def test_what_was_told_together_drifts_apart_until_each_has_its_own_moment() -> None:
+    """200 objects, written in one second at a start."""
+    refs = [ObjectRef("shop", f"checkout-{number}", "a1") for number in range(200)]
+    told = dict.fromkeys(refs, NOW)
+    for beat in range(8):
+        last = told
+        told = {ref: at + heartbeat_after(ref, at) for ref, at in told.items()}
+        for ref, at in told.items():
+            assert timedelta(minutes=5) < at - last[ref] <= HEARTBEAT
+        assert most_in_ten_seconds(told.values()) <= (20 if beat else 30)
+    for ref, at in told.items():
+        assert heartbeat_after(ref, at) > timedelta(minutes=9, seconds=58)
+
+
+def most_in_ten_seconds(moments: Iterable[datetime]) -> int:
+    return max(Counter(int(at.timestamp()) // 10 for at in moments).values())
+
+
+def test_an_object_keeps_its_moment_over_a_restart() -> None:
+    assert heartbeat_after(SLO.ref, NOW) == heartbeat_after(replace(SLO.ref, uid="b2"), NOW)
 
 
 def within(name: str, **changes: Any) -> Standing:
@@ -159,9 +192,9 @@ def test_what_is_acted_on_or_must_survive_a_restart_is_told_at_once(what: str) -
 
 
 def test_moving_words_and_times_are_told_with_the_heartbeat() -> None:
-    one = within("gate", message="Held since 14:02: 3.1 % left", decided_at=LATER)
+    one = within("gate", message="Held since 14:02: 3.1 % left")
     reworded = tuple(replace(cond, message="reworded") for cond in one.conditions)
-    assert not worth(replace(one, conditions=reworded, bodies={}), standing(), 599)
+    assert not worth(replace(one, conditions=reworded, bodies={}), standing(), 299.9)
 
 
 def test_progress_is_told_every_five_seconds() -> None:

@@ -11,7 +11,7 @@ import json
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +42,14 @@ class Scrapes:
 
     def store(self, at: float, labels: Labels, value: float) -> None:
         self._stored[at].append((labels, value))
+
+    def withhold(self, late: Callable[[float, Labels], bool]) -> Scrapes:
+        """Take out what arrives late, to be sent afterwards."""
+        withheld = Scrapes()
+        for at, samples in self._stored.items():
+            withheld._stored[at] = [one for one in samples if late(at, one[0])]
+            samples[:] = [one for one in samples if not late(at, one[0])]
+        return withheld
 
     def send(self, url: str) -> None:
         """Write it all, oldest first."""

@@ -128,7 +128,7 @@ MORE = {
 
 
 def play(situations: Mapping[str, Situation], *, watched: bool) -> Scrapes:
-    """One target for each, whose counter has the situation's name in the label ``situation``, and the code 500."""
+    """One target for each; its counter has the labels ``situation``, by name, and ``code`` 500."""
     scrapes = Scrapes()
     for name, situation in situations.items():
         _play(scrapes, name, situation, watched=watched)

@@ -10,6 +10,7 @@ stand beside the fields.
 from __future__ import annotations
 
 import http.client
+import itertools
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -34,11 +35,26 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """A sample of a native histogram whose buckets are powers of two, without gaps from the first.
+
+    Attributes:
+        at: milliseconds since the epoch.
+        first: the exponent of the first bucket's upper bound.
+        counts: how many observations are in each bucket.
+    """
+
+    at: int
+    first: int
+    counts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """A series and the samples of it that are written at once."""
 
     labels: Mapping[str, str]
-    samples: Sequence[Sample]
+    samples: Sequence[Sample | Histogram]
 
 
 def send(url: str, series: Iterable[Series]) -> None:
@@ -78,12 +94,43 @@ def _time_series(one: Series) -> Iterator[bytes]:
     for name, value in sorted(one.labels.items()):
         yield _message(1, _message(1, name.encode()) + _message(2, value.encode()))
     for sample in one.samples:
-        value = _key(1, _FIXED64) + struct.pack("<d", sample.value)
-        yield _message(2, value + _key(2, _VARINT) + _varint(sample.at))
+        if isinstance(sample, Histogram):
+            yield _message(4, _histogram(sample))
+        else:
+            yield _message(2, _double(1, sample.value) + _whole(2, sample.at))
+
+
+def _histogram(one: Histogram) -> bytes:
+    span = _whole(1, _zigzag(one.first)) + _whole(2, len(one.counts))
+    deltas = [new - old for old, new in itertools.pairwise([0, *one.counts])]
+    return b"".join(
+        [
+            _whole(1, sum(one.counts)),
+            _double(3, 0.0),  # the sum of what was observed
+            _whole(4, _zigzag(0)),  # the schema: one bucket for each power of two
+            _double(5, 1e-9),  # the zero bucket's width
+            _whole(6, 0),  # ... and its count
+            _message(11, span),
+            _message(12, b"".join(_varint(_zigzag(delta)) for delta in deltas)),
+            _whole(15, one.at),
+        ]
+    )
 
 
 def _message(field: int, content: bytes) -> bytes:
     return _key(field, _BYTES) + _varint(len(content)) + content
+
+
+def _double(field: int, value: float) -> bytes:
+    return _key(field, _FIXED64) + struct.pack("<d", value)
+
+
+def _whole(field: int, value: int) -> bytes:
+    return _key(field, _VARINT) + _varint(value)
+
+
+def _zigzag(number: int) -> int:
+    return number << 1 if number >= 0 else (-number << 1) - 1
 
 
 def _key(field: int, kind: int) -> bytes:

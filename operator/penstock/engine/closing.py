@@ -94,8 +94,9 @@ def exact_of(
     1,000,180 in the second half of the bucket is 200.7 events.
 
     Nothing but samples decides between 2 and 3, series by series, so that data with and without
-    ``up`` is asked the same. What is missed without it: a new target's first value, where it is
-    over ten and the only one in the bucket.
+    ``up`` is asked the same. What is missed, where no scrape was answered in the two minutes before
+    the bucket: the first value of what was born or reset before that; and without ``up``, that of a
+    new target, where it is over ten and the only one in the bucket.
 
     The base needs each series' whole look back once, so a close of 5m costs 389 samples a series
     with a look back of 1h and 169 with 5m, and 31 a target of the whole server for ``up`` and

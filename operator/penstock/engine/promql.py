@@ -17,6 +17,7 @@ from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.indicator import RatioIndicator
 from penstock.domain.quantities import Duration
 from penstock.domain.slo import Occurrences, Slo
+from penstock.engine.closing import written
 from penstock.engine.ports import Inquiry
 
 LABEL = "penstock"
@@ -143,12 +144,6 @@ def leg(part: Part, back: Duration) -> str:
 def row(index: int, leg: str) -> str:
     """The value of the label that tells this leg's row from all others in a batch."""
     return f"{index}{leg}"
-
-
-def written(duration: Duration) -> str:
-    """A range as every version of Prometheus reads it."""
-    seconds, rest = divmod(duration.milliseconds, 1_000)
-    return f"{duration.milliseconds}ms" if rest else f"{seconds}s"
 
 
 def selector_in(text: str) -> str:

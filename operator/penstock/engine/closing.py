@@ -1,0 +1,221 @@
+"""Builds the PromQL that counts events: exactly, for a bucket that is closed once, or by increase.
+
+`increase` guesses: it stretches what it saw to the length that was asked for, and leaves out the
+first value of every series. Over a month of buckets the guesses do not cancel out: with errors so
+rare that their counter is born with the first one, 22 % of them are lost. `exact` takes differences
+of last known values instead, so that the buckets of a series add up to its last value, to the
+integer.
+
+All texts here are expressions of one number for each group, or nothing. Samples are counted for a
+scrape each 15 s. What cannot be known from samples (events between a pod's last scrape and its
+death) nobody counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from penstock.domain.quantities import Duration
+
+NEAR = Duration.of_seconds(120)
+"""How long before a border a sample still says how things stood there: a failed scrape or two."""
+
+SLOW_START = Duration.of_seconds(60)
+"""How long a process may run before it is found and first scraped."""
+
+REPAIR_MARGIN = Duration.of_seconds(600)
+"""How far a repair looks beyond the gap's beginning, to find what was there before it."""
+
+GRID = Duration.of_seconds(15)
+"""A probe is looked at so often."""
+
+FEW = 10
+"""So many events may be counted twice when nothing tells a new series from one that came back."""
+
+Read = Callable[[str, str], str]
+"""Gives ``function(selector[range] offset ...)`` of a function and of what stands behind the
+selector, if anything does: the series to be counted, of one selector or of several that a label
+tells apart."""
+
+
+def plain(selector: str, by: Sequence[str], length: Duration) -> str:
+    """Events of the last ``length``, as Prometheus guesses them; 20 samples a series for 5m.
+
+    >>> plain("m", ["code"], Duration.parse("5m"))
+    'sum by (code) (increase(m[300s]))'
+    """
+    return _sum(by, f"increase({selector}[{written(length)}])")
+
+
+def exact(selector: str, by: Sequence[str], length: Duration, back: Duration) -> str:
+    """Events of the bucket of ``length`` that ends at the evaluation time; see :func:`exact_of`."""
+    return exact_of(reading(selector), by, length, back)
+
+
+def repaired(selector: str, by: Sequence[str], length: Duration, gap: Duration) -> str:
+    """Events of a bucket and of the gap before it, in which nothing was scraped.
+
+    Looks back over the gap and ten minutes more. A process that began in the gap was never counted:
+    here it is young enough as long as it is younger than the gap.
+    """
+    back = Duration(gap.milliseconds + REPAIR_MARGIN.milliseconds)
+    return exact_of(reading(selector), by, length, back, unseen=gap)
+
+
+def exact_of(
+    read: Read,
+    by: Sequence[str],
+    length: Duration,
+    back: Duration,
+    *,
+    unseen: Duration = SLOW_START,
+) -> str:
+    """Events of the bucket of ``length`` that ends at the evaluation time, looking back ``back``.
+
+    The last value in the bucket, less the *base*: the first of these that is there.
+
+    1. The last value before the bucket, however long ago within ``back``, unless a lower one came
+       after it. It stood at 1,000, it stands at 1,400: 400 events, whatever happened between the
+       scrapes on both sides of the border, and however many of them failed.
+    2. 0 for a series that is known to have begun since. A witness of the same target (by ``job``
+       and ``instance``) was there just before the border and is there now: this series itself,
+       which has been reset, or another one, so that this one was not there yet. Or ``up`` says so.
+       Or the process has been running no longer than the bucket and ``unseen``. It stood at 1,000,
+       it stands at 30: 30. The first error ever: 1. A pod that was seen in a single scrape with 200
+       errors: 200. A target whose labels have changed is no witness: its series only look new.
+    3. 0 where no ``process_start_time_seconds`` says how old the process is (OTLP, push gateway,
+       recorded series), if at the pace of the bucket the series is younger than bucket and look
+       back, so that it would have been seen; or has no more than ten events. L <= 13 (L - first)
+       + 10 for 5m and 1h: from 40 to 400 is new, from 1,000,000 to 1,000,180 is not, nor is a
+       counter of 40 that came back and stays.
+
+    What has no base, because nothing shows that it is new, and what began anew within the bucket,
+    is given to `increase`: an old counter must never be counted as a whole. 1,000,000 to
+    1,000,180 in the second half of the bucket is 200.7 events.
+
+    Nothing but samples decides between 2 and 3, series by series, so that data with and without
+    ``up`` is asked the same. What is missed, where no scrape was answered in the two minutes before
+    the bucket: the first value of what was born or reset before that; and without ``up``, that of a
+    new target, where it is over ten and the only one in the bucket.
+
+    The base needs each series' whole look back once, so a close of 5m costs 389 samples a series
+    with a look back of 1h and 169 with 5m, and 31 a target of the whole server for ``up`` and
+    ``process_start_time_seconds``. That is why one request should ask for many selectors with one
+    expression, by a `read` of its own, rather than by a chain of expressions.
+
+    Measured over a month: Prometheus' own `increase` lost 22 % of the errors of services that
+    seldom fail, ``m - m offset 5m or m`` counted 28 % too many where scrapes had outages.
+    """
+    bucket = f"[{written(length)}]"
+    before = f"offset {written(length)}"
+    near = f"[{written(NEAR)}] {before}"
+    last, least = read("last_over_time", bucket), read("min_over_time", bucket)
+    earlier = read("last_over_time", f"[{written(back)}] {before}")
+    young = seconds(_sum_of(length, unseen))
+    target = "on (job, instance)"
+    return _sum(
+        by,
+        f"""
+  ({last} unless {read("resets", bucket)} > 0) - (
+    ({earlier} <= {least})
+    or 0 * {least} and {target} (
+      ({read("last_over_time", near)} and {read("timestamp", "")})
+      or (max_over_time(up{near}) == 1) unless {target} (up unless up {before})
+      or time() - last_over_time(process_start_time_seconds{bucket}) < {young}
+    )
+    or 0 * (
+      {seconds(_sum_of(length, back))} * {least}
+        <= {seconds(back)} * {last} + {FEW} * {seconds(length)}
+    ) unless {target} process_start_time_seconds
+  )
+  or {read("increase", bucket)}
+""",
+    )
+
+
+def reading(selector: str) -> Read:
+    """Reads the series of one selector.
+
+    >>> reading("m")("resets", "[300s]")
+    'resets(m[300s])'
+    """
+    return lambda function, span: f"{function}({selector}{span})"
+
+
+def native_count(selector: str, by: Sequence[str], length: Duration) -> str:
+    """All events of a native histogram in the last ``length``."""
+    return f"histogram_count({plain(selector, by, length)})"
+
+
+def native_fraction(selector: str, by: Sequence[str], length: Duration, threshold: Duration) -> str:
+    """The share of a native histogram's events that took no longer than ``threshold``.
+
+    NaN without events. Exact for a threshold on a bucket's border; between borders it is
+    interpolated, 0.01 points off at schema 3 and finer. The events are not multiplied in here: a
+    native histogram costs 24 times the samples of a classic pair, and would be read once more.
+    """
+    events = plain(selector, by, length)
+    return f"histogram_fraction(0, {seconds(threshold)}, {events})"
+
+
+def probe_good(selector: str, by: Sequence[str], length: Duration) -> str:
+    """Seconds of the last ``length`` in which a probe was 1, added up over its targets.
+
+    Of two targets that were up all 5 minutes and one that was up for 3 of them: 780. No row if no
+    target was there at all; that is 0 as long as :func:`probe_total` has one.
+    """
+    up = f"sum_over_time(({selector} == bool 1){_grid(length)})"
+    return f"{seconds(GRID)} * {_sum(by, up)}"
+
+
+def probe_total(selector: str, by: Sequence[str], length: Duration, back: Duration) -> str:
+    """Seconds of the last ``length``, for each target that was seen in the look back before it.
+
+    So a target that vanished goes on being asked for, and is bad until the look back has forgotten
+    it. One that is new counts from its first sample. Three targets in 5 minutes: 900; one of them
+    new since a minute: 660.
+    """
+    seen = f"present_over_time({selector}[{written(back)}] offset {written(length)})"
+    points = f"count_over_time(vector(1){_grid(length)})"
+    since = f"count_over_time({selector}{_grid(length)})"
+    return f"{seconds(GRID)} * {_sum(by, f'{seen} * on () group_left () {points} or {since}')}"
+
+
+def probe_strays(selector: str, by: Sequence[str], length: Duration) -> str:
+    """How often a probe was neither 0 nor 1 in the last ``length``; no row if it never was."""
+    return _sum(by, f"count_over_time(({selector} != 0 != 1){_grid(length)})")
+
+
+def written(duration: Duration) -> str:
+    """A range as every version of Prometheus reads it.
+
+    >>> written(Duration.parse("5m")), written(Duration.parse("1s500ms"))
+    ('300s', '1500ms')
+    """
+    whole, rest = divmod(duration.milliseconds, 1_000)
+    return f"{duration.milliseconds}ms" if rest else f"{whole}s"
+
+
+def seconds(duration: Duration) -> str:
+    """A duration as a number of PromQL.
+
+    >>> seconds(Duration.parse("5m")), seconds(Duration.parse("1s500ms"))
+    ('300', '1.5')
+    """
+    return f"{duration.seconds:f}"
+
+
+def _grid(length: Duration) -> str:
+    """Points every 15 s in the last ``length``; the one at its very beginning belongs to another.
+
+    Prometheus 2 would count that one in, hence the millisecond.
+    """
+    return f"[{written(Duration(length.milliseconds - 1))}:{written(GRID)}]"
+
+
+def _sum(by: Sequence[str], expression: str) -> str:
+    return f"sum by ({', '.join(by)}) ({expression})"
+
+
+def _sum_of(one: Duration, other: Duration) -> Duration:
+    return Duration(one.milliseconds + other.milliseconds)

@@ -9,10 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.adapters.prometheus_answer import MOST_QUOTED, Failed, Outcome, excerpt, read
+from penstock.adapters.prometheus_answer import (
+    MOST_QUOTED,
+    Answer,
+    Failed,
+    Outcome,
+    Vector,
+    as_vector,
+    excerpt,
+)
+from penstock.adapters.prometheus_answer import read as read_as
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ROW = {"metric": {"penstock": "0seen"}, "value": [1_795_521_600, "3"]}
+
+
+def read(status: int, headers: dict[str, str], body: bytes, now: datetime) -> Vector:
+    return read_as(as_vector, Answer(status, headers, body), now)
 
 
 def vector(*rows: object, **more: object) -> bytes:

@@ -33,6 +33,7 @@ from penstock.engine.evaluator import Evaluator, Pace
 from penstock.engine.keeper import Keeper
 from penstock.engine.ports import Found
 from penstock.engine.reporter import Reporter
+from penstock.engine.source_keeper import SourceKeeper
 from penstock.errors import PenstockError
 from penstock.handlers.feed import Feed
 from penstock.settings import Settings
@@ -58,6 +59,7 @@ class Parts:
     evaluator: Evaluator
     keeper: Keeper
     reporter: Reporter
+    sources: SourceKeeper
     desk: Desk
     feed: Feed
 
@@ -142,8 +144,7 @@ def wire(
     cluster = OurObjects(server, settings.namespace)
     workloads = AnyWorkload([Deployments(server, settings.namespace)])
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
-    sources = Sources(vault, clock, telemetry)
-    metrics = Prometheus(sources, clock)
+    metrics = Prometheus(Sources(vault, clock, telemetry), clock)
     hot = min(settings.hot_interval, settings.interval)
     pace = Pace(settings.interval, hot, settings.scrape_interval)
     keeper = Keeper(
@@ -179,7 +180,8 @@ def wire(
         settings.resync_interval,
     )
     feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespace)
-    return Parts(telemetry, catalog, evaluator, keeper, reporter, desk, feed)
+    sources = SourceKeeper(catalog, cluster, metrics, clock, telemetry, lease)
+    return Parts(telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed)
 
 
 async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
@@ -193,6 +195,7 @@ async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
         group.create_task(parts.evaluator.run())
         group.create_task(parts.keeper.run())
         group.create_task(parts.reporter.run())
+        group.create_task(parts.sources.run())
         await lease.keep()
         raise LeadershipLost
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.credentials import TOKEN_FOLDER, Vault
 from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.prometheus_link import Link
 from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence
 from penstock.domain.indicator import Counted, Indicator, RatioIndicator
@@ -136,6 +137,12 @@ class Meter:
     def look(self, where: Source) -> Health:
         """How the source stands."""
         return self._runner.run(self.sources.look(where))
+
+    def link(self, where: Source) -> Link:
+        """The link to a source that can be reached."""
+        found = self._runner.run(self.sources.reach(where))
+        assert isinstance(found, Link)
+        return found
 
     def all(
         self, where: Source, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS

@@ -19,6 +19,7 @@ from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
+from penstock.domain.source_report import Health
 from penstock.engine.ports import Clock, Inquiry
 from penstock.engine.promql import (
     LABEL,
@@ -60,6 +61,10 @@ class Prometheus:
         if isinstance(link, Evidence):
             return found | _all(questions, link)
         return found | await _Round(link, self._company, at).answers(questions)
+
+    async def look(self, source: Source) -> Health:
+        """How a source stands."""
+        return await self._sources.look(source)
 
 
 class Company:

@@ -20,7 +20,7 @@ from penstock.domain.evidence import Kind
 MOST_QUOTED = 256
 
 Body = dict[str, Any]
-_SHAPES = frozenset({"vector", "matrix", "scalar", "string"})
+_SHAPES = ("vector", "matrix", "scalar", "string")
 
 
 class Outcome(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from penstock.api.base import Choice, KubeModel, Rule, at_most_one, exactly_one
-from penstock.api.common import ATOMIC, CONDITIONS, Condition, SecretKey, SecretName
+from penstock.api.common import ATOMIC, CONDITIONS, TIME, Condition, SecretKey, SecretName
 from penstock.api.text import URL_PATTERN, Text, duration, forbids, free_text, matches, name
 from penstock.domain.source import Dialect
 
@@ -240,6 +240,8 @@ class SourceStatus(KubeModel):
 
     observed_generation: int | None = Field(default=None, ge=0)
     """The metadata.generation that this is of."""
+    last_answered_at: str | None = TIME
+    """When it answered last; written on a change, and every ten minutes."""
     conditions: list[Condition] | None = CONDITIONS
     """Ready: whether the source answers, and if not, why."""
 

@@ -49,14 +49,18 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """All that one source's status says; ``told_at`` is when, for its heartbeat."""
+    """All that one source's status says.
+
+    Attributes:
+        told_at: when this was found, or read back: its heartbeat counts from there.
+    """
 
     kind: SourceKind
     ref: ObjectRef
     generation: int
     ready: Condition
     answered_at: datetime | None
-    told_at: datetime | None = None
+    told_at: datetime
 
 
 def source_report(

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain.report import SloReport
+from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Standing
 
 HEARTBEAT = timedelta(minutes=10)
 BUDGET_STEP = Decimal("0.005")
-BUDGET_AT_MOST_EVERY = timedelta(minutes=1)
+BUDGET_AT_MOST_EVERY = WORDS_AT_MOST_EVERY = timedelta(minutes=1)
 PROGRESS_AT_MOST_EVERY = timedelta(seconds=5)
 
 
@@ -33,6 +34,22 @@ def _slo_transition(report: SloReport, told: SloReport) -> bool:
         for one in (report, told)
     ]
     return facts[0] != facts[1]
+
+
+def source_is_worth_telling(report: SourceReport, told: SourceReport | None) -> bool:
+    """Whether a source's status is written now."""
+    if told is None or source_is_transition(report, told) or report.generation != told.generation:
+        return True
+    age = report.told_at - told.told_at
+    if age >= HEARTBEAT:
+        return True
+    return age >= WORDS_AT_MOST_EVERY and report.ready.message != told.ready.message
+
+
+def source_is_transition(report: SourceReport, told: SourceReport | None) -> bool:
+    """Whether it is worth an Event: it is ready or not, or not for another reason."""
+    marks = [one and (one.ref, one.ready.status, one.ready.reason) for one in (report, told)]
+    return marks[0] != marks[1]
 
 
 def rollout_is_worth_telling(

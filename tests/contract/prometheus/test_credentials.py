@@ -17,7 +17,6 @@ from penstock.domain.slo import SourceKind
 from penstock.domain.source import (
     BasicAuth,
     BearerAuth,
-    Dialect,
     Header,
     OAuth2Auth,
     Source,
@@ -369,34 +368,3 @@ def test_what_is_no_token_is_not_sent(meter, before, content):
     assert ask(meter, where).kind is Kind.UNAUTHORIZED
     assert meter.look(where).reason is SourceReason.SECRET_INVALID
     assert before.forms == []
-
-
-# Dialects.
-
-
-@pytest.mark.parametrize(
-    ("dialect", "label", "told"),
-    [
-        (Dialect.PROMETHEUS, None, {}),
-        (Dialect.MIMIR, None, {}),
-        (Dialect.THANOS, None, {"partial_response": ["false"], "dedup": ["true"]}),
-        (
-            Dialect.THANOS,
-            "replica",
-            {"partial_response": ["false"], "dedup": ["true"], "replicaLabels[]": ["replica"]},
-        ),
-        (
-            Dialect.VICTORIA_METRICS,
-            None,
-            {"nocache": ["1"], "deny_partial_response": ["1"], "max_lookback": ["5m"]},
-        ),
-    ],
-)
-def test_each_dialect_is_told_what_it_needs_and_nothing_of_the_others(
-    meter, before, dialect, label, told
-):
-    where = source(before.url, dialect=dialect, replica_label=label)
-    assert is_read(ask(meter, where))  # Prometheus itself minds none of it
-    usual = {"query", "time", "timeout", "stats"}
-    for form in before.forms:
-        assert {name: value for name, value in form.items() if name not in usual} == told

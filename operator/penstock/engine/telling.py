@@ -9,13 +9,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain.report import SloReport
-from penstock.domain.source_report import SourceReport
+from penstock.domain.source_report import SourceReason, SourceReport
 from penstock.domain.standing import Standing
 
 HEARTBEAT = timedelta(minutes=10)
 BUDGET_STEP = Decimal("0.005")
 BUDGET_AT_MOST_EVERY = WORDS_AT_MOST_EVERY = timedelta(minutes=1)
 PROGRESS_AT_MOST_EVERY = timedelta(seconds=5)
+# What these say changes by what an author does, and not by itself.
+BY_AUTHORS = frozenset(
+    {
+        SourceReason.INVALID,
+        SourceReason.SECRET_NOT_FOUND,
+        SourceReason.SECRET_FORBIDDEN,
+        SourceReason.SECRET_INVALID,
+    }
+)
 
 
 def slo_is_worth_telling(report: SloReport, told: SloReport | None) -> bool:
@@ -43,7 +52,8 @@ def source_is_worth_telling(report: SourceReport, told: SourceReport | None) -> 
     age = report.told_at - told.told_at
     if age >= HEARTBEAT:
         return True
-    return age >= WORDS_AT_MOST_EVERY and report.ready.message != told.ready.message
+    reworded = report.ready.message != told.ready.message
+    return reworded and (report.ready.reason in BY_AUTHORS or age >= WORDS_AT_MOST_EVERY)
 
 
 def source_is_transition(report: SourceReport, told: SourceReport | None) -> bool:

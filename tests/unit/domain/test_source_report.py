@@ -75,6 +75,13 @@ def test_it_is_written_on_a_change_and_every_ten_minutes(health, after, generati
     assert source_is_worth_telling(now, None)
 
 
+def test_words_that_follow_what_an_author_does_are_written_at_once():
+    missing = told(Health(SourceReason.SECRET_NOT_FOUND, "there is no Secret"))
+    keyless = told(Health(SourceReason.SECRET_NOT_FOUND, "it has no key"), missing, 1)
+    assert source_is_worth_telling(keyless, missing)
+    assert not source_is_worth_telling(replace(missing, told_at=keyless.told_at), missing)
+
+
 def test_an_event_is_for_another_reason_and_not_for_other_words():
     away = told(AWAY, told())
     assert source_is_transition(told(), None)

@@ -20,8 +20,10 @@ from penstock.adapters import logs
 from penstock.adapters.api_server import ApiServer
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.cluster import OurObjects
+from penstock.adapters.credentials import Vault
 from penstock.adapters.lease import ElectedLease, NoElection
 from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.sources import Sources
 from penstock.adapters.telemetry import Telemetry, TelemetryServer
 from penstock.adapters.workloads.deployment import Deployments
 from penstock.adapters.workloads.kinds import AnyWorkload
@@ -31,6 +33,7 @@ from penstock.engine.evaluator import Evaluator, Pace
 from penstock.engine.keeper import Keeper
 from penstock.engine.ports import Found
 from penstock.engine.reporter import Reporter
+from penstock.engine.source_keeper import SourceKeeper
 from penstock.errors import PenstockError
 from penstock.handlers.feed import Feed
 from penstock.settings import Settings
@@ -56,6 +59,7 @@ class Parts:
     evaluator: Evaluator
     keeper: Keeper
     reporter: Reporter
+    sources: SourceKeeper
     desk: Desk
     feed: Feed
 
@@ -139,7 +143,8 @@ def wire(
     telemetry, catalog = Telemetry(), Catalog()
     cluster = OurObjects(server, settings.namespace)
     workloads = AnyWorkload([Deployments(server, settings.namespace)])
-    metrics = Prometheus(clock, telemetry)
+    vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
+    metrics = Prometheus(Sources(vault, clock, telemetry), clock)
     hot = min(settings.hot_interval, settings.interval)
     pace = Pace(settings.interval, hot, settings.scrape_interval)
     keeper = Keeper(
@@ -175,7 +180,8 @@ def wire(
         settings.resync_interval,
     )
     feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespace)
-    return Parts(telemetry, catalog, evaluator, keeper, reporter, desk, feed)
+    sources = SourceKeeper(catalog, cluster, metrics, clock, telemetry, lease)
+    return Parts(telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed)
 
 
 async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
@@ -189,18 +195,24 @@ async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
         group.create_task(parts.evaluator.run())
         group.create_task(parts.keeper.run())
         group.create_task(parts.reporter.run())
+        group.create_task(parts.sources.run())
         await lease.keep()
         raise LeadershipLost
 
 
 def _lease(settings: Settings, server: ApiServer, clock: SystemClock) -> ElectedLease | NoElection:
-    namespace = settings.lease_namespace
-    if not namespace and POD_NAMESPACE.exists():
-        namespace = POD_NAMESPACE.read_text(encoding="utf-8").strip()
+    namespace = _own_namespace(settings)
     if not namespace:
         return NoElection()
     identity = settings.identity or os.environ.get("POD_NAME") or socket.gethostname()
     return ElectedLease(server, namespace, identity, clock)
+
+
+def _own_namespace(settings: Settings) -> str:
+    """Where the operator lives; empty outside of a cluster, where nobody has said it."""
+    if settings.lease_namespace or not POD_NAMESPACE.exists():
+        return settings.lease_namespace
+    return POD_NAMESPACE.read_text(encoding="utf-8").strip()
 
 
 def _not_alive(parts: Parts, clock: SystemClock) -> str:

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """Elect a leader by a Lease in this namespace; empty: the pod's own, and none outside."""
     identity: str = ""
     """Name of this replica in the Lease; empty: the host's name."""
+    token_folder: Path = Path("/etc/penstock/tokens")
+    """Folder of the files that auth.tokenFile names; outside of a pod it may be another."""
     listen: str = "0.0.0.0:8080"
     """Address of /healthz, /readyz and /metrics."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

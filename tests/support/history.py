@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -80,14 +82,31 @@ class History:
             yield url
 
 
+@dataclass(frozen=True)
+class Guard:
+    """How a Prometheus guards itself, as its web configuration says it, and how a test gets in."""
+
+    web: Mapping[str, object]
+    tls: ssl.SSLContext | None = None
+    authorization: str = ""
+
+
 @contextmanager
 def prometheus(
-    folder: Path, *flags: str, config: Mapping[str, object] | None = None
+    folder: Path,
+    *flags: str,
+    config: Mapping[str, object] | None = None,
+    guard: Guard | None = None,
 ) -> Iterator[str]:
     """The address of a Prometheus with this configuration, on the data in ``folder``."""
     program = ensure(["prometheus"])["prometheus"]
-    file = folder / "prometheus.yml"
+    file, web = folder / "prometheus.yml", folder / "web.yml"
     file.write_text(json.dumps(dict(config or {})))
+    scheme = "http"
+    if guard is not None:
+        web.write_text(json.dumps(dict(guard.web)))
+        flags = (*flags, f"--web.config.file={web}")
+        scheme = "https" if guard.tls else "http"
 
     def start(port: int) -> tuple[Server, str]:
         server = Server(
@@ -103,8 +122,8 @@ def prometheus(
             ],
             folder,
         )
-        server.wait_until("readiness", lambda: _is_ours_and_ready(port, folder))
-        return server, f"http://127.0.0.1:{port}"
+        server.wait_until("readiness", lambda: _is_ours_and_ready(port, folder, guard))
+        return server, f"{scheme}://127.0.0.1:{port}"
 
     server, url = on_free_ports(1, start)
     try:
@@ -113,14 +132,22 @@ def prometheus(
         server.stop()
 
 
-def _is_ours_and_ready(port: int, folder: Path) -> bool:
+def _is_ours_and_ready(port: int, folder: Path, guard: Guard | None) -> bool:
     """Another Prometheus might have been given the same port; its data lies elsewhere."""
-    return str(folder) in _get(port, "/api/v1/status/flags") and _get(port, "/-/ready") != ""
+    ours = str(folder) in _get(port, "/api/v1/status/flags", guard)
+    return ours and _get(port, "/-/ready", guard) != ""
 
 
-def _get(port: int, path: str) -> str:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-        connection.request("GET", path)
+def _get(port: int, path: str, guard: Guard | None) -> str:
+    tls = guard.tls if guard else None
+    shown = {"Authorization": guard.authorization} if guard and guard.authorization else {}
+    made = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=tls)
+        if tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    )
+    with closing(made) as connection:
+        connection.request("GET", path, headers=shown)
         answer = connection.getresponse()
         text = answer.read().decode()
         return text if answer.status == http.HTTPStatus.OK else ""

@@ -6,19 +6,26 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from penstock.adapters.clock import SystemClock
+from penstock.adapters.credentials import TOKEN_FOLDER, Vault
 from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.prometheus_link import Link
+from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence
 from penstock.domain.indicator import Counted, Indicator, RatioIndicator
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Budgeting, Occurrences, Slo, SourceKind
-from penstock.domain.source import Auth, Header, Source, Tls
+from penstock.domain.source import Auth, Dialect, Header, Source, Tls
+from penstock.domain.source_report import Health
 from penstock.domain.window import RollingWindow, Window
-from penstock.engine.ports import Inquiry
+from penstock.engine.ports import Clock, Inquiry
+from penstock.errors import Gone
 
 LOOKS = ("5m", "30m")
+TRIAL = 1  # the request by which a link begins: the server's own time
 
 
 def ratio(events: str, total: str, counted: Counted = Counted.BAD) -> RatioIndicator:
@@ -61,17 +68,22 @@ def source(
     headers: tuple[Header, ...] = (),
     auth: Auth | None = None,
     tls: Tls | None = None,
+    kind: SourceKind = SourceKind.METRICS_SOURCE,
+    dialect: Dialect = Dialect.PROMETHEUS,
+    replica_label: str | None = None,
 ) -> Source:
     return Source(
         ref=ObjectRef("shop", name, f"uid-{name}"),
         generation=1,
-        kind=SourceKind.METRICS_SOURCE,
+        kind=kind,
         url=url,
         auth=auth,
         tls=tls or Tls(),
         headers=headers,
         timeout=Duration.parse(timeout),
         freshness=Duration.parse(freshness),
+        dialect=dialect,
+        replica_label=replica_label,
     )
 
 
@@ -96,19 +108,41 @@ class Tallied:
 
 
 class Meter:
-    """The adapter under test in a loop of its own, one tick at a time."""
+    """The adapter under test in a loop of its own, one tick at a time.
 
-    def __init__(self) -> None:
+    ``secrets`` are those of every namespace, by name and key; what is not there is Gone.
+    """
+
+    def __init__(self, clock: Clock | None = None, tokens: Path = TOKEN_FOLDER) -> None:
         self.tally = Tallied()
+        self.secrets: dict[str, dict[str, bytes]] = {}
         self._runner = asyncio.Runner()
-        self.metrics = Prometheus(SystemClock(), self.tally)
+        self.clock = clock or SystemClock()
+        vault = Vault(self._secret, self.clock, "penstock-system", tokens)
+        self.sources = Sources(vault, self.clock, self.tally)
+        self.metrics = Prometheus(self.sources, self.clock)
 
     def __enter__(self) -> Meter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.metrics.close()
+        self.sources.close()
         self._runner.close()
+
+    async def _secret(self, namespace: str, name: str) -> dict[str, bytes]:
+        if name not in self.secrets:
+            raise Gone(f"Secret {namespace}/{name} is not there")
+        return self.secrets[name]
+
+    def look(self, where: Source) -> Health:
+        """How the source stands."""
+        return self._runner.run(self.sources.look(where))
+
+    def link(self, where: Source) -> Link:
+        """The link to a source that can be reached."""
+        found = self._runner.run(self.sources.reach(where))
+        assert isinstance(found, Link)
+        return found
 
     def all(
         self, where: Source, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS

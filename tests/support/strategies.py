@@ -292,6 +292,10 @@ def _https_for_tls(spec: dict[str, Json]) -> dict[str, Json]:
     return {**spec, "url": spec["url"].replace("http://", "https://", 1)}
 
 
+def _thanos_for_replicas(spec: dict[str, Json]) -> dict[str, Json]:
+    return {**spec, "dialect": "Thanos"} if "replicaLabel" in spec else spec
+
+
 SHAPES: dict[type[KubeModel], Shape] = {
     slo.WindowSpec: _one_of("rolling", "calendar"),
     slo.BudgetingSpec: _mended(_with_slices),
@@ -305,5 +309,5 @@ SHAPES: dict[type[KubeModel], Shape] = {
     policy.PolicySpec: _mended(_resumable),
     source.HeaderSpec: _one_of("value", "value_from"),
     source.AuthSpec: _one_of("basic", "bearer", "oauth2", "token_file", none=True),
-    source._SourceSpec: _mended(_https_for_tls),
+    source._SourceSpec: _mended(lambda spec: _thanos_for_replicas(_https_for_tls(spec))),
 }

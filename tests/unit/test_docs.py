@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 SCRIPT = ROOT / "hack" / "reference.py"
 SOURCES = ("domain", "api", "engine")
-CONDITION_REASON = re.compile(r'"(Enforcing|Supported|[A-Z][A-Za-z]+Invalid)"')
+CONDITION_REASON = re.compile(
+    r'"(Enforcing|Supported|Connected|Secret(?:NotFound|Forbidden)|[A-Z][A-Za-z]+Invalid)"'
+)
 
 
 def entries(page: Path) -> dict[str, str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from requests.adapters import HTTPAdapter
@@ -99,13 +101,48 @@ class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _Https
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How TLS is spoken, where not as the system does.
+
+    Attributes:
+        context: whom to trust, and what to show.
+        alone: the system's own trust does not count besides.
+        server_name: the name that the server's certificate must carry.
+    """
+
+    context: ssl.SSLContext | None = None
+    alone: bool = False
+    server_name: str | None = None
+
+
 class CuttableAdapter(HTTPAdapter):
     """Connections of `requests` that a crew can cut; it never repeats a request by itself."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, trust: Trust | None = None) -> None:
+        self._trust = trust or Trust()
         super().__init__(
             pool_connections=1, pool_maxsize=connections, max_retries=Retry(0, read=False)
         )
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As `requests` documents it for a TLS context of one's own."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "https":
+            if self._trust.alone:
+                pool = {"cert_reqs": "CERT_REQUIRED"}
+            if self._trust.context is not None:
+                pool["ssl_context"] = self._trust.context
+            if self._trust.server_name is not None:
+                pool["server_hostname"] = self._trust.server_name
+        return host, pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Would bring the system's trust back in."""
+        if not (self._trust.alone and url.lower().startswith("https")):
+            super().cert_verify(conn, url, verify, cert)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Also called when an adapter is copied."""

@@ -14,11 +14,13 @@ from datetime import datetime
 
 from penstock.adapters.prometheus_answer import Failed, NotAsked, Outcome, Vector
 from penstock.adapters.prometheus_link import Link
+from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.refs import ObjectRef
-from penstock.domain.slo import Slo, SourceKind
-from penstock.domain.source import Source, Tls
-from penstock.engine.ports import Clock, Inquiry, Tally
+from penstock.domain.slo import Slo
+from penstock.domain.source import Source
+from penstock.domain.source_report import Health
+from penstock.engine.ports import Clock, Inquiry
 from penstock.engine.promql import (
     LABEL,
     MOST_TOGETHER,
@@ -29,21 +31,16 @@ from penstock.engine.promql import (
 )
 from penstock.engine.reading import evidence, told_apart
 
-REQUESTS_EVERYWHERE = 32
-IDLE_SECONDS = 600.0
 APART_SECONDS = 3_600.0
 
 Found = dict[ObjectRef, Evidence]
-Key = tuple[SourceKind, ObjectRef]
 
 
 class Prometheus:
-    """All sources; each has its own connections and threads, so that none slows another down."""
+    """Which SLOs are asked together, and what their answers are as evidence."""
 
-    def __init__(self, clock: Clock, tally: Tally) -> None:
-        self._clock, self._tally = clock, tally
-        self._everywhere = asyncio.Semaphore(REQUESTS_EVERYWHERE)
-        self._links: dict[Key, Link] = {}
+    def __init__(self, sources: Sources, clock: Clock) -> None:
+        self._sources = sources
         self._company = Company(clock)
 
     async def measure(
@@ -60,41 +57,14 @@ class Prometheus:
                 questions.append(asked)
         if not questions:
             return found
-        unserved = _unserved(source)
-        if unserved is not None:
-            return found | _all(questions, unserved)
-        try:
-            link = self._link(source)
-        except ValueError:  # brackets that do not close, and the like
-            return found | _all(questions, Evidence(Kind.UNREACHABLE, "spec.url is no address"))
-        return found | await self._answers(link, questions, at)
+        link = await self._sources.reach(source)
+        if isinstance(link, Evidence):
+            return found | _all(questions, link)
+        return found | await _Round(link, self._company, at).answers(questions)
 
-    def close(self) -> None:
-        """Close the connections that are idle."""
-        for link in self._links.values():
-            link.close()
-        self._links.clear()
-
-    async def _answers(self, link: Link, questions: list[Question], at: datetime) -> Found:
-        refusal = await link.refusal(at)
-        if refusal is not None:
-            return _all(questions, refusal)
-        return await _Round(link, self._company, at).answers(questions)
-
-    def _link(self, source: Source) -> Link:
-        """The link of a source; a changed source gets a new one, and what it failed by is over."""
-        now = self._clock.monotonic()
-        for idle in [k for k, link in self._links.items() if now - link.used_at > IDLE_SECONDS]:
-            self._links.pop(idle).close()
-        key = (source.kind, source.ref)
-        link = self._links.get(key)
-        if link is None or link.source != source:
-            if link is not None:
-                link.close()
-            link = Link(source, self._clock, self._tally, self._everywhere)
-            self._links[key] = link
-        link.used_at = now
-        return link
+    async def look(self, source: Source) -> Health:
+        """How a source stands."""
+        return await self._sources.look(source)
 
 
 class Company:
@@ -171,7 +141,7 @@ class _Round:
         """A server that refuses whatever it is asked must not be asked about each SLO."""
         async with self._trial:
             if not self._is_sane:
-                await self.link.understands(self.at)
+                await self.link.understands()
             self._is_sane = True
 
     async def _warned(self, batch: Sequence[Question], vector: Vector) -> Found:
@@ -207,20 +177,3 @@ def _read(batch: Sequence[Question], vector: Vector, at: datetime) -> Found:
 
 def _all(questions: Sequence[Question], same: Evidence) -> Found:
     return {asked.inquiry.slo.ref: same for asked in questions}
-
-
-def _unserved(source: Source) -> Evidence | None:
-    """What needs a Secret or a file, which this version does not read."""
-    lacking = [
-        name
-        for name, is_there in (
-            ("spec.auth", source.auth is not None),
-            ("spec.tls", source.tls != Tls()),
-            ("headers from a Secret", not all(isinstance(h.value, str) for h in source.headers)),
-        )
-        if is_there
-    ]
-    if not lacking:
-        return None
-    detail = f"this version does not send {' or '.join(lacking)}; name an address that needs none"
-    return Evidence(Kind.UNAUTHORIZED, detail)

@@ -1,24 +1,26 @@
-"""Reads what a server of the Prometheus query API answers: a vector, or how it failed.
+"""Reads what a server of the Prometheus query API answers: its data, or how it failed.
 
-Pure: status, headers and bytes in. A body that is not understood is never quoted in what people see
-(it may be anybody's page); Prometheus' own error message is.
+Pure: an answer in. A body that is not understood is never quoted in what people see (it may be
+anybody's page); Prometheus' own error message is, without what is confidential.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from penstock.domain.evidence import Kind
 
 MOST_QUOTED = 256
-MOST_TOLD = 3
+
+Body = dict[str, Any]
+_SHAPES = ("vector", "matrix", "scalar", "string")
 
 
 class Outcome(StrEnum):
@@ -33,6 +35,7 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     MALFORMED = "malformed"
+    SKEWED = "skewed"
 
 
 _KINDS = {
@@ -40,23 +43,33 @@ _KINDS = {
     Outcome.REJECTED: Kind.REJECTED,
     Outcome.UNAUTHORIZED: Kind.UNAUTHORIZED,
     Outcome.MALFORMED: Kind.MALFORMED,
+    Outcome.SKEWED: Kind.CLOCK_SKEW,
 }
 # What a network or a restart does to a single request, and the next one may be spared.
 _PASSING = frozenset({Outcome.UNREACHABLE, Outcome.MALFORMED})
 
 
 class Failed(Exception):
-    """A request that was not answered by a vector.
+    """A request that was not answered by data.
 
     Attributes:
         outcome: how it ended.
         detail: what people are told.
         retry_after: seconds that the server asked us to stay away.
+        too_much: the server says that it has too much to do.
     """
 
-    def __init__(self, outcome: Outcome, detail: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        outcome: Outcome,
+        detail: str,
+        retry_after: float | None = None,
+        *,
+        too_much: bool = False,
+    ) -> None:
         super().__init__(detail)
         self.outcome, self.detail, self.retry_after = outcome, detail, retry_after
+        self.too_much = too_much
 
     @property
     def kind(self) -> Kind:
@@ -77,6 +90,15 @@ class NotAsked(Failed):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What came over the wire."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Vector:
     """The rows of an instant query (labels, number as text), warnings, and what it cost."""
 
@@ -85,16 +107,66 @@ class Vector:
     samples: int = 0
 
 
-def read(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Vector:
-    """The vector in an answer.
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The rows of a range query (labels, then seconds and number as text), warnings, its cost."""
+
+    rows: tuple[tuple[Mapping[str, str], tuple[tuple[float, str], ...]], ...]
+    warnings: tuple[str, ...] = ()
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One number as text, warnings, and what it cost."""
+
+    number: str
+    warnings: tuple[str, ...] = ()
+    samples: int = 0
+
+
+T = TypeVar("T", Vector, Matrix, Scalar)
+
+
+def read(
+    shape: Callable[[Body], T], answer: Answer, now: datetime, hide: Callable[[str], str] = str
+) -> T:
+    """The data in an answer, in the shape that was asked for.
+
+    Args:
+        shape: ``as_vector``, ``as_matrix`` or ``as_scalar``.
+        answer: what came over the wire.
+        now: wall time, for dates in headers.
+        hide: takes out of a text what is confidential.
 
     Raises:
         Failed: there is none.
     """
-    answer = _decoded(body)
-    if status == HTTPStatus.OK and answer is not None and answer.get("status") == "success":
-        return _vector(answer)
-    raise _failure(status, headers, answer, now)
+    body = _decoded(answer.body)
+    if answer.status == HTTPStatus.OK and body is not None and body.get("status") == "success":
+        found = shape(body)
+        told = tuple(excerpt(hide(warning)) for warning in found.warnings)
+        return replace(found, warnings=told)
+    raise _failure(answer, body, now, hide)
+
+
+def as_vector(body: Body) -> Vector:
+    """Of an instant query."""
+    data, rows = _data(body, "vector")
+    return Vector(tuple(_row(row) for row in rows), _warnings(body), _samples(data))
+
+
+def as_matrix(body: Body) -> Matrix:
+    """Of a range query."""
+    data, rows = _data(body, "matrix")
+    return Matrix(tuple(_line(row) for row in rows), _warnings(body), _samples(data))
+
+
+def as_scalar(body: Body) -> Scalar:
+    """Of an instant query for a number without labels."""
+    data, pair = _data(body, "scalar")
+    _, text = _point(pair)
+    return Scalar(text, _warnings(body), _samples(data))
 
 
 def excerpt(text: str, longest: int = MOST_QUOTED) -> str:
@@ -104,15 +176,19 @@ def excerpt(text: str, longest: int = MOST_QUOTED) -> str:
 
 
 def _failure(
-    status: int, headers: Mapping[str, str], answer: dict[str, Any] | None, now: datetime
+    answer: Answer, body: Body | None, now: datetime, hide: Callable[[str], str]
 ) -> Failed:
-    said = answer is not None and answer.get("status") == "error"
-    message = excerpt(str((answer or {}).get("error") or "no reason given"))
+    status, headers = answer.status, answer.headers
+    said = body is not None and body.get("status") == "error"
+    message = excerpt(hide(str((body or {}).get("error") or "no reason given")))
     wait = _retry_after(headers.get("Retry-After"), now)
     phrase = _phrase(status)
     match status:
         case 200 if not said:
-            return Failed(Outcome.MALFORMED, _not_prometheus(headers, answer))
+            return Failed(Outcome.MALFORMED, _not_prometheus(headers, body, hide))
+        case 422 if said and message.startswith("expanding series"):
+            # Thanos says so when a store does not answer; nothing is wrong with the query.
+            return Failed(Outcome.PARTIAL, f"a part of its data cannot be read: {message}")
         case 200 | 400 | 422 if said:
             return Failed(Outcome.REJECTED, f"the query is refused: {message}")
         case 413:
@@ -120,11 +196,12 @@ def _failure(
         case 401 | 403 | 407:
             return Failed(Outcome.UNAUTHORIZED, f"{phrase}: the source does not let us read")
         case 429:
-            return Failed(Outcome.THROTTLED, _later(phrase, wait), wait)
-        case 503 | 504 if said and (answer or {}).get("errorType") == "timeout":
-            return Failed(Outcome.OVERLOADED, f"{phrase}: {message}", wait)
+            return Failed(Outcome.THROTTLED, _later(phrase, wait), wait, too_much=True)
+        case 503 | 504 if said and (body or {}).get("errorType") == "timeout":
+            return Failed(Outcome.OVERLOADED, f"{phrase}: {message}", wait, too_much=True)
         case _ if status >= 500:
-            return Failed(Outcome.UNREACHABLE, _later(phrase, wait), wait)
+            too_much = status == HTTPStatus.SERVICE_UNAVAILABLE
+            return Failed(Outcome.UNREACHABLE, _later(phrase, wait), wait, too_much=too_much)
         case _ if 300 <= status < 400:
             return Failed(
                 Outcome.UNREACHABLE,
@@ -137,54 +214,80 @@ def _failure(
     return Failed(Outcome.UNREACHABLE, f"{phrase}; check the path in spec.url")
 
 
-def _decoded(body: bytes) -> dict[str, Any] | None:
+def _decoded(content: bytes) -> Body | None:
     try:
-        answer = json.loads(body)
+        body = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return answer if isinstance(answer, dict) else None
+    return body if isinstance(body, dict) else None
 
 
-def _vector(answer: dict[str, Any]) -> Vector:
-    data = answer.get("data")
+def _data(body: Body, kind: str) -> tuple[Body, list[Any]]:
+    data = body.get("data")
     if not isinstance(data, dict):
         raise Failed(Outcome.MALFORMED, "the answer has no data")
-    kind, rows = data.get("resultType"), data.get("result")
-    if kind != "vector" or not isinstance(rows, list):
-        told = excerpt(str(kind), 32)
-        raise Failed(Outcome.MALFORMED, f"the answer is a {told} where a vector was asked for")
-    return Vector(tuple(_row(row) for row in rows), _warnings(answer), _samples(data))
+    result = data.get("result")
+    if data.get("resultType") != kind or not isinstance(result, list):
+        told = data.get("resultType")
+        told = f"a {told}" if told in _SHAPES else "something else"
+        raise Failed(Outcome.MALFORMED, f"the answer is {told} where a {kind} was asked for")
+    return data, result
 
 
-def _row(row: object) -> tuple[dict[str, str], str]:
+def _labels(row: object) -> dict[str, str]:
     if not isinstance(row, dict) or not isinstance(row.get("metric"), dict):
         raise Failed(Outcome.MALFORMED, "a row of the answer has no labels")
-    labels = {str(name): str(value) for name, value in row["metric"].items()}
-    value = row.get("value")
+    return {str(name): str(value) for name, value in row["metric"].items()}
+
+
+def _row(row: Any) -> tuple[dict[str, str], str]:
+    labels, value = _labels(row), row.get("value")
     if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str):
         return labels, value[1]
     return labels, "a histogram" if "histogram" in row else "no number"
 
 
-def _warnings(answer: dict[str, Any]) -> tuple[str, ...]:
-    """``infos`` are no warnings: they say that a metric might not be a counter, and the like."""
-    warnings = answer.get("warnings") or []
+def _line(row: Any) -> tuple[dict[str, str], tuple[tuple[float, str], ...]]:
+    labels, values = _labels(row), row.get("values") or []
+    if not isinstance(values, list):
+        raise Failed(Outcome.MALFORMED, "a row of the answer has no numbers")
+    return labels, tuple(_point(one) for one in values)
+
+
+def _point(pair: object) -> tuple[float, str]:
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise Failed(Outcome.MALFORMED, "a number of the answer has no time")
+    at, text = pair
+    if isinstance(at, bool) or not isinstance(at, int | float) or not isinstance(text, str):
+        raise Failed(Outcome.MALFORMED, "a number of the answer has no time")
+    return float(at), text
+
+
+def _warnings(body: Body) -> tuple[str, ...]:
+    """``infos`` are no warnings: they say that a metric might not be a counter, and the like.
+
+    VictoriaMetrics says in a field of its own that parts of it did not answer.
+    """
+    warnings = body.get("warnings") or []
     if not isinstance(warnings, list):
         raise Failed(Outcome.MALFORMED, "the warnings in the answer are no list")
-    return tuple(excerpt(str(warning)) for warning in warnings)
+    partial = ("a part of the server did not answer",) if body.get("isPartial") is True else ()
+    return (*partial, *(str(warning) for warning in warnings))
 
 
-def _samples(data: dict[str, Any]) -> int:
+def _samples(data: Body) -> int:
     stats = data.get("stats")
     samples = stats.get("samples") if isinstance(stats, dict) else None
     count = samples.get("totalQueryableSamples") if isinstance(samples, dict) else None
     return count if isinstance(count, int) and count > 0 else 0
 
 
-def _not_prometheus(headers: Mapping[str, str], answer: object) -> str:
-    if answer is not None:
+def _not_prometheus(
+    headers: Mapping[str, str], body: Body | None, hide: Callable[[str], str]
+) -> str:
+    if body is not None:
         return "the answer is JSON, but none of Prometheus; check spec.url"
-    kind = excerpt(headers.get("Content-Type", "").partition(";")[0], 64)
+    kind = excerpt(hide(headers.get("Content-Type", "").partition(";")[0]), 64)
     if kind == "application/json":
         return "the answer is damaged: it says that it is JSON and is not"
     return f"the answer is {kind or 'of no type'} where JSON was expected; check spec.url"

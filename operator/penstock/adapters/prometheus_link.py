@@ -1,218 +1,250 @@
-"""One metrics source as it is reached: connection, time limits, circuit, counts.
+"""One metrics source as it is reached: time limits, bounds, circuit, clock, counts.
 
-prometheus-api-client gives address, headers, session and authentication. Its own query methods are
-not used: they drop warnings, put a POST's query into the address, and repeat behind our back.
+What is asked is the caller's; here it is whether, how often and how many at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from http.cookiejar import DefaultCookiePolicy
+from typing import Generic
 from urllib.parse import urlsplit
 
 import requests
-from prometheus_api_client import PrometheusConnect
-from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
-from penstock import __version__
 from penstock.adapters.circuit import Circuit
-from penstock.adapters.crew import Crew, CuttableAdapter, Overrun
-from penstock.adapters.prometheus_answer import Failed, NotAsked, Outcome, Vector, excerpt, read
+from penstock.adapters.clock_check import EVERY, TOLERANCE, ClockCheck, skew
+from penstock.adapters.credentials import Credentials
+from penstock.adapters.crew import Crew, Overrun
+from penstock.adapters.discretion import Discretion
+from penstock.adapters.network import unreachable
+from penstock.adapters.prometheus_answer import (
+    Answer,
+    Body,
+    Failed,
+    Matrix,
+    NotAsked,
+    Outcome,
+    Scalar,
+    T,
+    Vector,
+    as_matrix,
+    as_scalar,
+    as_vector,
+    excerpt,
+    read,
+)
+from penstock.adapters.prometheus_connection import Connection
+from penstock.adapters.slots import Slots
 from penstock.domain.evidence import Evidence
 from penstock.domain.source import Source
+from penstock.domain.source_report import Health, SourceReason
 from penstock.engine.ports import Clock, Tally
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 2
+AT_ONCE = 4
 THREADS = 2 * AT_ONCE
-LONGEST_CONNECT = 2.0
-LARGEST_ANSWER = 4 << 20
 PAUSE = 0.2
-TRIAL = "vector(1)"
-_CHUNK = 1 << 16
+# What every server can answer, and when it thinks that it is.
+TRIAL = "time()"
+
+_REASONS = {
+    Outcome.PARTIAL: SourceReason.PARTIAL,
+    Outcome.UNAUTHORIZED: SourceReason.UNAUTHORIZED,
+    Outcome.MALFORMED: SourceReason.MALFORMED,
+    Outcome.SKEWED: SourceReason.CLOCK_SKEW,
+}
 
 
-class _NoAuth(AuthBase):
-    """Says nothing; without it `requests` would look for a password in ~/.netrc."""
+@dataclass(frozen=True)
+class _Wanted(Generic[T]):
+    """One question: where it goes, its form, and the shape of its answer."""
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
-class Connection(PrometheusConnect):  # type: ignore[misc]
-    """prometheus-api-client with a query method of our own. Blocking: for a crew's threads."""
-
-    def __init__(self, source: Source) -> None:
-        session = requests.Session()
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        url = source.url.rstrip("/")
-        super().__init__(url, session=session, auth=_NoAuth(), headers=_headers(source))
-        session.mount(url, CuttableAdapter(THREADS))  # in place of the library's, which repeats
-
-    def ask(self, query: str, at: datetime, seconds: float) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body; the server is told to give up a little before we do."""
-        limit = seconds - min(1.0, seconds / 4)
-        form = {
-            "query": query,
-            "time": f"{at.timestamp():.3f}",
-            "timeout": f"{int(limit * 1000)}ms",
-            "stats": "true",
-        }
-        with self._session.post(
-            f"{self.url}/api/v1/query",
-            data=form,
-            headers=self.headers,
-            auth=self.auth,
-            timeout=(min(LONGEST_CONNECT, seconds), seconds + 1),
-            stream=True,
-            allow_redirects=False,
-        ) as response:
-            return response.status_code, dict(response.headers), _body(response)
-
-
-def _headers(source: Source) -> dict[str, str]:
-    own = {
-        "User-Agent": f"penstock/{__version__}",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
-    given = {
-        header.name: header.value
-        for header in source.headers
-        if isinstance(header.value, str) and header.name.title() not in own
-    }
-    return {**given, **own}
-
-
-def _body(response: requests.Response) -> bytes:
-    body = bytearray()
-    try:
-        while chunk := response.raw.read(_CHUNK, decode_content=False):
-            body += chunk
-            if len(body) > LARGEST_ANSWER:
-                limit = f"{LARGEST_ANSWER >> 20} MiB"
-                raise Failed(Outcome.MALFORMED, f"the answer is longer than {limit}")
-    except HTTPError as error:
-        raise Failed(Outcome.MALFORMED, "the answer ends before it is complete") from error
-    return bytes(body)
+    endpoint: str
+    form: Mapping[str, str]
+    shape: Callable[[Body], T]
 
 
 class Link:
     """Asks one source, a few requests at a time, and remembers whether it is worth it."""
 
     def __init__(
-        self, source: Source, clock: Clock, tally: Tally, everywhere: asyncio.Semaphore
+        self,
+        source: Source,
+        credentials: Credentials,
+        clock: Clock,
+        tally: Tally,
+        everywhere: asyncio.Semaphore,
+        refused: Callable[[], None],
     ) -> None:
-        self.source = source
+        """``refused`` is called when the source does not accept who we say we are.
+
+        Raises:
+            Unready: certificates or keys that cannot be used.
+            ValueError: an address that is none.
+        """
+        self.source, self.credentials = source, credentials
         self.used_at = clock.monotonic()
-        self._clock, self._tally = clock, tally
-        self._connection = Connection(source)
+        self._clock, self._tally, self._refused = clock, tally, refused
+        open_headers = (h.value for h in source.headers if isinstance(h.value, str))
+        self._discretion = Discretion((*credentials.confidential(), *open_headers))
+        self._connection = Connection(
+            source, credentials, THREADS, clock.monotonic, self._discretion
+        )
         self._crew = Crew(THREADS)
-        self._slots, self._everywhere = asyncio.Semaphore(AT_ONCE), everywhere
+        self._slots, self._everywhere = Slots(AT_ONCE), everywhere
         self._seconds = float(source.timeout.seconds)
         self._circuit, self._trial = Circuit(), asyncio.Lock()
+        self._check = ClockCheck()
         self._last: Failed | None = None
+        self._wrong: Failed | None = None
+        self._answered: tuple[float, datetime] | None = None
 
     def close(self) -> None:
         """Close idle connections; requests under way end as they would have."""
         self._connection.close()
 
     async def ask(self, query: str, at: datetime) -> Vector:
-        """Ask once, and once more within the time limit if that failed by what may pass.
+        """An instant query, asked once, and once more within the time limit if that may help.
 
         Raises:
             Failed: there is no vector.
         """
-        async with self._slots, self._everywhere:
-            if self._circuit.is_open and self._last is not None:
-                raise NotAsked(self._last)
-            ends = self._clock.monotonic() + self._seconds
-            try:
-                return await self._once(query, at, self._seconds)
-            except Failed as failed:
-                left = ends - self._clock.monotonic() - PAUSE
-                if not failed.is_passing or left < self._seconds / 2 or self._circuit.is_open:
-                    raise
-            await asyncio.sleep(PAUSE)
-            return await self._once(query, at, left)
+        return await self._ask(_Wanted("query", {"query": query, "time": _seconds(at)}, as_vector))
 
-    async def refusal(self, at: datetime) -> Evidence | None:
-        """Why the source is not worth asking now; a trial finds out when a break is over."""
+    async def ask_range(self, query: str, start: datetime, end: datetime, step: float) -> Matrix:
+        """A range query with a step in seconds; otherwise as ``ask``."""
+        form = {"query": query, "start": _seconds(start), "end": _seconds(end)}
+        return await self._ask(_Wanted("query_range", {**form, "step": f"{step:g}"}, as_matrix))
+
+    async def refusal(self, every: float = EVERY) -> Evidence | None:
+        """Why the source is not worth asking now, if it is not.
+
+        A trial finds out at first, when a break is over, and after so many seconds.
+        """
         async with self._trial:
-            if self._may_try():
+            now = self._clock.monotonic()
+            may_try = self._circuit.may_try(now)
+            if self._circuit.is_open and not may_try and self._last is not None:
+                return self.told(self._last)
+            if may_try or self._check.is_due(now, self._clock.now().timestamp(), every):
                 try:
-                    await self.understands(at)
+                    await self.understands()
                 except Failed as failed:
                     return self.told(failed)
-            if self._circuit.is_open and self._last is not None:
-                return self.told(self._last)
-            return None
+            return None if self._check.agrees else self.told(self._skewed())
 
-    async def understands(self, at: datetime) -> None:
-        """Ask what every Prometheus can answer.
+    async def understands(self) -> None:
+        """Ask what every server can answer, and compare its clock with ours.
 
         Raises:
-            Failed: this one does not, so nothing is wrong with any particular query.
+            Failed: this one cannot, so nothing is wrong with any particular query.
         """
-        if self._last and self._circuit.is_open and not self._may_try():
+        now = self._clock.monotonic()
+        if self._last and self._circuit.is_open and not self._circuit.may_try(now):
             raise NotAsked(self._last)
+        sent = self._clock.now().timestamp()
         try:
-            await self._once(TRIAL, at, self._seconds)
+            scalar = await self._ask(_Wanted("query", {"query": TRIAL}, as_scalar), trial=True)
+            received, theirs = self._clock.now().timestamp(), _number(scalar)
         except Failed as failed:
             if failed.outcome is not Outcome.REJECTED:
                 raise
             worse = Failed(Outcome.MALFORMED, f"it refuses even {TRIAL}; {failed.detail}")
             self._note(worse, at_once=True)
             raise worse from failed
+        self._check.compared(self._clock.monotonic(), received, skew(sent, received, theirs))
+        self._wrong = None if self._check.agrees else self._skewed()
+        if self._wrong is not None:
+            raise self._wrong
 
     def told(self, failed: Failed) -> Evidence:
         """A failure as evidence, with the server's name and without what is confidential."""
         parts = urlsplit(self.source.url)
-        return Evidence(failed.kind, self._discreet(f"{parts.hostname}: {failed.detail}"))
+        detail = self._discretion.hide(f"{parts.hostname}: {failed.detail}")
+        return Evidence(failed.kind, excerpt(detail, 400))
 
-    def _may_try(self) -> bool:
-        return self._circuit.may_try(self._clock.monotonic())
+    @property
+    def health(self) -> Health:
+        """How it stood when it was asked last."""
+        answered = self._answered[1] if self._answered else None
+        if self._wrong is None:
+            return Health(SourceReason.CONNECTED, "", answered)
+        reason = _REASONS.get(self._wrong.outcome, SourceReason.UNREACHABLE)
+        return Health(reason, self.told(self._wrong).detail, answered)
 
-    async def _once(self, query: str, at: datetime, seconds: float) -> Vector:
+    def was_asked_within(self, seconds: float) -> bool:
+        """Whether it answered lately, or is known not to."""
+        now = self._clock.monotonic()
+        if self._circuit.is_open and not self._circuit.may_try(now):
+            return True
+        return self._answered is not None and now - self._answered[0] < seconds
+
+    async def _ask(self, wanted: _Wanted[T], *, trial: bool = False) -> T:
         try:
-            vector = await self._sent(query, at, seconds)
+            return await self._twice(wanted, trial=trial)
+        except NotAsked:
+            raise
+        except Failed as failed:
+            if failed.outcome is not Outcome.REJECTED:
+                self._wrong = failed
+            if failed.outcome is Outcome.UNAUTHORIZED:
+                self._refused()
+            raise
+
+    async def _twice(self, wanted: _Wanted[T], *, trial: bool) -> T:
+        async with self._slots, self._everywhere:
+            if self._circuit.is_open and self._last is not None and not trial:
+                raise NotAsked(self._last)
+            ends = self._clock.monotonic() + self._seconds
+            try:
+                return await self._once(wanted, self._seconds)
+            except Failed as failed:
+                left = ends - self._clock.monotonic() - PAUSE
+                if not failed.is_passing or left < self._seconds / 2 or self._circuit.is_open:
+                    raise
+            await asyncio.sleep(PAUSE)
+            return await self._once(wanted, left)
+
+    async def _once(self, wanted: _Wanted[T], seconds: float) -> T:
+        try:
+            found = await self._sent(wanted, seconds)
         except Failed as failed:
             self._tally.count("penstock_source_requests_total", outcome=failed.outcome)
             self._note(failed)
             raise
-        outcome = Outcome.PARTIAL if vector.warnings else Outcome.ANSWERED
+        outcome = Outcome.PARTIAL if found.warnings else Outcome.ANSWERED
         self._tally.count("penstock_source_requests_total", outcome=outcome)
-        self._tally.count("penstock_source_samples_total", vector.samples)
+        self._tally.count("penstock_source_samples_total", found.samples)
         self._recovered()
-        return vector
+        return found
 
-    async def _sent(self, query: str, at: datetime, seconds: float) -> Vector:
+    async def _sent(self, wanted: _Wanted[T], seconds: float) -> T:
         limit = f"{seconds:.3g} s"
         try:
-            answer = await self._crew.run(lambda: self._connection.ask(query, at, seconds), seconds)
+            answer = await self._crew.run(
+                lambda: self._connection.ask(wanted.endpoint, wanted.form, seconds), seconds
+            )
         except TimeoutError as error:
             raise Failed(Outcome.TIMEOUT, f"no whole answer within {limit}") from error
         except Overrun as error:
             raise Failed(Outcome.TIMEOUT, "earlier requests still hang") from error
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise _unreachable(error) from error
-        return self._understood(*answer)
+            raise unreachable(error) from error
+        return self._understood(wanted, answer)
 
-    def _understood(self, status: int, headers: dict[str, str], body: bytes) -> Vector:
+    def _understood(self, wanted: _Wanted[T], answer: Answer) -> T:
         try:
-            return read(status, headers, body, self._clock.now())
+            return read(wanted.shape, answer, self._clock.now(), self._discretion.hide)
         except Failed as failed:
             if failed.outcome is Outcome.MALFORMED and self._last is None:
-                begin = excerpt(body[:1_024].decode(errors="replace"))
-                log.info("%s answered: %s", self.source.ref, self._discreet(begin))
+                length = len(answer.body)
+                log.info("%s answered %s with %s bytes", self.source.ref, answer.status, length)
             raise
 
     def _note(self, failed: Failed, *, at_once: bool = False) -> None:
@@ -220,6 +252,8 @@ class Link:
             if not self._circuit.is_open:  # it lives, unless it refuses everything
                 self._recovered()
             return
+        if failed.too_much:
+            self._slots.slow_down()
         if self._last is None:
             log.warning("%s fails: %s", self.source.ref, self.told(failed).detail)
         self._last = failed
@@ -233,43 +267,28 @@ class Link:
         if self._last is not None:
             log.info("%s answers again", self.source.ref)
         self._last = None
+        if self._check.agrees:
+            self._wrong = None
+        self._answered = self._clock.monotonic(), self._clock.now()
         self._circuit.succeeded()
+        self._slots.answered()
 
-    def _discreet(self, text: str) -> str:
-        parts = urlsplit(self.source.url)
-        values = [h.value for h in self.source.headers if isinstance(h.value, str)]
-        for secret in (*values, parts.password or "", parts.username or ""):
-            if len(secret) > 3:
-                text = text.replace(secret, "...")
-        return excerpt(text, 400)
-
-
-def _unreachable(error: BaseException) -> Failed:
-    """A failure of the network in our own words: those of the libraries are long and vary."""
-    for cause in _chain(error):
-        match cause:
-            case socket.gaierror():
-                return Failed(Outcome.UNREACHABLE, "the name does not resolve")
-            case ConnectionRefusedError():
-                return Failed(Outcome.UNREACHABLE, "the connection is refused")
-            case ssl.SSLCertVerificationError():
-                return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.verify_message)}")
-            case ssl.SSLError():
-                return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.reason or 'failed')}")
-    if isinstance(error, requests.ConnectTimeout):
-        return Failed(Outcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
-    if isinstance(error, requests.ConnectionError):
-        return Failed(Outcome.UNREACHABLE, "the connection was closed without an answer")
-    return Failed(Outcome.UNREACHABLE, f"it cannot be asked ({type(error).__name__})")
+    def _skewed(self) -> Failed:
+        ahead = self._check.skew
+        way = "ahead of" if ahead > 0 else "behind"
+        return Failed(
+            Outcome.SKEWED,
+            f"its clock is {abs(ahead):.0f} s {way} ours, more than {TOLERANCE:.0f} s; mend the "
+            "time of the server, or of the node where Penstock runs",
+        )
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it; urllib3 keeps causes in ``args`` and ``reason`` too."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in seen:
-            seen.append(one)
-            yield one
-            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+def _seconds(at: datetime) -> str:
+    return f"{at.timestamp():.3f}"
+
+
+def _number(scalar: Scalar) -> float:
+    try:
+        return float(scalar.number)
+    except ValueError:
+        raise Failed(Outcome.MALFORMED, f"its answer to {TRIAL} is no number") from None

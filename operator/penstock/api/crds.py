@@ -36,6 +36,8 @@ class Column:
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
+_READY = '.status.conditions[?(@.type=="Ready")]'
+READY = (Column("Ready", f"{_READY}.status"), Column("Reason", f"{_READY}.reason"))
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,9 @@ FRAMES = (
         None,
         (
             Column("URL", ".spec.url"),
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *READY,
             AGE,
+            Column("Message", f"{_READY}.message", priority=1),
         ),
     ),
     Frame(
@@ -113,8 +116,9 @@ FRAMES = (
         None,
         (
             Column("URL", ".spec.url"),
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *READY,
             AGE,
+            Column("Message", f"{_READY}.message", priority=1),
         ),
         namespaced=False,
     ),

@@ -12,9 +12,12 @@ from penstock.api.parse import (
     parse_rollout,
     parse_slo,
 )
-from penstock.api.resume import standing_of, told_of
+from penstock.api.resume import source_told_of, standing_of, told_of
 from penstock.domain.entry import Entry, Parsed, Resource
 from penstock.domain.refs import ObjectRef
+from penstock.domain.report import SloReport
+from penstock.domain.slo import SourceKind
+from penstock.domain.source_report import SourceReport
 from penstock.errors import SpecInvalid
 
 API_VERSION = "penstock.dev/v1alpha1"
@@ -46,7 +49,7 @@ def entry(resource: Resource, body: Body, record: Mapping[str, Any] | None = Non
         value = _PARSERS[resource](body)
     except SpecInvalid as problem:
         value = problem
-    rollout, slo = resource is Resource.ROLLOUT, resource is Resource.SLO
+    rollout = resource is Resource.ROLLOUT
     ref = ObjectRef(metadata.get("namespace", ""), metadata["name"], str(metadata.get("uid", "")))
     return Entry(
         ref=ref,
@@ -54,5 +57,14 @@ def entry(resource: Resource, body: Body, record: Mapping[str, Any] | None = Non
         value=value,
         created=str(metadata.get("creationTimestamp", "")),
         standing=standing_of(body.get("status"), record) if rollout else None,
-        told=told_of(ref, body.get("status")) if slo else None,
+        told=_told(resource, ref, body.get("status")),
     )
+
+
+def _told(resource: Resource, ref: ObjectRef, status: Any) -> SloReport | SourceReport | None:
+    match resource:
+        case Resource.SLO:
+            return told_of(ref, status)
+        case Resource.METRICS_SOURCE | Resource.CLUSTER_METRICS_SOURCE:
+            return source_told_of(SourceKind(KINDS[resource]), ref, status)
+    return None

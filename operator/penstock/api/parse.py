@@ -290,6 +290,8 @@ def _source(
         headers=tuple(_header(header) for header in spec.headers or ()),
         timeout=Duration.parse(spec.timeout),
         freshness=Duration.parse(spec.freshness),
+        dialect=spec.dialect or sources.Dialect.PROMETHEUS,
+        replica_label=spec.replica_label,
     )
 
 

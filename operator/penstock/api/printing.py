@@ -25,10 +25,12 @@ from penstock.api.rollout_status import (
     WorkloadStatus,
 )
 from penstock.api.slo import BudgetStatus, BurnRateStatus, SLODisplay, SLOStatus
+from penstock.api.source import SourceStatus
 from penstock.domain.memory import Memory
 from penstock.domain.quantities import Ratio
 from penstock.domain.report import SloReport
 from penstock.domain.sentence import percent, times
+from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Condition, Record, Standing
 from penstock.errors import SpecInvalid
 
@@ -97,6 +99,15 @@ def rollout_status(standing: Standing) -> dict[str, Any]:
         ],
         observed_generation=standing.generation,
         conditions=_conditions(standing.conditions, standing.generation),
+    ).dump()
+
+
+def source_status(report: SourceReport) -> dict[str, Any]:
+    """The whole status of a source."""
+    return SourceStatus(
+        observed_generation=report.generation,
+        last_answered_at=_maybe(report.answered_at),
+        conditions=_conditions((report.ready,), report.generation),
     ).dump()
 
 

@@ -22,12 +22,15 @@ from penstock.api.rollout_status import (
     TransitionStatus,
 )
 from penstock.api.slo import SLODisplay, SLOStatus
+from penstock.api.source import SourceStatus
 from penstock.domain.case import Onset
 from penstock.domain.evidence import Grade
 from penstock.domain.memory import Cause, Memory
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport, State
+from penstock.domain.slo import SourceKind
+from penstock.domain.source_report import READY, SourceReport
 from penstock.domain.standing import (
     Condition,
     Gate,
@@ -91,6 +94,25 @@ def told_of(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloReport | Non
             conditions=_conditions(model.conditions),
         )
     except (ValidationError, ValueError, TypeError, ArithmeticError):
+        return None
+
+
+def source_told_of(
+    kind: SourceKind, ref: ObjectRef, status: Mapping[str, Any] | None
+) -> SourceReport | None:
+    """What a source's status said last; None where it says nothing that can be read.
+
+    When it was written does not stand there: as far as is known when it changed.
+    """
+    try:
+        model = SourceStatus.model_validate(status or {})
+        ready = next((one for one in _conditions(model.conditions) if one.type == READY), None)
+        if ready is None:
+            return None
+        answered = _given(model.last_answered_at, _time)
+        generation = model.observed_generation or 0
+        return SourceReport(kind, ref, generation, ready, answered, answered or ready.since)
+    except (ValidationError, ValueError, TypeError):
         return None
 
 

@@ -6,9 +6,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from penstock.api.base import KubeModel, Rule, at_most_one, exactly_one
-from penstock.api.common import ATOMIC, CONDITIONS, Condition, SecretKey, SecretName
+from penstock.api.base import Choice, KubeModel, Rule, at_most_one, exactly_one
+from penstock.api.common import ATOMIC, CONDITIONS, TIME, Condition, SecretKey, SecretName
 from penstock.api.text import URL_PATTERN, Text, duration, forbids, free_text, matches, name
+from penstock.domain.source import Dialect
 
 TOKEN_FOLDER = "/etc/penstock/tokens/"  # noqa: S105 - a folder, not a token
 
@@ -163,6 +164,10 @@ def _tls_only_for_https(spec: MetricsSourceSpec | ClusterMetricsSourceSpec) -> b
     return not used or spec.url.startswith("https://")
 
 
+def _replicas_only_for_thanos(spec: MetricsSourceSpec | ClusterMetricsSourceSpec) -> bool:
+    return spec.replica_label is None or spec.dialect is Dialect.THANOS
+
+
 class _SourceSpec(KubeModel):
     """What both kinds of source have in common."""
 
@@ -178,6 +183,27 @@ class _SourceSpec(KubeModel):
     """How long one request may take, from 1s to 1m. Default: 8s"""
     freshness: Annotated[str, duration("freshness", least="5s", most="1d", example="2m")] = "2m"
     """Older data is stale and permits nothing, from 5s to 1d. Default: 2m"""
+    dialect: Choice[Dialect] | None = None
+    """Which server answers there, so that it is told to give whole answers only: Thanos without
+    partial responses and with deduplication, VictoriaMetrics without its cache. A tenant of Mimir
+    goes into headers. Default: Prometheus"""
+    replica_label: (
+        Annotated[
+            str,
+            Text(
+                (
+                    matches(
+                        "[a-zA-Z_][a-zA-Z0-9_]*",
+                        "replicaLabel: write a label's name: letters, digits and _",
+                    ),
+                ),
+                128,
+            ),
+        ]
+        | None
+    ) = None
+    """The label by which Thanos tells replicas apart that scrape the same, where it has not been
+    told itself. With dialect Thanos only. Example: replica"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -185,6 +211,12 @@ class _SourceSpec(KubeModel):
             "has(self.tls.clientCertificateRef) || has(self.tls.serverName))",
             message="tls: write an https:// address in url, or leave tls out",
             holds=_tls_only_for_https,
+        ),
+        Rule(
+            cel="!has(self.replicaLabel) || (has(self.dialect) && self.dialect == 'Thanos')",
+            message="replicaLabel: write dialect Thanos, which alone takes it, or leave "
+            "replicaLabel out",
+            holds=_replicas_only_for_thanos,
         ),
     )
 
@@ -208,6 +240,8 @@ class SourceStatus(KubeModel):
 
     observed_generation: int | None = Field(default=None, ge=0)
     """The metadata.generation that this is of."""
+    last_answered_at: str | None = TIME
+    """When it answered last; written on a change, and every ten minutes."""
     conditions: list[Condition] | None = CONDITIONS
     """Ready: whether the source answers, and if not, why."""
 

@@ -10,6 +10,7 @@ from penstock.domain.report import SloReport
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
+from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Standing
 from penstock.errors import SpecInvalid
 
@@ -35,7 +36,8 @@ class Entry:
         value: what its author wrote, or why it cannot be acted on.
         created: when it was made, as sortable text; the elder of two Rollouts guards a workload.
         standing: what a Rollout's status remembers; None for other kinds.
-        told: what an SLO's status said last; None for other kinds, and where it has none.
+        told: what the status of an SLO or a source said last; None for Rollouts, and where there is
+            none.
     """
 
     ref: ObjectRef
@@ -43,4 +45,4 @@ class Entry:
     value: Parsed | SpecInvalid
     created: str = ""
     standing: Standing | None = None
-    told: SloReport | None = None
+    told: SloReport | SourceReport | None = None

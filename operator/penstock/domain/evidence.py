@@ -82,6 +82,7 @@ class Kind(StrEnum):
     PARTIAL = "Partial"
     UNREACHABLE = "Unreachable"
     UNAUTHORIZED = "Unauthorized"
+    CLOCK_SKEW = "ClockSkew"
     REJECTED = "Rejected"
     SLO_NOT_FOUND = "SLONotFound"
     SLO_INVALID = "SLOInvalid"
@@ -102,6 +103,7 @@ REASONS = {
     Kind.PARTIAL: Reason.PARTIAL_RESPONSE,
     Kind.UNREACHABLE: Reason.METRICS_UNREACHABLE,
     Kind.UNAUTHORIZED: Reason.UNAUTHORIZED,
+    Kind.CLOCK_SKEW: Reason.CLOCK_SKEW,
     Kind.REJECTED: Reason.QUERY_REJECTED,
     Kind.SLO_NOT_FOUND: Reason.SLO_NOT_FOUND,
     Kind.SLO_INVALID: Reason.SLO_INVALID,

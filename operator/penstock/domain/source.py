@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef, SecretKeyRef
@@ -61,6 +62,15 @@ class Header:
     value: str | SecretKeyRef
 
 
+class Dialect(StrEnum):
+    """Which server answers: what it must be told so that an answer is whole and of this moment."""
+
+    PROMETHEUS = "Prometheus"
+    THANOS = "Thanos"
+    MIMIR = "Mimir"
+    VICTORIA_METRICS = "VictoriaMetrics"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A source that answers the Prometheus query API; ``kind`` says whose secrets it may use."""
@@ -74,3 +84,5 @@ class Source:
     headers: tuple[Header, ...]
     timeout: Duration
     freshness: Duration
+    dialect: Dialect = Dialect.PROMETHEUS
+    replica_label: str | None = None

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     METRICS_UNREACHABLE = "MetricsUnreachable"
     QUERY_REJECTED = "QueryRejected"
     UNAUTHORIZED = "Unauthorized"
+    CLOCK_SKEW = "ClockSkew"
     MALFORMED = "Malformed"
     SLO_NOT_FOUND = "SLONotFound"
     SLO_INVALID = "SLOInvalid"

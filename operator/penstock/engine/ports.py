@@ -19,6 +19,7 @@ from penstock.domain.refs import ObjectRef, WorkloadRef
 from penstock.domain.report import SloReport
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
+from penstock.domain.source_report import Health, SourceReport
 from penstock.domain.standing import Record, Standing
 from penstock.domain.workload import Observation
 from penstock.errors import SpecInvalid
@@ -53,6 +54,9 @@ class Metrics(Protocol):
         Never raises for what a server answers or fails to answer, and never lets one SLO's
         unreadable query cost another's evidence.
         """
+
+    async def look(self, source: Source) -> Health:
+        """How a source stands; never raises for what it answers or fails to answer."""
 
 
 class Found(StrEnum):
@@ -131,6 +135,9 @@ class Cluster(Protocol):
 
     async def write_slo(self, report: SloReport) -> None:
         """Apply an SLO's whole status, for exactly this uid."""
+
+    async def write_source(self, report: SourceReport) -> None:
+        """Apply a source's whole status, for exactly this uid."""
 
     async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
         """Apply a Rollout's whole status, for exactly this uid."""

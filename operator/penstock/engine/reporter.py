@@ -70,7 +70,7 @@ class Reporter:
 
     def _resumed(self, key: Key) -> SloReport | None:
         entry = self._catalog.get(Resource.SLO, key)
-        return entry.told if entry else None
+        return entry.told if entry and isinstance(entry.told, SloReport) else None
 
     def _put(self, key: Key, what: SloReport | SpecInvalid) -> None:
         if key not in self._waiting:

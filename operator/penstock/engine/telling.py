@@ -11,12 +11,22 @@ from decimal import Decimal
 from penstock.domain.budget import NOTABLE
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport
+from penstock.domain.source_report import SourceReason, SourceReport
 from penstock.domain.standing import Standing
 from penstock.engine.schedule import phase
 
 HEARTBEAT = timedelta(minutes=10)
-BUDGET_AT_MOST_EVERY = timedelta(minutes=1)
+BUDGET_AT_MOST_EVERY = WORDS_AT_MOST_EVERY = timedelta(minutes=1)
 PROGRESS_AT_MOST_EVERY = timedelta(seconds=5)
+# What these say changes by what an author does, and not by itself.
+BY_AUTHORS = frozenset(
+    {
+        SourceReason.INVALID,
+        SourceReason.SECRET_NOT_FOUND,
+        SourceReason.SECRET_FORBIDDEN,
+        SourceReason.SECRET_INVALID,
+    }
+)
 
 
 def slo_is_worth_telling(report: SloReport, told: SloReport | None) -> bool:
@@ -35,6 +45,23 @@ def _slo_transition(report: SloReport, told: SloReport) -> bool:
         for one in (report, told)
     ]
     return facts[0] != facts[1]
+
+
+def source_is_worth_telling(report: SourceReport, told: SourceReport | None) -> bool:
+    """Whether a source's status is written now."""
+    if told is None or source_is_transition(report, told) or report.generation != told.generation:
+        return True
+    age = report.told_at - told.told_at
+    if age >= heartbeat_after(report.ref, told.told_at):
+        return True
+    reworded = report.ready.message != told.ready.message
+    return reworded and (report.ready.reason in BY_AUTHORS or age >= WORDS_AT_MOST_EVERY)
+
+
+def source_is_transition(report: SourceReport, told: SourceReport | None) -> bool:
+    """Whether it is worth an Event: it is ready or not, or not for another reason."""
+    marks = [one and (one.ref, one.ready.status, one.ready.reason) for one in (report, told)]
+    return marks[0] != marks[1]
 
 
 def rollout_is_worth_telling(ref: ObjectRef, standing: Standing, told: Standing | None) -> bool:

@@ -9,10 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.adapters.prometheus_answer import MOST_QUOTED, Failed, Outcome, excerpt, read
+from penstock.adapters.prometheus_answer import (
+    MOST_QUOTED,
+    Answer,
+    Failed,
+    Outcome,
+    Vector,
+    as_matrix,
+    as_scalar,
+    as_vector,
+    excerpt,
+)
+from penstock.adapters.prometheus_answer import read as read_as
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ROW = {"metric": {"penstock": "0seen"}, "value": [1_795_521_600, "3"]}
+
+
+def read(status: int, headers: dict[str, str], body: bytes, now: datetime) -> Vector:
+    return read_as(as_vector, Answer(status, headers, body), now)
 
 
 def vector(*rows: object, **more: object) -> bytes:
@@ -157,3 +172,54 @@ def test_an_excerpt_is_one_printable_line():
     assert excerpt("a \t\r\n b\0c") == "a b c"
     assert excerpt("x" * 300).endswith("...")
     assert len(excerpt("x" * 300)) == MOST_QUOTED
+
+
+def answered(kind: str, result: object, **more: object) -> Answer:
+    data = {"resultType": kind, "result": result}
+    return Answer(200, {}, json.dumps({"status": "success", "data": data, **more}).encode())
+
+
+def test_a_range_is_read_row_by_row_with_its_times():
+    row = {"metric": {"service": "a"}, "values": [[60, "1"], [120.5, "NaN"]]}
+    found = read_as(as_matrix, answered("matrix", [row, {"metric": {}}]), NOW)
+    assert found.rows == (({"service": "a"}, ((60.0, "1"), (120.5, "NaN"))), ({}, ()))
+
+
+def test_a_scalar_is_one_number():
+    assert read_as(as_scalar, answered("scalar", [1, "3.5"]), NOW).number == "3.5"
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "result"),
+    [
+        (as_matrix, "matrix", [{"metric": {}, "values": 3}]),
+        (as_matrix, "matrix", [{"metric": {}, "values": [[1]]}]),
+        (as_matrix, "matrix", [{"metric": {}, "values": [["1", "1"]]}]),
+        (as_matrix, "matrix", [{"metric": {}, "values": [[True, "1"]]}]),
+        (as_matrix, "vector", []),
+        (as_scalar, "scalar", [1, 2]),
+        (as_scalar, "scalar", "3"),
+        (as_scalar, "vector", []),
+        (as_vector, ["a"], []),
+    ],
+)
+def test_another_shape_than_was_asked_for_is_malformed(shape, kind, result):
+    with pytest.raises(Failed) as caught:
+        read_as(shape, answered(kind, result), NOW)
+    assert caught.value.outcome is Outcome.MALFORMED
+
+
+def test_victoria_metrics_says_in_its_own_way_that_it_is_partial():
+    found = read_as(as_vector, answered("vector", [], isPartial=True), NOW)
+    assert found.warnings == ("a part of the server did not answer",)
+    assert read_as(as_vector, answered("vector", [], isPartial=False), NOW).warnings == ()
+
+
+def test_a_store_of_thanos_that_does_not_answer_is_no_fault_of_the_query():
+    told = "expanding series: proxy Series(): rpc error: code = Aborted desc = fetch series"
+    assert failure(422, error("execution", told)).outcome is Outcome.PARTIAL
+
+
+@pytest.mark.parametrize(("status", "too_much"), [(429, True), (503, True), (500, False)])
+def test_a_server_with_too_much_to_do_says_so(status, too_much):
+    assert failure(status).too_much is too_much

@@ -1,0 +1,47 @@
+"""Whether a server's clock and ours agree.
+
+Windows end where a clock says so: where the two differ, a budget is measured of another time than
+it is decided for.
+"""
+
+from __future__ import annotations
+
+TOLERANCE = 5.0
+EVERY, AGAIN = 300.0, 5.0
+# Wall time against the clock that never jumps: more than this, and somebody has set our clock.
+JUMP = 1.0
+
+
+def skew(sent: float, received: float, theirs: float) -> float:
+    """Seconds by which their clock is ahead of ours, negative when it is behind.
+
+    What the way there and back may explain is none: sent at 100.0 and received at 100.4, an answer
+    of 107.0 is 6.6 ahead, one of 98.0 is 2.0 behind, one of 100.3 agrees.
+    """
+    if theirs > received:
+        return theirs - received
+    return min(0.0, theirs - sent)
+
+
+class ClockCheck:
+    """When to compare again, and what came of it."""
+
+    def __init__(self) -> None:
+        self.skew = 0.0
+        self._at: float | None = None
+        self._offset = 0.0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two clocks are near enough to decide by."""
+        return abs(self.skew) <= TOLERANCE
+
+    def is_due(self, now: float, wall: float, every: float = EVERY) -> bool:
+        """Whether it is time to compare, as when our own clock was set; ``now`` is monotonic."""
+        if self._at is None or abs(wall - now - self._offset) > JUMP:
+            return True
+        return now - self._at >= (every if self.agrees else min(AGAIN, every))
+
+    def compared(self, now: float, wall: float, skew_seconds: float) -> None:
+        """Keep what was found."""
+        self._at, self._offset, self.skew = now, wall - now, skew_seconds

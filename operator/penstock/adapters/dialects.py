@@ -1,0 +1,30 @@
+"""What each server of the Prometheus query API must be told, so that its answer can be relied on.
+
+Read in the servers' own sources: Thanos' pkg/api/query, VictoriaMetrics' app/vmselect/prometheus. A
+server ignores what it does not know, but a proxy in between may not: each is told only its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.domain.source import Dialect, Source
+
+# What Prometheus does when it is told nothing: so far back an instant selector sees.
+LOOK_BACK = "5m"
+
+
+def parameters(source: Source) -> Mapping[str, str]:
+    """Form fields that go with each query."""
+    match source.dialect:
+        case Dialect.THANOS:
+            # A store that does not answer is an error, not a smaller sum; replicas count once.
+            told = {"partial_response": "false", "dedup": "true"}
+            return told | (
+                {"replicaLabels[]": source.replica_label} if source.replica_label else {}
+            )
+        case Dialect.VICTORIA_METRICS:
+            # Without nocache it answers for half a minute ago, or with what it has kept.
+            return {"nocache": "1", "deny_partial_response": "1", "max_lookback": LOOK_BACK}
+        case Dialect.PROMETHEUS | Dialect.MIMIR:
+            return {}

@@ -1,0 +1,55 @@
+"""Keeps what is confidential out of the texts of others.
+
+A server may repeat our headers in its error message, as they are or written otherwise. What people
+are told goes through here before it is cut: half a password at the end of a line is one too.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections import deque
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "..."
+# Shorter ones would garble every sentence, and are no secrets.
+SHORTEST = 4
+TOKENS_REMEMBERED = 8
+
+
+class Discretion:
+    """Texts that must not be repeated. It has no repr, so that it cannot tell them itself."""
+
+    __slots__ = ("_forms", "_tokens")
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms = _forms(secrets)
+        self._tokens: deque[str] = deque(maxlen=TOKENS_REMEMBERED)
+
+    def learn(self, token: str) -> None:
+        """A token that was given out meanwhile; the latest few are remembered."""
+        if token not in self._tokens:
+            self._tokens.append(token)
+
+    def hide(self, text: str) -> str:
+        """The text without any of them, however it is written."""
+        for form in (*self._forms, *_forms(self._tokens)):
+            text = text.replace(form, HIDDEN)
+        return text
+
+
+def _forms(secrets: Iterable[str]) -> list[str]:
+    """Longest first, so that none is left of which a shorter one is a part."""
+    forms = {form for secret in secrets for form in _written(secret)}
+    return sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
+
+
+def _written(secret: str) -> Iterator[str]:
+    """As it is, in an address, in HTML, and in base64, as basic authentication sends it."""
+    yield secret
+    yield quote(secret, safe="")
+    yield quote_plus(secret)
+    yield html.escape(secret)
+    if len(secret) >= SHORTEST:
+        yield base64.b64encode(secret.encode()).decode()

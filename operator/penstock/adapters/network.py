@@ -1,0 +1,77 @@
+"""What every request of ours over HTTP has in common.
+
+No logins that nobody asked for, bounded bodies, and failures of the network in our own words, since
+those of the libraries are long and vary.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
+
+from penstock.adapters.prometheus_answer import Failed, Outcome, excerpt
+
+LONGEST_CONNECT = 2.0
+_CHUNK = 1 << 16
+
+
+class NoAuth(AuthBase):
+    """Says nothing; without it `requests` would look for a password in ~/.netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
+        return request
+
+
+def body(response: requests.Response, largest: int) -> bytes:
+    """The whole body as it was sent.
+
+    Raises:
+        Failed: it is longer than that, or ends too soon.
+    """
+    content = bytearray()
+    try:
+        while chunk := response.raw.read(_CHUNK, decode_content=False):
+            content += chunk
+            if len(content) > largest:
+                limit = f"{largest >> 20} MiB" if largest >> 20 else f"{largest >> 10} KiB"
+                raise Failed(Outcome.MALFORMED, f"the answer is longer than {limit}")
+    except HTTPError as error:
+        raise Failed(Outcome.MALFORMED, "the answer ends before it is complete") from error
+    return bytes(content)
+
+
+def unreachable(error: BaseException) -> Failed:
+    """A failure of the network."""
+    for cause in _chain(error):
+        match cause:
+            case socket.gaierror():
+                return Failed(Outcome.UNREACHABLE, "the name does not resolve")
+            case ConnectionRefusedError():
+                return Failed(Outcome.UNREACHABLE, "the connection is refused")
+            case ssl.SSLCertVerificationError():
+                return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.verify_message)}")
+            case ssl.SSLError():
+                return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.reason or 'failed')}")
+    if isinstance(error, requests.ConnectTimeout):
+        return Failed(Outcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
+    if isinstance(error, requests.ConnectionError):
+        return Failed(Outcome.UNREACHABLE, "the connection was closed without an answer")
+    return Failed(Outcome.UNREACHABLE, f"it cannot be asked ({type(error).__name__})")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it; urllib3 keeps causes in ``args`` and ``reason`` too."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in seen:
+            seen.append(one)
+            yield one
+            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]

@@ -1,0 +1,145 @@
+"""Tokens for client credentials (RFC 6749, 4.4).
+
+Asked for when needed, kept until nearly over. Blocking: for a crew's threads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import quote_plus, urlsplit
+
+import requests
+from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import HTTPError
+
+from penstock.adapters.credentials import Client
+from penstock.adapters.crew import CuttableAdapter, Trust
+from penstock.adapters.network import LONGEST_CONNECT, NoAuth, body, unreachable
+from penstock.adapters.prometheus_answer import Failed, Outcome
+
+DEFAULT_SECONDS = 300.0
+# Of the time that a token is good for; the rest is for clocks and ways that differ.
+USED_SHARE = 0.9
+LARGEST_ANSWER = 64 << 10
+_ERROR = re.compile("[a-z_]{1,40}")
+_TOKEN = re.compile("[!-~]{1,16384}")
+
+
+class Tokens:
+    """The token of one client; threads share it."""
+
+    def __init__(
+        self,
+        client: Client,
+        trust: Trust,
+        monotonic: Callable[[], float],
+        learn: Callable[[str], None],
+    ) -> None:
+        """``learn`` is told each token, so that nobody else ever is."""
+        self._client, self._monotonic, self._learn = client, monotonic, learn
+        self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.mount(client.token_url, CuttableAdapter(1, trust))
+        self._lock = threading.Lock()
+        self._token, self._until = "", 0.0
+        self._in_body = False
+
+    def token(self, seconds: float) -> str:
+        """One that is good, asked for within the time limit.
+
+        Raises:
+            Failed: there is none.
+        """
+        if not self._lock.acquire(timeout=seconds):
+            raise Failed(Outcome.TIMEOUT, f"{self._server} does not answer")
+        try:
+            now = self._monotonic()
+            if now >= self._until:
+                self._token, good_for = self._asked(seconds)
+                self._until = now + good_for * USED_SHARE
+                self._learn(self._token)
+            return self._token
+        finally:
+            self._lock.release()
+
+    def forget(self, token: str) -> None:
+        """The server refuses this one; if another has taken its place meanwhile, that one stays."""
+        with self._lock:
+            if self._token == token:
+                self._until = 0.0
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._session.close()
+
+    @property
+    def _server(self) -> str:
+        return f"the token server {urlsplit(self._client.token_url).hostname}"
+
+    def _asked(self, seconds: float) -> tuple[str, float]:
+        """Servers have to take name and secret in a header; some do so only in the body."""
+        status, answer = self._post(seconds, in_body=self._in_body)
+        if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
+            status, answer = self._post(seconds, in_body=not self._in_body)
+            if status == HTTPStatus.OK:
+                self._in_body = not self._in_body
+        if status != HTTPStatus.OK:
+            raise self._refused(status, answer)
+        token, kind = answer.get("access_token"), str(answer.get("token_type") or "bearer")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind.lower() != "bearer":
+            raise Failed(Outcome.MALFORMED, f"{self._server} gives no bearer token; check tokenUrl")
+        return token, _seconds(answer.get("expires_in"))
+
+    def _post(self, seconds: float, *, in_body: bool) -> tuple[int, dict[str, Any]]:
+        client = self._client
+        form = {"grant_type": "client_credentials"}
+        if client.scopes:
+            form["scope"] = " ".join(client.scopes)
+        if in_body:
+            form |= {"client_id": client.name, "client_secret": client.secret}
+        shown = HTTPBasicAuth(quote_plus(client.name), quote_plus(client.secret))
+        try:
+            with self._session.post(
+                client.token_url,
+                data=form,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                auth=NoAuth() if in_body else shown,
+                timeout=(min(LONGEST_CONNECT, seconds), seconds),
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                return response.status_code, _decoded(body(response, LARGEST_ANSWER))
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            failed = unreachable(error)
+            raise Failed(failed.outcome, f"{self._server}: {failed.detail}") from None
+
+    def _refused(self, status: int, answer: dict[str, Any]) -> Failed:
+        word = answer.get("error")
+        why = f" ({word})" if isinstance(word, str) and _ERROR.fullmatch(word) else ""
+        told = f"{self._server} answers {status}{why}"
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            return Failed(Outcome.UNREACHABLE, told)
+        return Failed(Outcome.UNAUTHORIZED, f"{told}; check spec.auth.oauth2")
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _seconds(given: object) -> float:
+    """How long a token is good for; some servers write the number as text."""
+    try:
+        seconds = float(given) if isinstance(given, int | float | str) else DEFAULT_SECONDS
+    except ValueError:
+        return DEFAULT_SECONDS
+    return seconds if 0 < seconds < 365 * 86_400 else DEFAULT_SECONDS

@@ -1,0 +1,125 @@
+"""Connections to one metrics source: address, TLS, who we are, and what its dialect needs.
+
+prometheus-api-client gives address, headers, session and authentication. Its own query methods are
+not used: they drop warnings, put a POST's query into the address, and repeat behind our back.
+Everything here blocks: it is for a crew's threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from penstock import __version__
+from penstock.adapters import dialects, tls
+from penstock.adapters.credentials import Credentials
+from penstock.adapters.crew import CuttableAdapter
+from penstock.adapters.discretion import Discretion
+from penstock.adapters.network import LONGEST_CONNECT, NoAuth, body
+from penstock.adapters.oauth2 import Tokens
+from penstock.adapters.prometheus_answer import Answer
+from penstock.domain.source import Source
+
+LARGEST_ANSWER = 4 << 20
+_OURS = {
+    "User-Agent": f"penstock/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
+# What frames a request is not an author's to say either.
+_NOT_THEIRS = frozenset({*_OURS, "Host", "Connection", "Content-Length", "Transfer-Encoding"})
+
+
+class _Bearer(AuthBase):
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+class Connection(PrometheusConnect):  # type: ignore[misc]
+    """prometheus-api-client with a query method of our own."""
+
+    def __init__(
+        self,
+        source: Source,
+        credentials: Credentials,
+        connections: int,
+        monotonic: Callable[[], float],
+        discretion: Discretion,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            Unready: certificates or keys that cannot be used.
+            ValueError: an address that is none.
+        """
+        session = requests.Session()
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        url = source.url.rstrip("/")
+        given = {n: v for n, v in credentials.headers if n.title() not in _NOT_THEIRS}
+        trust = tls.trust(credentials)
+        super().__init__(url, session=session, auth=_auth(credentials), headers={**given, **_OURS})
+        # In place of the library's adapter, which repeats.
+        session.mount(url, CuttableAdapter(connections, trust))
+        self._always = dialects.parameters(source)
+        self._tokens: Tokens | None = None
+        if credentials.client is not None:
+            token_trust = tls.token_server_trust(credentials)
+            self._tokens = Tokens(credentials.client, token_trust, monotonic, discretion.learn)
+
+    def ask(self, endpoint: str, form: Mapping[str, str], seconds: float) -> Answer:
+        """POST a form; the server is told to give up a little before we do.
+
+        A token that is refused may have been withdrawn before its time: one new one is tried.
+
+        Raises:
+            Failed: there is no token, or no whole answer.
+            requests.RequestException: and other failures of the network.
+        """
+        limit = seconds - min(1.0, seconds / 4)
+        whole = {**form, "timeout": f"{int(limit * 1000)}ms", "stats": "true", **self._always}
+        if self._tokens is None:
+            return self._post(endpoint, whole, self.auth, seconds)
+        token = self._tokens.token(seconds)
+        answer = self._post(endpoint, whole, _Bearer(token), seconds)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._tokens.forget(token)
+            answer = self._post(endpoint, whole, _Bearer(self._tokens.token(seconds)), seconds)
+        return answer
+
+    def close(self) -> None:
+        """Close idle connections; requests under way end as they would have."""
+        self._session.close()
+        if self._tokens is not None:
+            self._tokens.close()
+
+    def _post(
+        self, endpoint: str, form: Mapping[str, str], auth: AuthBase, seconds: float
+    ) -> Answer:
+        with self._session.post(
+            f"{self.url}/api/v1/{endpoint}",
+            data=form,
+            headers=self.headers,
+            auth=auth,
+            timeout=(min(LONGEST_CONNECT, seconds), seconds + 1),
+            stream=True,
+            allow_redirects=False,
+        ) as response:
+            content = body(response, LARGEST_ANSWER)
+            return Answer(response.status_code, dict(response.headers), content)
+
+
+def _auth(credentials: Credentials) -> AuthBase:
+    if credentials.basic is not None:
+        username, password = (text.encode() for text in credentials.basic)
+        return HTTPBasicAuth(username, password)
+    return NoAuth() if credentials.bearer is None else _Bearer(credentials.bearer)

@@ -1,0 +1,84 @@
+"""What a source's status says: whether it answers, and if not, what to mend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from penstock.domain.refs import ObjectRef
+from penstock.domain.slo import SourceKind
+from penstock.domain.standing import Condition, Truth
+
+READY = "Ready"
+
+
+class SourceReason(StrEnum):
+    """Why a source is ready or not; where a gate tells the same, it uses the same word."""
+
+    CONNECTED = "Connected"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word of ours
+    SECRET_FORBIDDEN = "SecretForbidden"  # noqa: S105
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105
+    UNAUTHORIZED = "Unauthorized"
+    UNREACHABLE = "MetricsUnreachable"
+    MALFORMED = "Malformed"
+    PARTIAL = "PartialResponse"
+    CLOCK_SKEW = "ClockSkew"
+    INVALID = "SpecInvalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a source stood when it was asked last.
+
+    Attributes:
+        detail: what is wrong and what to do, without what is confidential; for people.
+        answered_at: when it answered last, None where it never has in this process.
+    """
+
+    reason: SourceReason
+    detail: str = ""
+    answered_at: datetime | None = None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it answers."""
+        return self.reason is SourceReason.CONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """All that one source's status says.
+
+    Attributes:
+        told_at: when this was found, or read back: its heartbeat counts from there.
+    """
+
+    kind: SourceKind
+    ref: ObjectRef
+    generation: int
+    ready: Condition
+    answered_at: datetime | None
+    told_at: datetime
+
+
+def source_report(
+    kind: SourceKind,
+    ref: ObjectRef,
+    generation: int,
+    health: Health,
+    now: datetime,
+    before: SourceReport | None,
+) -> SourceReport:
+    """What a source's status says after one look at it.
+
+    The time of transition moves only when Ready does; a namesake's past is not gone on from.
+    """
+    former = before.ready if before is not None and before.ref == ref else None
+    truth: Truth = "True" if health.is_well else "False"
+    since = former.since if former is not None and former.status == truth else now
+    message = health.detail or "it answers, and its clock agrees with ours"
+    answered = health.answered_at or (before.answered_at if before and former else None)
+    ready = Condition(READY, truth, health.reason, message, since)
+    return SourceReport(kind, ref, generation, ready, answered, now)

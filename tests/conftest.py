@@ -1,3 +1,13 @@
-"""The fixtures `bed`, `namespace`, `admin` and `kubectl` for all tests; see testbed.plugin."""
+"""The fixtures `bed`, `namespace`, `admin` and `kubectl` for all tests; see testbed.plugin.
+
+Hypothesis has no deadlines: a loaded machine of two cores is slow, not wrong.
+"""
+
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["testbed.plugin"]
+
+settings.register_profile(
+    "unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")

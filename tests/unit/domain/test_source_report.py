@@ -68,9 +68,7 @@ def test_a_namesakes_past_is_not_its_own():
         (replace(WELL, detail="in other words"), 60, 1, True),
     ],
 )
-def test_it_is_written_on_a_change_and_every_five_to_ten_minutes(
-    health, after, generation, written
-):
+def test_it_is_written_on_a_change_and_now_and_then(health, after, generation, written):
     before = told()
     now = told(health, before, after, generation=generation)
     assert source_is_worth_telling(now, before) is written

@@ -134,3 +134,17 @@ def test_the_time_of_transition_and_the_events_survive_a_restart(story: Story) -
     assert story.condition("Ready", "default", "metricssources") == ready
     assert events(story) == [("Warning", "MetricsUnreachable")]
     assert story.read("metricssources", "default")["metadata"]["resourceVersion"] == version
+
+
+def test_an_slo_that_was_measured_says_so_when_its_source_goes_away(story: Story) -> None:
+    story.source()
+    story.slo()
+    story.wait_measured()
+    assert story.read("slos")["status"]["budget"]
+    story.source(url="http://127.0.0.1:1")
+    story.wait_condition("Ready", "False", "MetricsUnreachable", name="web", resource="slos")
+    status = story.read("slos")["status"]
+    assert status["state"] == "Unknown"
+    assert "budget" not in status
+    story.source()
+    story.wait_measured()

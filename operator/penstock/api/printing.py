@@ -45,12 +45,7 @@ def slo_status(report: SloReport) -> dict[str, Any]:
     return SLOStatus(
         state=report.state,
         summary=_cut(report.summary),
-        budget=BudgetStatus(
-            remaining_ratio=_ratio(remaining),
-            remaining_seconds=report.remaining_time,
-            remaining_events=report.remaining_events,
-            allowed_events=report.allowed_events,
-        ),
+        budget=_budget(report),
         burn_rates=[BurnRateStatus(window=str(look), rate=f"{burn:.2f}") for look, burn in burns],
         evaluated_at=_time(report.evaluated_at),
         display=SLODisplay(
@@ -63,6 +58,19 @@ def slo_status(report: SloReport) -> dict[str, Any]:
         observed_generation=report.generation,
         conditions=_conditions(report.conditions, report.generation),
     ).dump()
+
+
+def _budget(report: SloReport) -> BudgetStatus | None:
+    """None where nothing is known: server-side apply makes null of a map that has lost all it had,
+    and the API server refuses that.
+    """
+    found = BudgetStatus(
+        remaining_ratio=_ratio(report.remaining),
+        remaining_seconds=report.remaining_time,
+        remaining_events=report.remaining_events,
+        allowed_events=report.allowed_events,
+    )
+    return found if found.dump() else None
 
 
 def rollout_status(standing: Standing) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 
 from support import deployed
 from support.deployed import ACCOUNT, NAMESPACE, RELEASE_ALL, ROLES, shipped_rules, without
-from support.gates import ADMISSION, Server
+from support.gates import ADMISSION, ROOT, Server
 from support.penstock_run import Operator, wait_for
 from support.story import Story, played
 from support.traffic import BROKEN, STEADY, Traffic, running
@@ -25,8 +25,10 @@ from testbed.bed import Bed
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 OURS = "penstock.dev"
+CLUSTER_SOURCES = f"/apis/{OURS}/v1alpha1/clustermetricssources"
 # Server-side apply that makes an object asks for `patch`, and the server itself then for `create`.
 ASKED_WITHIN = Permission(OURS, "gaterecords", "create")
+CREDENTIALS = ROOT / "deploy" / "examples" / "credentials" / "rbac.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,32 @@ def operator(installed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def story(installed: Bed, namespace: str, operator: Operator, traffic: Traffic) -> Story:
     return Story(installed, namespace, operator, traffic)
+
+
+@pytest.fixture
+def everywhere(installed: Bed) -> Iterator[str]:
+    """A ClusterMetricsSource with a token from a Secret of the operator's namespace."""
+    name = f"everywhere-{secrets.token_hex(4)}"
+    secret = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+    body = {"metadata": {"name": name}, "stringData": {"token": "a-token"}}
+    installed.kube.call("POST", secret, body)
+    auth = {"bearer": {"tokenRef": {"name": name, "key": "token"}}}
+    source = {
+        "apiVersion": f"{OURS}/v1alpha1",
+        "kind": "ClusterMetricsSource",
+        "metadata": {"name": name},
+        "spec": {"url": installed.prometheus_url, "auth": auth},
+    }
+    installed.kube.call("POST", CLUSTER_SOURCES, source)
+    yield name
+    installed.kube.call("DELETE", f"{CLUSTER_SOURCES}/{name}")
+    installed.kube.call("DELETE", f"{secret}/{name}")
+
+
+def ready(story: Story, path: str) -> dict[str, str]:
+    """The condition Ready of a source."""
+    status = story.kube.call("GET", path).get("status") or {}
+    return next(iter(status.get("conditions") or ()), {})
 
 
 def hold_a_release(story: Story) -> None:
@@ -103,9 +131,14 @@ def test_restricted_pod_security_accepts_what_we_ship_and_refuses_a_privileged_o
 
 
 def test_a_whole_story_uses_every_right_that_is_granted_and_needs_no_other(
-    story: Story,
+    story: Story, everywhere: str
 ) -> None:
     story.guarded(replicas=4)
+    wait_for(
+        "the other source answers too",
+        lambda: ready(story, f"{CLUSTER_SOURCES}/{everywhere}"),
+        lambda one: one.get("reason") == "Connected",
+    )
     story.change(ready_after="never")
     wait_for("both versions run", story.replicas, lambda found: set(found) == {"1", "2"})
     story.slo(service=BROKEN)
@@ -172,6 +205,55 @@ def test_without_the_right_to_hold_the_gate_says_so_and_holds_once_it_is_granted
         story.wait_refused()
 
     story.wait_held()
+
+
+@pytest.mark.parametrize("resource", ["metricssources/status", "clustermetricssources/status"])
+def test_without_the_right_to_tell_of_a_source_it_is_asked_all_the_same(
+    story: Story, everywhere: str, resource: str
+) -> None:
+    lost = Permission(OURS, resource, "patch")
+    with without(story.bed, lost):
+        changed = {"spec": {"timeout": "9s"}}
+        if resource.startswith("cluster"):
+            path, of = f"{CLUSTER_SOURCES}/{everywhere}", everywhere
+            merge = "application/merge-patch+json"
+            story.kube.call("PATCH", path, changed, content_type=merge)
+        else:
+            path, of = f"{story.path('metricssources')}/default", story.namespace
+            story.source()
+            story.slo()
+            story.wait_measured()
+        words = f'cannot patch resource "{resource}"'
+        wait_for(
+            f"the log says {words}",
+            lambda: [line for line in story.operator.last_words().splitlines() if words in line],
+            lambda found: any(of in line for line in found),
+        )
+
+    wait_for("it is told", lambda: ready(story, path), lambda one: one.get("status") == "True")
+
+
+def test_a_secret_is_read_where_its_namespace_grants_this_one_and_nowhere_else(
+    story: Story,
+) -> None:
+    story.do("create", "secret", "generic", "prometheus", "--from-literal=password=a-word")
+    ref = {"name": "prometheus", "key": "password"}
+    auth = {"basic": {"username": "penstock", "passwordRef": ref}}
+    story.apply("MetricsSource", "default", {"url": story.bed.prometheus_url, "auth": auth})
+    path = f"{story.path('metricssources')}/default"
+    told = wait_for(
+        "it may not read it",
+        lambda: ready(story, path),
+        lambda one: one.get("reason") == "SecretForbidden",
+    )
+    assert told["message"] == (
+        "spec.auth.basic.passwordRef: Penstock may not read Secret prometheus in namespace "
+        f'{story.namespace}; grant its service account "get" on it there'
+    )
+
+    granted = CREDENTIALS.read_text().replace("namespace: shop", f"namespace: {story.namespace}")
+    story.do("apply", "-f", "-", stdin=granted)
+    wait_for("it is read", lambda: ready(story, path), lambda one: one["reason"] == "Connected")
 
 
 def test_without_the_right_to_post_events_all_else_goes_on(story: Story) -> None:

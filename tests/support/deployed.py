@@ -27,7 +27,11 @@ RELEASE_ALL = ROOT / "deploy" / "release-all"
 NAMESPACE = "penstock-system"
 ACCOUNT = identities.ServiceAccount(NAMESPACE, "penstock")
 CLUSTER_ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/penstock"
-ROLES = {("ClusterRole", "penstock"), ("Role", "penstock-lease")}
+ROLES = {
+    ("ClusterRole", "penstock"),
+    ("Role", "penstock-lease"),
+    ("Role", "penstock-secrets"),
+}
 GRANTED_TO_ALL = "system:"
 
 

@@ -33,6 +33,8 @@ from penstock.errors import ClusterError, Forbidden, Gone
 
 TOKEN_FOLDER = Path("/etc/penstock/tokens")
 LOOK_AGAIN_SECONDS, DOUBTED_SECONDS = 60.0, 10.0
+# What is used is looked at every minute: what was not for so long, nobody needs in memory.
+FORGOTTEN_SECONDS = 600.0
 READ_SECONDS = 5.0
 LARGEST_TOKEN = 64 << 10
 # What an HTTP header can carry; a line break in it would begin another header.
@@ -142,7 +144,7 @@ class Vault:
         return found
 
     def doubt(self, source: Source) -> None:
-        """The source refuses what it was shown: look again soon, it may have been rotated."""
+        """What was read does not serve: look again soon, it may be mended or rotated."""
         for key in _keys(source, self._namespace):
             if key in self._kept:
                 self._kept[key].doubted = True
@@ -201,11 +203,17 @@ class Vault:
             kept, now = self._kept.get(key), self._clock.monotonic()
             if kept is not None and not _is_old(kept, now):
                 return kept.data
+            self._forget(now)
             found = await self._asked(namespace, name)
             if found is None:  # the API server is away: what was known goes on to serve
                 found = kept.data if kept else _away(namespace, name)
             self._kept[key] = _Kept(found, now)
             return found
+
+    def _forget(self, now: float) -> None:
+        for key in [k for k, kept in self._kept.items() if now - kept.at > FORGOTTEN_SECONDS]:
+            del self._kept[key]
+            self._reading.pop(key, None)
 
     async def _asked(self, namespace: str, name: str) -> Data | Unready | None:
         where = f"Secret {name} in namespace {namespace}"
@@ -225,10 +233,11 @@ class Vault:
         key, now = ("", path), self._clock.monotonic()
         kept = self._kept.get(key)
         if kept is None or _is_old(kept, now):
+            self._forget(now)
             found = await asyncio.to_thread(_token_file, self._tokens, path)
             kept = self._kept[key] = _Kept(found, now)
         if isinstance(kept.data, Unready):
-            raise kept.data
+            raise Unready(kept.data.reason, kept.data.detail)
         return _token("spec.auth.tokenFile", kept.data[path].decode(errors="replace").strip())
 
 

@@ -63,7 +63,13 @@ class Sources:
 
     async def _link(self, source: Source) -> Link:
         """A changed source or Secret gets a new link, and what the old one failed by is over."""
-        credentials = await self._vault.credentials(source)
+        try:
+            return self._known(source, await self._vault.credentials(source))
+        except Unready:
+            self._vault.doubt(source)
+            raise
+
+    def _known(self, source: Source, credentials: Credentials) -> Link:
         now = self._clock.monotonic()
         for idle in [k for k, link in self._links.items() if now - link.used_at > IDLE_SECONDS]:
             self._links.pop(idle).close()

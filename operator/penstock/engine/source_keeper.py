@@ -88,7 +88,7 @@ class SourceKeeper:
             try:
                 await self._look_and_tell(place)
             except ClusterError as error:
-                log.warning("status of source %s was not written: %s", place[1][1], error)
+                log.warning("source %s was not told how it stands: %s", place[1][1], error)
                 self._next[place] = self._clock.monotonic() + AFTER_FAILURE_SECONDS
             except Exception:
                 log.exception("looking at source %s failed", place[1])

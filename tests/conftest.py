@@ -1,6 +1,6 @@
-"""The fixtures `bed`, `namespace`, `admin` and `kubectl` for all tests; see testbed.plugin. The oracle
-that ends each story is support.at_the_end.
+"""The fixtures `bed`, `namespace`, `admin` and `kubectl` for all tests; see testbed.plugin.
 
+At the end of each story the oracle is asked; see support.at_the_end.
 Hypothesis has no deadlines: a loaded machine of two cores is slow, not wrong.
 """
 

@@ -22,7 +22,9 @@ from kubernetes.aio.config import load_kube_config
 from penstock.adapters.api_server import ApiServer
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.cluster import OurObjects
+from penstock.adapters.credentials import Vault
 from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.sources import Sources
 from penstock.adapters.telemetry import Telemetry
 from penstock.adapters.workloads.deployment import Deployments
 from penstock.adapters.workloads.kinds import AnyWorkload
@@ -101,11 +103,14 @@ class _Eye:
         self._namespace = namespace
         self._cluster = OurObjects(server, namespace)
         self._workloads = AnyWorkload([Deployments(server, namespace)])
-        self._metrics = Prometheus(SystemClock(), Telemetry())
+        clock, settings = SystemClock(), Settings()
+        vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
+        self._sources = Sources(vault, clock, Telemetry())
+        self._metrics = Prometheus(self._sources, clock)
         self._catalog = Catalog()
 
     def close(self) -> None:
-        self._metrics.close()
+        self._sources.close()
 
     async def differences(self, story: Story) -> list[str]:
         for resource in Resource:

@@ -242,6 +242,23 @@ def test_a_restarted_api_server_is_found_again(story: Story) -> None:
     close_and_open(story)
 
 
+@pytest.mark.parametrize(
+    "act", [api_error(403), api_error(500), Drop()], ids=["forbidden", "failing", "hanging"]
+)
+def test_no_gate_waits_for_the_kinds_of_other_tools(
+    story: Story, proxy: FaultProxy, act: Act
+) -> None:
+    theirs = Rule(Match(("GET",), path="apis/(flagger.app|argoproj.io)/"), act)
+    story.operator.stop()
+    with proxy.faults(Plan((theirs,))) as armed:
+        story.operator.start()
+        close_and_open(story)
+        assert armed.hits
+    log = story.operator.last_words()
+    for tool in ("Flagger", "Argo Rollouts"):
+        assert f"which Deployments {tool} steers: " in log
+
+
 def test_a_late_hold_does_not_touch_a_namesake(story: Story, proxy: FaultProxy) -> None:
     with proxy.faults(on_writes(story, (HOLD, First(1), Delay(5)))) as armed:
         story.hold()

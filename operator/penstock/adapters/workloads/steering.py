@@ -3,7 +3,8 @@
 Neither Flagger nor Argo Rollouts writes a label, annotation or owner onto the Deployment that its
 own object refers to, so these objects are listed: all of a kind at once, and again only after a
 moment, so that a start with hundreds of Rollouts asks a few times. A cluster without such a kind
-answers 404, and one that does not let us list them leaves it unknown: neither keeps a gate.
+answers 404. One that fails, hangs or forbids leaves us with what was known, and is asked again
+later: no gate waits for another tool's kind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from penstock.errors import ClusterError, Gone
 log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 2.0
+LONGEST_SECONDS = 5.0
+AFTER_TROUBLE_SECONDS = 60.0
 
 Steered = dict[tuple[str, str], str]
 
@@ -47,15 +50,14 @@ class Steering:
         self._server, self._namespace = server, namespace
         self._known: dict[Pointing, Steered] = {kind: {} for kind in KINDS}
         self._troubles: dict[Pointing, str] = {}
-        self._asked_at = float("-inf")
+        self._due = dict.fromkeys(KINDS, float("-inf"))
         self._lock = asyncio.Lock()
 
     async def by(self, namespace: str, name: str) -> str | None:
         """Who steers this Deployment, as ``Canary web of Flagger``; None if nobody is known to."""
         async with self._lock:
-            if time.monotonic() - self._asked_at > KEPT_SECONDS:
-                await asyncio.gather(*map(self._list, KINDS))
-                self._asked_at = time.monotonic()
+            due = [kind for kind in KINDS if self._due[kind] <= time.monotonic()]
+            await asyncio.gather(*map(self._list, due))
         found = (steered.get((namespace, name)) for steered in self._known.values())
         return next((told for told in found if told), None)
 
@@ -63,12 +65,15 @@ class Steering:
         where = f"/namespaces/{part(self._namespace)}" if self._namespace else ""
         path, trouble = f"/apis/{kind.version}{where}/{kind.plural}", ""
         try:
-            listed = [one async for one in self._server.pages(path)]
+            async with asyncio.timeout(LONGEST_SECONDS):
+                listed = [one async for one in self._server.pages(path)]
             self._known[kind] = dict(filter(None, (_steered(kind, one) for one in listed)))
         except Gone:
             self._known[kind] = {}
-        except ClusterError as error:
-            trouble = str(error)
+        except (ClusterError, TimeoutError) as error:
+            trouble = str(error) or f"no answer within {LONGEST_SECONDS:.0f} s"
+        kept = AFTER_TROUBLE_SECONDS if trouble else KEPT_SECONDS
+        self._due[kind] = time.monotonic() + kept
         if trouble != self._troubles.get(kind, ""):
             self._troubles[kind] = trouble
             log.warning("which Deployments %s steers: %s", kind.tool, trouble or "known again")

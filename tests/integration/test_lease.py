@@ -139,9 +139,10 @@ def test_one_that_slept_through_its_lease_writes_nothing_more_and_ends_with_3(
 def test_one_that_is_asked_to_stop_lets_the_other_in_at_once(
     pair: tuple[Story, Replica, Replica],
 ) -> None:
-    story, one, _ = pair
+    story, one, two = pair
 
     assert one.operator.stop() == 0
+    story.operator = two.operator
 
     assert lease(story)["holderIdentity"] in ("", TWO)
     wait_leader(story, TWO)

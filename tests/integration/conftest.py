@@ -10,11 +10,14 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from support.deployed import shipped_rules_of_all_namespaces
 from support.gates import ADMISSION, Server, Workload, closed, until
 from support.penstock_run import Operator
 from support.story import Story
 from support.traffic import Traffic, running
+from testbed import identities
 from testbed.bed import Bed
+from testbed.proxy import FaultProxy, before_api_server
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,15 +58,43 @@ def traffic(bed: Bed) -> Iterator[Traffic]:
     bed.kube.call("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
+@pytest.fixture(scope="session")
+def shipped(policies: Bed) -> identities.ServiceAccount:
+    """A service account with the rights that deploy/ gives to the operator, and no others."""
+    account = identities.service_account(policies.kube, "default", "penstock-of-stories")
+    identities.grant_everywhere(policies.kube, account, shipped_rules_of_all_namespaces())
+    return account
+
+
 @pytest.fixture(scope="module")
-def operator(policies: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def proxy(bed: Bed) -> Iterator[FaultProxy]:
+    """Records what the operator writes."""
+    with before_api_server(bed.server, bed.pki) as running_proxy:
+        yield running_proxy
+
+
+@pytest.fixture(scope="module")
+def operator(
+    policies: Bed,
+    shipped: identities.ServiceAccount,
+    proxy: FaultProxy,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Operator]:
     """One operator for all stories of a module."""
-    log = tmp_path_factory.mktemp("operator") / "penstock.log"
-    with Operator(policies, log) as running_operator:
+    folder = tmp_path_factory.mktemp("operator")
+    bearer = identities.token(policies.kube, shipped)
+    path = folder / "kubeconfig"
+    identities.token_kubeconfig(path, proxy.url, policies.ca_file, bearer)
+    with Operator(policies, folder / "penstock.log", kubeconfig=path) as running_operator:
         yield running_operator
 
 
 @pytest.fixture
-def story(bed: Bed, namespace: str, operator: Operator, traffic: Traffic) -> Story:
-    """A namespace of the test's own, watched by the module's operator."""
+def story(
+    bed: Bed, namespace: str, operator: Operator, traffic: Traffic, proxy: FaultProxy
+) -> Story:
+    """A namespace of the test's own, watched by the module's operator.
+
+    At the test's end the oracle judges it, with what the proxy has recorded.
+    """
     return Story(bed, namespace, operator, traffic)

@@ -323,6 +323,33 @@ def test_row_24_a_first_release_is_never_held(story: Story) -> None:
     assert story.gate()["reason"] == "HeldByPerson"
 
 
+def test_row_24_a_first_release_rolls_out_through_a_shut_gate_and_the_next_one_does_not(
+    story: Story,
+) -> None:
+    story.source()
+    story.slo()
+    story.rollout(hold={"reason": "before anything runs"})
+    story.wait_gate("Closed", "HeldByPerson")
+    manifest = played(replicas=3)
+    manifest["spec"]["template"]["metadata"]["annotations"] = {"penstock.test/ready-after": "6"}
+
+    story.kube.call("POST", story.path("deployments"), manifest)
+
+    story.wait(
+        "it is told as the first one",
+        lambda it: it["status"].get("release", {}).get("reason") == "FirstReleasePermitted",
+    )
+    wait_for(
+        "the sentence", story.gate, lambda it: "is the first and is permitted" in it["message"]
+    )
+    assert story.pausers() == []
+    story.wait_complete()
+    story.wait("it is over", lambda it: "release" not in it["status"])
+    assert story.status()["hold"]["active"] is False
+    assert story.gate()["state"] == "Closed"
+    assert story.wait_refused().code == 403
+
+
 def test_row_25_a_workload_of_another_controller_is_refused_with_its_name(story: Story) -> None:
     story.guarded()
     story.patch(

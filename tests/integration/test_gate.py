@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from support.penstock_run import wait_for
-from support.story import Story, played
+from support.story import READY_AFTER, Story, played
 from support.traffic import BROKEN, IDLE, STEADY, ratio, sample
 from testbed.load import Load
 
@@ -153,6 +155,38 @@ def test_in_audit_nothing_is_refused_or_held_but_all_is_told(story: Story) -> No
     assert story.status()["hold"]["active"] is False
     assert story.pausers() == []
     assert gate["reason"] in story.reasons()
+
+
+def test_where_admission_warns_the_change_passes_with_our_sentence_and_is_held(
+    story: Story,
+) -> None:
+    story.guarded()
+    story.rollout(enforcement={"admission": "Warn"})
+    story.slo(service=BROKEN)
+    story.wait_gate("Closed")
+    image = ("set", "image", "deployment/web", "web=example.com/web:2")
+    wait_for(
+        "the API server warns",
+        lambda: story.kubectl(*image, "--dry-run=server").stderr,
+        lambda told: "Held since" in told,
+    )
+    never = {"metadata": {"annotations": {READY_AFTER: "never"}}}
+
+    patch = json.dumps({"spec": {"template": never}})
+    done = story.kubectl("patch", "deployment/web", "--patch", patch)
+
+    assert done.returncode == 0
+    assert done.stderr.startswith("Warning: ")
+    assert "web has -" in done.stderr
+    status = story.wait_held()
+    assert status["release"]["onset"] == "WhileClosed"
+    assert status["release"]["reason"] == "AdmittedWhileClosed"
+    assert "is held (it started although the gate was shut)" in status["gate"]["message"]
+    wait_for(
+        "an Event tells it",
+        lambda: story.events()[-1]["message"],
+        lambda told: "it started although the gate was shut" in told,
+    )
 
 
 def test_off_decides_nothing_and_gives_a_hold_back(story: Story) -> None:

@@ -105,6 +105,7 @@ def test_one_of_two_writes_and_the_other_takes_over_from_one_that_was_killed(
     assert two.recorder.writes() == []
 
     one.operator.kill()
+    story.operator = two.operator
     wait_leader(story, TWO)
 
     story.unhold()
@@ -127,6 +128,7 @@ def test_one_that_slept_through_its_lease_writes_nothing_more_and_ends_with_3(
         os.kill(one.operator.pid, signal.SIGCONT)
 
     assert one.operator.wait_end() == 3
+    story.operator = two.operator
 
     assert one.recorder.writes()[before:] == []
     assert lease(story)["holderIdentity"] == TWO
@@ -137,9 +139,10 @@ def test_one_that_slept_through_its_lease_writes_nothing_more_and_ends_with_3(
 def test_one_that_is_asked_to_stop_lets_the_other_in_at_once(
     pair: tuple[Story, Replica, Replica],
 ) -> None:
-    story, one, _ = pair
+    story, one, two = pair
 
     assert one.operator.stop() == 0
+    story.operator = two.operator
 
     assert lease(story)["holderIdentity"] in ("", TWO)
     wait_leader(story, TWO)

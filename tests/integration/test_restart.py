@@ -23,10 +23,31 @@ from testbed.proxy import FaultProxy, before_api_server
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 
+@pytest.fixture(scope="module")
+def account(policies: Bed) -> ServiceAccount:
+    """A service account that may do all: what is refused here, a fault plan refuses."""
+    found = service_account(policies.kube, "default", "penstock-of-restarts")
+    bind(policies.kube, found, "cluster-admin")
+    return found
+
+
 @pytest.fixture
-def own(policies: Bed, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+def proxy(bed: Bed) -> Iterator[FaultProxy]:
+    with before_api_server(bed.server, bed.pki) as running:
+        yield running
+
+
+@pytest.fixture
+def own(
+    policies: Bed, namespace: str, account: ServiceAccount, proxy: FaultProxy, tmp_path: Path
+) -> Iterator[Operator]:
     """An operator of the test's own, which may be ended; it sees this namespace alone."""
-    with Operator(policies, tmp_path / "penstock.log", namespace=namespace) as operator:
+    bearer = token(policies.kube, account)
+    kubeconfig = token_kubeconfig(
+        tmp_path / "kubeconfig", proxy.url, policies.ca_file, bearer, namespace=namespace
+    )
+    log = tmp_path / "penstock.log"
+    with Operator(policies, log, kubeconfig=kubeconfig, namespace=namespace) as operator:
         yield operator
 
 
@@ -129,34 +150,6 @@ def test_row_38_release_all_gives_back_every_hold_and_leaves_a_persons_pause(
     assert not [one for one in story.pausers() if one.startswith("penstock")]
 
 
-@pytest.fixture(scope="module")
-def account(policies: Bed) -> ServiceAccount:
-    """A service account that may do all: what is refused here, a fault plan refuses."""
-    found = service_account(policies.kube, "default", "penstock-of-restarts")
-    bind(policies.kube, found, "cluster-admin")
-    return found
-
-
-@pytest.fixture
-def proxy(bed: Bed) -> Iterator[FaultProxy]:
-    with before_api_server(bed.server, bed.pki) as running:
-        yield running
-
-
-@pytest.fixture
-def behind(
-    policies: Bed, namespace: str, account: ServiceAccount, proxy: FaultProxy, tmp_path: Path
-) -> Iterator[Operator]:
-    """An operator that speaks to the API server through the fault proxy."""
-    bearer = token(policies.kube, account)
-    kubeconfig = token_kubeconfig(
-        tmp_path / "kubeconfig", proxy.url, policies.ca_file, bearer, namespace=namespace
-    )
-    log = tmp_path / "penstock.log"
-    with Operator(policies, log, kubeconfig=kubeconfig, namespace=namespace) as operator:
-        yield operator
-
-
 def tellings(story: Story) -> list[str]:
     """Events that say that the release is held."""
     messages = [event["message"] for event in story.events()]
@@ -176,9 +169,8 @@ FAULTS: dict[str, Act] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_row_37_a_hold_that_fails_is_tried_again_and_done_once(
-    bed: Bed, namespace: str, behind: Operator, traffic: Traffic, proxy: FaultProxy, fault: str
+    story: Story, proxy: FaultProxy, fault: str
 ) -> None:
-    story = Story(bed, namespace, behind, traffic)
     story.guarded()
     story.change(ready_after="never")
     story.wait_replicas(v1=8, v2=5)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from penstock.domain.case import Case, Judged, Release
 from penstock.domain.decide import judgement, noticed
 from penstock.domain.evidence import Grade
+from penstock.domain.judge import quiet, short_of_margin
 from penstock.domain.memory import Cause
 from penstock.domain.verdict import GateState, Reason, Verdict
 from support.cases import NOW
@@ -75,25 +76,39 @@ def test_more_bad_events_permit_nothing_that_was_held(both: tuple[Case, Case]) -
 
 
 @given(cases())
-def test_unknown_never_ends_a_hold_except_one_for_burning_whose_calm_was_read(case: Case) -> None:
+def test_unknown_ends_no_hold_but_one_whose_end_was_read_of_all_that_it_is_for(
+    case: Case,
+) -> None:
     now = noticed(case)
     gate = judgement(now).gate
     if gate.verdict is Verdict.UNKNOWN and gate.proceeds and now.memory.held_for is not None:
-        assert now.memory.held_for is Cause.BURN
-        assert now.memory.calm_enough(NOW)
-        assert all(one.evidence.reading is not None for one in now.slos)
-        assert all(one.evidence.grade is not Grade.OUTAGE for one in now.slos)
+        assert_end_was_read(now)
 
 
 @given(cases())
-def test_unknown_never_releases_what_is_held_except_for_burning_alone(case: Case) -> None:
+def test_unknown_releases_nothing_held_but_what_its_hold_is_read_to_be_over_for(
+    case: Case,
+) -> None:
     now = noticed(case)
     decision = judgement(now).release
     held = now.release is not None and now.release.held
     if decision is not None and decision.verdict is Verdict.UNKNOWN and decision.proceeds and held:
-        assert now.memory.held_for is Cause.BURN
-        assert now.memory.calm_enough(NOW)
-        assert all(one.evidence.reading is not None for one in now.slos)
+        assert now.memory.held_for is not None
+        assert_end_was_read(now)
+
+
+def assert_end_was_read(case: Case) -> None:
+    """Calm of all that have events, and of those that the hold is for; margin of the same."""
+    memory = case.memory
+    assert memory.calm_enough(NOW)
+    assert all(one.evidence.reading is not None for one in case.slos)
+    assert all(one.evidence.grade is not Grade.OUTAGE for one in case.slos)
+    for_these = [one for one in case.slos if one.name in memory.held_by or not memory.held_by]
+    assert all(quiet(one) for one in for_these)
+    assert any(quiet(one) for one in case.slos)
+    if memory.held_for is Cause.BUDGET:
+        assert all(one.evidence.grade is Grade.FRESH for one in for_these)
+        assert not any(short_of_margin(one) for one in for_these)
 
 
 @given(cases())

@@ -98,6 +98,11 @@ class Operator:
         process.wait()
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was begun and has not been ended by us."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """Of the process itself, for signals."""
         return self._running().pid

@@ -54,6 +54,7 @@ MEMORIES = st.builds(
     Memory,
     serial=st.integers(0, 2**40),
     held_for=maybe(one_of(Cause)),
+    held_by=some(WORDS, 4),
     calm_since=maybe(MOMENTS),
     calm_required=st.integers(0, 604_800).map(Duration.of_seconds),
     recent_holds=some(MOMENTS, 17),
@@ -69,6 +70,7 @@ RELEASES = st.builds(
     remaining_at_start=st.sampled_from(["", "0.8120", "-0.0312"]),
     onset=one_of(Onset),
     resumed_at=maybe(MOMENTS),
+    reason=maybe(one_of(Reason)),
 )
 SEEN = st.builds(
     Seen, WORDS, st.just("") | WORDS, one_of(Phase), st.integers(0, 999), st.integers(0, 999)
@@ -110,6 +112,7 @@ def standings(draw: st.DrawFn) -> Standing:
         release=draw(maybe(RELEASES)),
         complete=draw(st.just("") | WORDS),
         stable=draw(some(STABLE, STABLE_KEPT)),
+        proving_since=draw(maybe(MOMENTS)),
         hold=draw(HOLDS),
         history=draw(some(TRANSITIONS, HISTORY_KEPT)),
         conditions=draw(some(CONDITIONS, 5)),

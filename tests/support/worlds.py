@@ -106,6 +106,7 @@ def memories() -> st.SearchStrategy[Memory]:
         Memory,
         serial=st.integers(0, 10**9),
         held_for=maybe(st.sampled_from(Cause)),
+        held_by=st.sets(st.sampled_from(NAMES)).map(lambda names: tuple(sorted(names))),
         calm_since=maybe(MOMENTS),
         calm_required=LENGTHS,
         recent_holds=st.lists(MOMENTS, max_size=4).map(lambda times: tuple(sorted(times))),

@@ -62,6 +62,7 @@ class Write:
     name: str
     kind: str
     manager: str
+    forced: bool
     content_type: str
     body: Any
     dry_run: bool
@@ -175,6 +176,7 @@ def read_write(attempt: Attempt) -> Write:
         name=target.name or _text(accepted, "metadata", "name") or _text(body, "metadata", "name"),
         kind="" if kind in {"Status", "DeleteOptions"} else kind,
         manager=_manager(options, attempt.user_agent),
+        forced=options.get("force") == ["true"],
         content_type=attempt.content_type,
         body=REDACTED if _is_secret(target, kind) else body,
         dry_run="dryRun" in options,

@@ -22,6 +22,7 @@ SOURCES = ("domain", "api", "engine")
 CONDITION_REASON = re.compile(
     r'"(Enforcing|Supported|Connected|Secret(?:NotFound|Forbidden)|[A-Z][A-Za-z]+Invalid)"'
 )
+EVENT_REASON = re.compile(r'_post\([^"\n]*"([A-Z][A-Za-z]+)"')
 
 
 def entries(page: Path) -> dict[str, str]:
@@ -53,8 +54,10 @@ def test_no_entry_is_of_a_word_that_the_operator_does_not_say() -> None:
         word
         for folder in SOURCES
         for path in (ROOT / "operator" / "penstock" / folder).glob("*.py")
-        for word in CONDITION_REASON.findall(path.read_text())
+        for words in (CONDITION_REASON, EVENT_REASON)
+        for word in words.findall(path.read_text())
     }
+    assert {"Supported", "Forbidden"} <= said
     assert set(REASONS) == {*Reason, *said}
 
 

@@ -26,7 +26,6 @@ from penstock.api.rollout_status import (
 )
 from penstock.api.slo import BudgetStatus, BurnRateStatus, SLODisplay, SLOStatus
 from penstock.api.source import SourceStatus
-from penstock.domain.memory import Memory
 from penstock.domain.quantities import Ratio
 from penstock.domain.report import SloReport
 from penstock.domain.sentence import percent, times
@@ -89,7 +88,7 @@ def rollout_status(standing: Standing) -> dict[str, Any]:
             for one in standing.stable
         ],
         hold=_hold(standing),
-        memory=_memory(standing.memory, standing.complete),
+        memory=_memory(standing),
         effective_policy=[
             EffectiveSetting(field=one.field, value=_cut(one.value), source=one.source)
             for one in standing.settings
@@ -186,6 +185,7 @@ def _release(standing: Standing) -> ReleaseStatus | None:
         started_at=_time(release.started_at),
         remaining_at_start=release.remaining_at_start or None,
         from_hash=release.from_hash or None,
+        reason=release.reason,
         onset=release.onset,
         resumed_at=_maybe(release.resumed_at),
     )
@@ -203,17 +203,20 @@ def _hold(standing: Standing) -> HoldStatus:
     )
 
 
-def _memory(memory: Memory, complete: str) -> MemoryStatus:
+def _memory(standing: Standing) -> MemoryStatus:
+    memory = standing.memory
     return MemoryStatus(
         serial=memory.serial,
         held_for=memory.held_for,
+        held_by=list(memory.held_by) or None,
         calm_since=_maybe(memory.calm_since),
         calm_required=memory.calm_required.milliseconds // 1_000,
         recent_holds=[_time(at) for at in memory.recent_holds] or None,
         unknown=memory.unknown,
         unknown_since=_maybe(memory.unknown_since),
         last_known=memory.last_known,
-        complete=complete or None,
+        complete=standing.complete or None,
+        proving_since=_maybe(standing.proving_since),
     )
 
 

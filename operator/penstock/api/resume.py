@@ -136,6 +136,7 @@ def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
             for one in model.stable or ()
             if one.completed_at
         ),
+        proving_since=_given(memory.proving_since, _time),
         hold=_hold(model),
         history=tuple(_readable(_transition, model.history or ())),
         conditions=_conditions(model.conditions),
@@ -160,6 +161,7 @@ def _memory(model: MemoryStatus) -> Memory:
     return Memory(
         serial=model.serial or 0,
         held_for=_given(model.held_for, Cause),
+        held_by=tuple(model.held_by or ()),
         calm_since=_given(model.calm_since, _time),
         calm_required=_length(model.calm_required or 0),
         recent_holds=tuple(_time(at) for at in model.recent_holds or ()),
@@ -212,6 +214,7 @@ def _release(model: RolloutStatus) -> UnderWay | None:
         remaining_at_start=release.remaining_at_start or "",
         onset=Onset(release.onset or Onset.ADMITTED),
         resumed_at=_given(release.resumed_at, _time),
+        reason=next(_readable(Reason, [release.reason] if release.reason else []), None),
     )
 
 

@@ -56,6 +56,8 @@ class ReleaseStatus(KubeModel):
     """Share of the worst SLO's budget that was left then. Example: "0.8120\""""
     from_hash: str | None = None
     """Hash of the template that ran before."""
+    reason: str | None = None
+    """Why it may go on or may not, apart from the gate. Example: AdmittedWhileClosed"""
     onset: str | None = None
     """How it started: Admitted, WhileClosed (past a shut gate) or Recreated (the workload was)."""
     resumed_at: str | None = TIME
@@ -99,6 +101,8 @@ class MemoryStatus(KubeModel):
     """Counts decisions; a late write is recognised by it."""
     held_for: str | None = None
     """What the hold in force is for: Budget or Burn."""
+    held_by: list[str] | None = None
+    """The SLOs that the hold in force is for; none named: all of them."""
     calm_since: str | None = TIME
     """Since when burn rates have been calm."""
     calm_required: int | None = None
@@ -113,6 +117,8 @@ class MemoryStatus(KubeModel):
     """The verdict before that."""
     complete: str | None = None
     """Hash of the template that ran completely last."""
+    proving_since: str | None = TIME
+    """Since when the gate permits while that template, which is not stable, runs on."""
 
 
 class EffectiveSetting(KubeModel):

@@ -31,9 +31,10 @@ THE RELEASE UNDER WAY: may it go on? The first row that applies.
   R8   it is held, and G4 applies                               Hold     Recovering        no
   R9   otherwise                                                Permit   BudgetHealthy     yes
 
-Unknown never ends a hold: "policy" is "no" while a hold is in force, unless it is a burn hold whose
-calm has been read from events for long enough. Of several SLOs without evidence, each must let it
-pass. Nothing here ever aborts.
+Unknown never ends a hold: "policy" is "no" while a hold is in force, unless G4 no longer applies by
+what was read of every SLO that the hold is for. An SLO that it is not for is not asked for calm
+while it has no events, nor for margin while its evidence is thin. Of several SLOs without evidence,
+each must let it pass. Nothing here ever aborts.
 """
 
 from __future__ import annotations
@@ -45,8 +46,15 @@ from datetime import timedelta
 from penstock.domain.case import Case, Decision, Judged, Judgement, Onset, Question
 from penstock.domain.evidence import Grade
 from penstock.domain.guard import OUTAGE, Unknown
-from penstock.domain.judge import admissible, crossing, quiet, short_of_margin, worst
-from penstock.domain.memory import Cause
+from penstock.domain.judge import (
+    admissible,
+    crossing,
+    quiet,
+    short_of_margin,
+    silent,
+    worst,
+)
+from penstock.domain.memory import Cause, Memory
 from penstock.domain.policy import UnknownThen
 from penstock.domain.quantities import Duration
 from penstock.domain.verdict import Reason, Verdict
@@ -66,11 +74,17 @@ def noticed(case: Case) -> Case:
     """The case with evidence that its policy can use, and a memory that knows this instant."""
     slos = tuple(admissible(judged) for judged in case.slos)
     memory = case.memory.noticing(
-        calm=all(quiet(judged) for judged in slos),
+        calm=_calm(slos, case.memory),
         grade=max((judged.evidence.grade for judged in slos), key=_GRAVITY.index),
         now=case.now,
     )
     return replace(case, slos=slos, memory=memory)
+
+
+def _calm(slos: tuple[Judged, ...], memory: Memory) -> bool:
+    """Calm is read from events: of those that have some, and of those that the hold is for."""
+    asked = [one for one in slos if not (silent(one) and memory.spares(one.name))]
+    return bool(asked) and all(map(quiet, asked))
 
 
 def _first(rules: tuple[Rule, ...], case: Case) -> Decision:
@@ -225,16 +239,19 @@ def _is_held(case: Case) -> bool:
 
 
 def _hold_is_over(case: Case) -> bool:
-    """Whether the hold in force was for burning only and has seen its calm in events."""
-    memory = case.memory
-    return memory.held_for is not Cause.BUDGET and memory.calm_enough(case.now)
+    """Whether the hold in force has seen what ends it, although some evidence is missing."""
+    return case.memory.held_for is not None and not _recovering(case)
 
 
 def _recovering(case: Case) -> bool:
     memory = case.memory
     if memory.held_for is None:
         return False
-    lacking = memory.held_for is Cause.BUDGET and any(map(short_of_margin, case.slos))
+    lacking = memory.held_for is Cause.BUDGET and any(
+        short_of_margin(one)
+        for one in case.slos
+        if one.evidence.grade is not Grade.THIN or not memory.spares(one.name)
+    )
     return lacking or not memory.calm_enough(case.now)
 
 

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from penstock.domain import sentence
-from penstock.domain.case import Case, Decision, Judged, Judgement, Release
+from penstock.domain.case import Case, Decision, Judged, Judgement, Question, Release
 from penstock.domain.decide import judgement, noticed
 from penstock.domain.guard import CALM
-from penstock.domain.judge import share_left
+from penstock.domain.judge import crossing, share_left
 from penstock.domain.memory import CAUSES, Memory
-from penstock.domain.progress import follow, is_stable, without_suspect
-from penstock.domain.quantities import Ratio
+from penstock.domain.progress import follow, is_stable, proving, without_suspect
+from penstock.domain.quantities import Duration, Ratio
 from penstock.domain.rollout import (
     Admission,
     InFlight,
@@ -102,7 +102,9 @@ def step(
     if judged.gate.reason in CAUSES and not _was_held(before) and standing.release is None:
         # With a release under way it is that which is suspect, and it is not stable yet.
         standing = without_suspect(standing)
-    standing = _with_release_start(standing, judged.gate)
+    permitted = judged.gate.verdict is Verdict.PERMIT
+    standing = proving(standing, seen, permitted=permitted, calm=_calm(case), now=now)
+    standing = _with_release_told(standing, judged)
     message = sentence.gate(rollout, standing, seen, judged, now)
     standing = _with_gate(standing, judged.gate, message, now)
     return Step(standing, judged, record(rollout, standing, judged.gate), act)
@@ -137,13 +139,18 @@ def _settled(case: Case, judged: Judgement, seen: Observation) -> Memory:
     A burn hold whose calm was read from thin evidence is over as well, once it is given back: else
     the silence that follows would shut the gate again.
     """
-    gate, release, now = judged.gate, judged.release, case.now
-    calm = max((one.guard.calm for one in case.slos if one.guard), default=CALM)
-    settled = case.memory.settled(gate.verdict, gate.reason, calm, now)
+    gate, release, now, calm = judged.gate, judged.release, case.now, _calm(case)
+    by = {one.name for one in case.slos if any(crossing(one, question) for question in Question)}
+    settled = case.memory.settled(gate.verdict, gate.reason, calm, now, by)
     if release is not None and release.verdict is Verdict.HOLD and release.reason in CAUSES:
-        settled = settled.settled(Verdict.HOLD, release.reason, calm, now)
+        settled = settled.settled(Verdict.HOLD, release.reason, calm, now, by)
         return replace(settled, last_known=gate.verdict)
     return settled.recovered(now) if gate.proceeds and not seen.ours else settled
+
+
+def _calm(case: Case) -> Duration:
+    """How long it must have been calm: the strictest of the policies that apply."""
+    return max((one.guard.calm for one in case.slos if one.guard), default=CALM)
 
 
 def _noticing_loss(
@@ -238,14 +245,14 @@ def _was_held(standing: Standing) -> bool:
     return standing.memory.held_for is not None
 
 
-def _with_release_start(standing: Standing, gate: Decision) -> Standing:
-    release = standing.release
-    if release is None or release.remaining_at_start or gate.slo is None:
+def _with_release_told(standing: Standing, judged: Judgement) -> Standing:
+    if standing.release is None or judged.release is None:
         return standing
-    share = share_left(gate.slo)
-    if share is None:
-        return standing
-    return replace(standing, release=replace(release, remaining_at_start=Ratio(share).rounded(4)))
+    release = replace(standing.release, reason=judged.release.reason)
+    share = share_left(judged.gate.slo) if judged.gate.slo else None
+    if share is not None and not release.remaining_at_start:
+        release = replace(release, remaining_at_start=Ratio(share).rounded(4))
+    return replace(standing, release=release)
 
 
 def _with_gate(standing: Standing, decision: Decision, message: str, now: datetime) -> Standing:
@@ -283,7 +290,10 @@ def _stood_down(
 ) -> Step:
     """Off, or second on its workload: it enforces nothing and gives back its hold."""
     act = Act.RELEASE if seen.ours else Act.NOTHING
-    standing = replace(standing, memory=replace(Memory(), serial=standing.memory.serial))
+    memory = replace(Memory(), serial=standing.memory.serial)
+    standing = replace(standing, memory=memory, proving_since=None)
+    if standing.release is not None:
+        standing = replace(standing, release=replace(standing.release, reason=None))
     standing = _with_hold(rollout, standing, seen, act, now)
     message = sentence.stood_down(rollout, rival)
     standing = _placed(standing, Verdict.UNKNOWN, GateState.OPEN, reason, "", message, now)

@@ -102,10 +102,22 @@ def quiet(judged: Judged) -> bool:
     )
 
 
+def silent(judged: Judged) -> bool:
+    """Whether it was read that nothing happened lately, so that there is no calm to wait for."""
+    reading, guard = judged.evidence.reading, judged.guard
+    if reading is None or guard is None or judged.evidence.grade is Grade.OUTAGE:
+        return False
+    happened = reading.events(guard.calm_looks[1])
+    return happened is not None and happened.total <= 0
+
+
 def short_of_margin(judged: Judged) -> bool:
-    """Whether less than the threshold and its margin is left, so that a budget hold goes on."""
+    """Whether less than the threshold and its margin is left, so that a budget hold goes on.
+
+    Of thin evidence the budget says nothing, so it shows no margin.
+    """
     guard, share = judged.guard, share_left(judged)
-    if guard is None or share is None:
+    if guard is None or share is None or judged.evidence.grade is not Grade.FRESH:
         return True
     return share < min(guard.start_hold_at + guard.margin, Decimal(1))
 

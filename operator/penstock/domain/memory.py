@@ -5,6 +5,7 @@ A restarted operator reads it back and goes on: ``parse(print(memory)) == memory
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from penstock.domain.verdict import Reason, Verdict
 
 # Each new hold within this time doubles the calm that ends it, up to the same length.
 HOLDS_REMEMBERED = timedelta(hours=2)
+HELD_BY_KEPT = 32
 NO_TIME = Duration.of_seconds(0)
 LONGEST_CALM = Duration.parse("2h")
 
@@ -41,6 +43,7 @@ class Memory:
     Attributes:
         serial: counts changes of the decision.
         held_for: what the hold in force is for; None when none is. A person's hold is none of ours.
+        held_by: names of the SLOs that it is for, sorted; empty during a hold: all of them.
         calm_since: since when all SLOs have been calm, during a hold.
         calm_required: how long they must be.
         recent_holds: when holds of the last two hours began, oldest first.
@@ -51,6 +54,7 @@ class Memory:
 
     serial: int = 0
     held_for: Cause | None = None
+    held_by: tuple[str, ...] = ()
     calm_since: datetime | None = None
     calm_required: Duration = NO_TIME
     recent_holds: tuple[datetime, ...] = ()
@@ -63,6 +67,10 @@ class Memory:
         return self.calm_since is not None and now - self.calm_since >= timedelta(
             milliseconds=self.calm_required.milliseconds
         )
+
+    def spares(self, slo: str) -> bool:
+        """Whether the hold in force is known to be for others: this SLO never crossed meanwhile."""
+        return bool(self.held_by) and slo not in self.held_by
 
     def noticing(self, *, calm: bool, grade: Grade, now: datetime) -> Memory:
         """The memory with what this instant shows, before anything is decided.
@@ -78,8 +86,15 @@ class Memory:
             unknown_since=min(since or now, now) if unknown else None,
         )
 
-    def settled(self, verdict: Verdict, reason: Reason, calm: Duration, now: datetime) -> Memory:
-        """The memory after a decision.
+    def settled(
+        self,
+        verdict: Verdict,
+        reason: Reason,
+        calm: Duration,
+        now: datetime,
+        by: Collection[str] = (),
+    ) -> Memory:
+        """The memory after a decision; ``by`` names the SLOs that cross a threshold now.
 
         A hold that is already in force keeps its calm time; one that now lacks budget as well waits
         for budget too.
@@ -87,26 +102,38 @@ class Memory:
         cause = CAUSES.get(reason)
         known = self.last_known if verdict is Verdict.UNKNOWN else verdict
         if cause is not None:
-            return replace(self._held(cause, calm, now), last_known=known, calm_since=None)
+            return replace(self._held(cause, calm, now, by), last_known=known, calm_since=None)
         settled = replace(self, last_known=known)
         return settled.recovered(now) if verdict is Verdict.PERMIT else settled
 
     def recovered(self, now: datetime) -> Memory:
         """The memory once no hold is in force: what comes next is a new one."""
-        return replace(self, held_for=None, calm_since=None, recent_holds=self._recent(now))
+        return replace(
+            self, held_for=None, held_by=(), calm_since=None, recent_holds=self._recent(now)
+        )
 
-    def _held(self, cause: Cause, calm: Duration, now: datetime) -> Memory:
+    def _held(self, cause: Cause, calm: Duration, now: datetime, by: Collection[str]) -> Memory:
         if self.held_for is not None:
             both = {self.held_for, cause}
-            return replace(self, held_for=Cause.BUDGET if Cause.BUDGET in both else cause)
+            return replace(
+                self,
+                held_for=Cause.BUDGET if Cause.BUDGET in both else cause,
+                held_by=_named({*self.held_by, *by}) if self.held_by else (),
+            )
         recent = self._recent(now)
         required = min(calm.milliseconds << len(recent), max(calm, LONGEST_CALM).milliseconds)
         return replace(
             self,
             held_for=cause,
+            held_by=_named(by),
             calm_required=Duration(required),
             recent_holds=(*recent, now),
         )
 
     def _recent(self, now: datetime) -> tuple[datetime, ...]:
         return tuple(at for at in self.recent_holds if now - at < HOLDS_REMEMBERED)[-16:]
+
+
+def _named(slos: Collection[str]) -> tuple[str, ...]:
+    """Sorted; of more than a status can bear none, which stands for all."""
+    return tuple(sorted(slos)) if len(slos) <= HELD_BY_KEPT else ()

@@ -2,16 +2,18 @@
 
 Stable templates are the memory that makes a rollback recognisable, so they are recorded as early
 and dropped as late as is safe: a version whose errors closed the gate is none, but the only one
-known stays.
+known stays. What completed past a shut gate, or had the gate close on it, and runs on, is stable
+once the gate has permitted for a whole calm time meanwhile: else there were no way back to it ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from penstock.domain.case import Onset
+from penstock.domain.quantities import Duration
 from penstock.domain.standing import STABLE_KEPT, Hold, Seen, Stable, Standing, UnderWay
 from penstock.domain.template import Template
 from penstock.domain.verdict import GateState
@@ -48,6 +50,28 @@ def without_suspect(standing: Standing) -> Standing:
     if len(stable) > 1 and stable[0].hash == standing.complete:
         stable = stable[1:]
     return replace(standing, stable=stable)
+
+
+def proving(
+    standing: Standing, seen: Observation, *, permitted: bool, calm: Duration, now: datetime
+) -> Standing:
+    """What runs without being stable becomes so by evidence: permitted for a whole calm time.
+
+    Scaling and lost pods do not begin the time anew; anything but a Permit does.
+    """
+    present = seen.template
+    if (
+        present is None
+        or present.hash != standing.complete
+        or is_stable(standing, present.hash)
+        or not permitted
+    ):
+        return replace(standing, proving_since=None)
+    since = min(standing.proving_since or now, now)
+    if now - since < timedelta(milliseconds=calm.milliseconds):
+        return replace(standing, proving_since=since)
+    proven = _recorded(replace(standing, proving_since=None), present, now)
+    return _with_bodies(proven, {**standing.bodies, present.hash: present})
 
 
 def is_stable(standing: Standing, hash_: str) -> bool:

@@ -62,6 +62,7 @@ class UnderWay:
         from_hash: hash of the template that was complete before; empty for a first release.
         remaining_at_start: share of the worst SLO's budget then, as text; empty if unknown.
         resumed_at: when somebody resumed it while we held it, and is respected.
+        reason: why it may go on or may not; None where nothing is decided about it.
     """
 
     id: str
@@ -70,11 +71,15 @@ class UnderWay:
     remaining_at_start: str = ""
     onset: Onset = Onset.ADMITTED
     resumed_at: datetime | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stable:
-    """A template that ran completely and whose gate did not close meanwhile."""
+    """A template that ran completely and whose gate did not close meanwhile, or not any more.
+
+    ``completed_at`` of one that had to prove itself first is when it had.
+    """
 
     hash: str
     images: tuple[str, ...]
@@ -142,6 +147,7 @@ class Standing:
     Attributes:
         complete: hash of the template that ran completely last; empty before the first did.
         stable: templates that may be returned to at any time, newest first.
+        proving_since: since when the gate has permitted while a template runs that is not stable.
         bodies: the templates themselves by hash, as far as they are known; kept in the GateRecord.
         generation: the Rollout's generation that this is of.
     """
@@ -152,6 +158,7 @@ class Standing:
     release: UnderWay | None = None
     complete: str = ""
     stable: tuple[Stable, ...] = ()
+    proving_since: datetime | None = None
     hold: Hold = field(default_factory=Hold)
     history: tuple[Transition, ...] = ()
     conditions: tuple[Condition, ...] = ()

@@ -86,10 +86,17 @@ def _facts(standing: Standing) -> tuple[object, ...]:
         standing.release,
         standing.complete,
         standing.stable,
+        standing.proving_since,
         standing.hold,
         standing.settings,
         standing.generation,
-        (memory.held_for, memory.calm_since, memory.calm_required, memory.recent_holds),
+        (
+            memory.held_for,
+            memory.held_by,
+            memory.calm_since,
+            memory.calm_required,
+            memory.recent_holds,
+        ),
         (memory.unknown, memory.unknown_since, memory.last_known),
         tuple((one.type, one.status, one.reason) for one in standing.conditions),
     )

@@ -75,11 +75,13 @@ def test_a_held_release_prints_as_the_contract_says() -> None:
         "startedAt": "2026-11-24T14:02:01Z",
         "remainingAtStart": "0.5000",
         "fromHash": version(1).hash,
+        "reason": "BurningFast",
         "onset": "Admitted",
     }
     assert status["memory"] == {
         "serial": 2,
         "heldFor": "Burn",
+        "heldBy": ["checkout"],
         "calmRequired": 600,
         "recentHolds": ["2026-11-24T14:02:02Z"],
         "lastKnown": "Hold",

@@ -144,6 +144,15 @@ def test_a_reason_of_a_newer_version_costs_only_what_it_is_in() -> None:
     assert read == replace(standing, gate=None, history=standing.history[1:])
 
 
+def test_a_releases_reason_of_a_newer_version_costs_nothing_else() -> None:
+    standing = held()
+    status, record_body = printed(standing)
+    assert standing.release is not None
+    status["release"]["reason"] = "SpentOnHolidays"
+    read = standing_of(status, record_body)
+    assert read == replace(standing, release=replace(standing.release, reason=None))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

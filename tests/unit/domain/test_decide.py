@@ -246,6 +246,52 @@ def test_g3_silence_is_no_calm() -> None:
     assert not answers(silent, memory=burn_hold("1h")).gate.proceeds
 
 
+SILENT = {"kind": Kind.NO_TRAFFIC, "total": Decimal(0), "name": "idle"}
+
+
+def by(memory: Memory, *names: str) -> Memory:
+    return replace(memory, held_by=names)
+
+
+@pytest.mark.parametrize(("calm", "starts"), [("9m59s", False), ("10m", True)])
+@pytest.mark.parametrize("hold", [burn_hold, budget_hold])
+def test_g3_an_slo_without_events_keeps_no_hold_that_is_for_another(hold, calm, starts) -> None:
+    memory = by(hold(calm), "checkout")
+    gate = answers(slo(), slo(**SILENT), memory=memory).gate
+    assert said(gate) == (UNKNOWN, Reason.NO_TRAFFIC, starts)
+    refusing = slo(**SILENT, policy=thin("0s", UnknownThen.HOLD))
+    assert not answers(slo(), refusing, memory=memory).gate.proceeds
+
+
+@pytest.mark.parametrize("names", [("idle",), ("checkout", "idle"), ()])
+@pytest.mark.parametrize("hold", [burn_hold, budget_hold])
+def test_g3_an_slo_without_events_keeps_a_hold_that_is_for_it_too(hold, names) -> None:
+    memory = by(hold("1h"), *names)
+    assert not answers(slo(), slo(**SILENT), memory=memory).gate.proceeds
+
+
+def test_g3_few_events_of_another_must_be_calm_and_need_no_margin() -> None:
+    few = {"kind": Kind.INSUFFICIENT_EVENTS, "name": "few"}
+    for hold in (burn_hold("1h"), budget_hold("1h")):
+        memory = by(hold, "checkout")
+        assert answers(slo(), slo("-1", **few), memory=memory).gate.proceeds
+        assert not answers(slo(), slo(burn="3", **few), memory=memory).gate.proceeds
+    assert not answers(
+        slo("0.005"), slo(**few), memory=by(budget_hold("1h"), "checkout")
+    ).gate.proceeds
+    assert not answers(slo(), slo(**few), memory=by(budget_hold("1h"), "few")).gate.proceeds
+
+
+def test_g3_where_no_slo_that_a_hold_is_for_is_left_silence_is_still_no_calm() -> None:
+    assert not answers(slo(**SILENT), memory=by(burn_hold("1h"), "gone")).gate.proceeds
+
+
+def test_g3_an_outage_of_another_keeps_a_hold_whatever_its_policy_permits() -> None:
+    lost = unmeasured(name="lost", policy=outage("0s", UnknownThen.PERMIT))
+    memory = by(burn_hold("1h"), "checkout")
+    assert not answers(slo(), lost, memory=memory).gate.proceeds
+
+
 def test_g3_a_hold_in_force_is_not_kept_open_by_keep_last() -> None:
     one = slo(kind=Kind.NO_TRAFFIC, policy=thin("5m", UnknownThen.PERMIT))
     memory = replace(missing_since("1m", Grade.THIN), held_for=Cause.BURN)
@@ -289,6 +335,21 @@ def test_g4_all_slos_must_be_calm() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("a",), Reason.BUDGET_HEALTHY),
+        (("b",), Reason.RECOVERING),
+        (("a", "b"), Reason.RECOVERING),
+        ((), Reason.RECOVERING),
+    ],
+)
+def test_g4_calm_is_not_asked_of_one_that_rests_unless_the_hold_is_for_it(names, reason) -> None:
+    """Its window is full of events, and none of them is of the last half hour."""
+    slos = (slo(name="a"), slo(name="b", total=Decimal(0)))
+    assert answers(*slos, memory=by(burn_hold("1h"), *names)).gate.reason is reason
+
+
+@pytest.mark.parametrize(
     ("left", "reason"),
     [("0.0099", Reason.RECOVERING), ("0.01", Reason.BUDGET_HEALTHY)],
 )
@@ -308,8 +369,9 @@ def test_g4_the_margin_counts_from_the_authors_floor(left: str, reason: Reason) 
 
 def test_g4_every_slo_must_be_above_its_margin() -> None:
     slos = (slo(name="a"), slo("0.005", name="b"))
-    gate = answers(*slos, memory=budget_hold("1h")).gate
-    assert (gate.reason, named(gate)) == (Reason.RECOVERING, "b")
+    for memory in (budget_hold("1h"), by(budget_hold("1h"), "a")):
+        gate = answers(*slos, memory=memory).gate
+        assert (gate.reason, named(gate)) == (Reason.RECOVERING, "b")
 
 
 def test_g5_otherwise_it_may_start_and_the_poorest_slo_is_named() -> None:

@@ -46,6 +46,10 @@ EQUIVALENT = {
     "(release.reason in CAUSES) -> release is not None and release.verdict is Verdict.HOLD": (
         "a release is held without a cause only while the gate is shut, and settles as that does"
     ),
+    "gate: _with_release_told: standing.release is None or judged.release is None -> "
+    "standing.release is None and judged.release is None": (
+        "there is an answer about a release where there is one, and only there"
+    ),
     "gate: _noticing_loss: not hold.active or seen.ours or (not seen.exists) -> "
     "not hold.active or seen.ours": "what is missing is held by nobody already",
     "gate: _noticing_loss: False -> True": "whether it is active is read back in the same step",

@@ -668,3 +668,100 @@ def test_the_phase_of_a_release_that_failed_is_no_end_of_it() -> None:
     story = begun()
     story.seen = replace(story.seen, phase=Phase.FAILED)
     assert story.acts("1s", slos=BURNING) == HOLD
+
+
+# Why the release goes on or does not
+
+
+def test_the_release_tells_its_own_reason_apart_from_the_gates() -> None:
+    story = begun()
+    assert story.standing.release.reason is Reason.BUDGET_HEALTHY
+    story.goes("1s", slos=BURNING)
+    assert story.standing.release.reason is Reason.BURNING_FAST
+    story.release(1)
+    story.goes("1s")
+    assert story.standing.gate.reason is Reason.BURNING_FAST
+    assert story.standing.release is None
+
+    past = Story(slos=(slo("-0.2"),))
+    past.goes()
+    past.release()
+    past.acts("1s")
+    assert past.standing.gate.reason is Reason.BUDGET_EXHAUSTED
+    assert past.standing.release.reason is Reason.ADMITTED_WHILE_CLOSED
+    past.acts("1s", rollout=replace(ROLLOUT, mode=Mode.OFF))
+    assert past.standing.release.reason is None
+
+
+# Whom a hold is for
+
+
+def test_a_hold_remembers_the_slos_that_crossed_for_either_question() -> None:
+    policy = Policy(in_flight=InFlightPolicy(Percentage.parse("5%")))
+    slos = (
+        slo("0.04", "2", policy=policy, name="low"),
+        slo(looks=HOT_FAST, name="hot"),
+        slo(name="fine"),
+    )
+    story = begun()
+    story.goes("10s", slos=slos)
+    assert story.standing.memory.held_by == ("hot", "low")
+
+
+def test_a_release_held_alone_remembers_for_whom() -> None:
+    policy = Policy(in_flight=InFlightPolicy(Percentage.parse("5%")))
+    story = begun()
+    story.goes("10s", slos=(slo("0.04", "2", policy=policy, name="low"), slo(name="fine")))
+    assert story.standing.memory.held_by == ("low",)
+
+
+def test_a_hold_is_over_although_another_slo_gets_no_traffic_any_more() -> None:
+    story = Story()
+    story.goes("1s", slos=(slo(looks=HOT_FAST, name="a"), slo(name="b")))
+    resting = slo(name="b", kind=Kind.NO_TRAFFIC, total=0)
+    story.goes("1s", slos=(slo(name="a"), resting))
+    assert not story.last.record.admits
+    assert story.goes("10m").record.admits
+    assert story.standing.memory.held_for is None
+
+
+# What proves itself
+
+
+def past_a_shut_gate() -> Story:
+    """Version 2 completed behind a shut gate, which has just opened."""
+    story = begun(rollout=replace(ROLLOUT, enforcement=Enforcement(in_flight=InFlight.OFF)))
+    story.goes("10s", slos=BURNING)
+    story.completes()
+    story.goes("1s")
+    assert [one.hash for one in story.standing.stable] == [version(1).hash]
+    story.goes("1s", slos=FINE)
+    story.goes("10m")
+    assert story.standing.gate.state is GateState.OPEN
+    return story
+
+
+def test_what_completed_past_a_shut_gate_is_stable_after_a_calm_time_of_permit() -> None:
+    story = past_a_shut_gate()
+    story.goes("9m59s")
+    assert len(story.standing.stable) == 1
+    record = story.goes("1s").record
+    hashes = [version(2).hash, version(1).hash]
+    assert [one.hash for one in story.standing.stable] == hashes
+    assert [one.hash for one, _ in record.templates] == hashes
+
+
+@pytest.mark.parametrize("slos", [(slo(kind=Kind.NO_TRAFFIC),), LOST, SPENT])
+def test_nothing_proves_itself_without_evidence(slos: Any) -> None:
+    story = past_a_shut_gate()
+    story.goes("5m", slos=slos)
+    story.goes("1h")
+    assert len(story.standing.stable) == 1
+    assert story.standing.proving_since is None
+
+
+def test_what_is_off_proves_nothing() -> None:
+    story = past_a_shut_gate()
+    assert story.standing.proving_since is not None
+    story.goes("1s", rollout=replace(ROLLOUT, mode=Mode.OFF))
+    assert story.standing.proving_since is None

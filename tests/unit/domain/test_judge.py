@@ -276,3 +276,31 @@ def test_the_objective_of_these_cases_makes_exact_figures() -> None:
     assert reading("0.372", "14.4").remaining.value == Decimal("0.372")
     assert reading("0.372", "14.4").burn(Duration.parse("1h")).value == Decimal("14.4")
     assert str(OBJECTIVE) == "99%"
+
+
+# silent
+
+
+def test_silence_is_read_where_nothing_happened_in_the_longer_look_of_calm() -> None:
+    assert judge.silent(slo(total=Decimal(0)))
+    assert judge.silent(slo(kind=Kind.NO_TRAFFIC, total=Decimal(0)))
+    assert not judge.silent(slo())
+    assert not judge.silent(with_counts(slo(), _5m=("0", "0")))
+    assert judge.silent(with_counts(slo(), _30m=("0", "0")))
+    assert not judge.silent(with_counts(slo(), _30m=("0", "0.5")))
+
+
+def test_what_was_not_read_is_not_silent() -> None:
+    silent = slo(total=Decimal(0))
+    assert not judge.silent(unmeasured())
+    assert not judge.silent(unmeasured(Kind.WARMING_UP))
+    assert not judge.silent(without_look(silent, "30m"))
+    assert not judge.silent(replace(silent, guard=None))
+    stale = replace(silent, evidence=replace(silent.evidence, kind=Kind.STALE))
+    assert not judge.silent(stale)
+
+
+def test_thin_evidence_shows_no_margin() -> None:
+    assert not judge.short_of_margin(slo())
+    assert judge.short_of_margin(slo(kind=Kind.INSUFFICIENT_EVENTS))
+    assert judge.short_of_margin(Judged("checkout", Evidence(Kind.FRESH), slo().guard))

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from penstock.domain.evidence import Grade
-from penstock.domain.memory import CAUSES, Cause, Memory
+from penstock.domain.memory import CAUSES, HELD_BY_KEPT, Cause, Memory
 from penstock.domain.quantities import Duration
 from penstock.domain.verdict import Reason, Verdict
 from support.cases import NOW, ago, burn_hold, span
@@ -110,6 +110,33 @@ def test_the_last_verdict_that_was_known_stays_over_unknown(
 
 def test_a_burn_hold_is_a_known_hold() -> None:
     assert held(Memory(last_known=PERMIT)).last_known is HOLD
+
+
+# Whom a hold is for
+
+
+def crossed(memory: Memory, *names: str) -> Memory:
+    return memory.settled(HOLD, Reason.BURNING_FAST, CALM, NOW, names)
+
+
+def test_a_hold_is_for_each_slo_that_crosses_while_it_lasts_and_spares_the_others() -> None:
+    memory = crossed(crossed(Memory(), "b"), "c", "a")
+    assert memory.held_by == ("a", "b", "c")
+    assert not memory.spares("b")
+    assert memory.spares("d")
+    assert healthy(memory).held_by == ()
+
+
+def test_a_hold_that_names_nobody_is_for_all_and_stays_so() -> None:
+    assert not Memory(held_for=Cause.BURN).spares("a")
+    assert crossed(Memory(held_for=Cause.BURN), "a").held_by == ()
+
+
+def test_a_hold_for_more_slos_than_a_status_can_bear_is_for_all() -> None:
+    names = [f"{number:02}" for number in range(HELD_BY_KEPT)]
+    assert crossed(Memory(), *reversed(names)).held_by == tuple(names)
+    assert crossed(Memory(), *names, "another").held_by == ()
+    assert crossed(crossed(Memory(), *names), "another").held_by == ()
 
 
 # Doubling

@@ -8,7 +8,8 @@ import pytest
 
 from penstock.domain.case import Onset
 from penstock.domain.memory import Cause, Memory
-from penstock.domain.progress import follow, is_stable, without_suspect
+from penstock.domain.progress import follow, is_stable, proving, without_suspect
+from penstock.domain.quantities import Duration
 from penstock.domain.standing import Gate, Hold, Standing
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Phase
@@ -149,6 +150,71 @@ def test_a_dropped_suspect_does_not_come_back_while_it_runs() -> None:
     standing = without_suspect(running(V1, V2))
     for state in (GateState.CLOSED, GateState.OPEN):
         assert stable(follow(shut(standing, state), saw(V2, ran=(V2, V1)), NOW)) == [V1.hash]
+
+
+# What proves itself
+
+
+CALM = Duration.parse("10m")
+
+
+def suspected() -> Standing:
+    """Version 2 completed while the gate was closed; only version 1 is stable."""
+    return follow(shut(rolling(running(V1))), saw(V2, ran=(V2, V1)), NOW)
+
+
+def proves(standing: Standing, after: str, seen=None, *, permitted: bool = True) -> Standing:
+    seen = seen or saw(V2, ran=(V2, V1))
+    now = NOW + span(after)
+    known = follow(standing, seen, now)
+    return proving(known, seen, permitted=permitted, calm=CALM, now=now)
+
+
+def test_what_runs_on_while_the_gate_permits_for_a_whole_calm_time_is_stable() -> None:
+    standing = proves(suspected(), "1s")
+    assert (stable(standing), standing.proving_since) == ([V1.hash], NOW + span("1s"))
+    standing = proves(standing, "10m")
+    assert (stable(standing), standing.proving_since) == ([V1.hash], NOW + span("1s"))
+    standing = proves(standing, "10m1s")
+    assert (stable(standing), standing.proving_since) == ([V2.hash, V1.hash], None)
+    assert standing.stable[0].completed_at == NOW + span("10m1s")
+    assert standing.bodies == {V1.hash: V1, V2.hash: V2}
+
+
+def test_a_suspect_that_the_gate_closed_on_proves_itself_alike() -> None:
+    standing = proves(proves(without_suspect(running(V1, V2)), "0s"), "10m")
+    assert stable(standing) == [V2.hash, V1.hash]
+
+
+def test_anything_but_a_permit_begins_the_time_anew() -> None:
+    standing = proves(proves(suspected(), "0s"), "9m", permitted=False)
+    assert (stable(standing), standing.proving_since) == ([V1.hash], None)
+    standing = proves(proves(standing, "9m1s"), "19m")
+    assert stable(standing) == [V1.hash]
+
+
+@pytest.mark.parametrize("phase", [ROLLING, Phase.SCALING, Phase.FAILED])
+def test_scaling_and_lost_pods_do_not_begin_the_time_anew(phase: Phase) -> None:
+    standing = proves(suspected(), "0s")
+    standing = proves(standing, "5m", saw(V2, phase, ran=(V2, V1)))
+    assert stable(proves(standing, "10m")) == [V2.hash, V1.hash]
+
+
+def test_another_template_begins_the_time_anew() -> None:
+    standing = proves(suspected(), "0s")
+    standing = proves(standing, "5m", saw(V3, ROLLING, ran=(V3, V2, V1)))
+    assert (stable(standing), standing.proving_since) == ([V1.hash], None)
+
+
+def test_what_is_stable_or_gone_has_nothing_to_prove() -> None:
+    assert proves(running(V1, V2), "0s").proving_since is None
+    gone = proves(proves(suspected(), "0s"), "5m", MISSING)
+    assert (stable(gone), gone.proving_since) == ([V1.hash], None)
+
+
+def test_a_clock_that_was_set_back_proves_nothing_earlier() -> None:
+    standing = replace(suspected(), proving_since=NOW + span("1h"))
+    assert proves(standing, "0s").proving_since == NOW
 
 
 # New defaults of the API server

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.workloads.steering import Steering
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.template import template
 from penstock.domain.workload import Effect, Observation, Phase
@@ -38,19 +39,21 @@ class Deployments:
 
     def __init__(self, server: ApiServer, namespace: str = "") -> None:
         self._server, self._namespace = server, namespace
+        self._steering = Steering(server, namespace)
 
     def supports(self, ref: WorkloadRef) -> bool:
         """Whether it is a Deployment."""
         return ref.api_version.startswith("apps/") and ref.kind == KIND
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
-        """One look at the Deployment and the ReplicaSets that it owns."""
+        """One look at the Deployment, the ReplicaSets that it owns, and who else steers it."""
         try:
             body = await self._server.get(_path(namespace, ref.name))
         except Gone:
             return Observation(namespace, ref, "", Phase.MISSING)
         owned = await self._owned(namespace, body)
-        return observation(namespace, ref, body, owned, manager)
+        steered_by = await self._steering.by(namespace, ref.name)
+        return observation(namespace, ref, body, owned, manager, steered_by)
 
     async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
         """Pause exactly the object that was seen, never by force."""
@@ -103,7 +106,12 @@ class Deployments:
 
 
 def observation(
-    namespace: str, ref: WorkloadRef, body: Body, owned: list[Body], manager: str
+    namespace: str,
+    ref: WorkloadRef,
+    body: Body,
+    owned: list[Body],
+    manager: str,
+    steered_by: str | None = None,
 ) -> Observation:
     """What a Deployment and its ReplicaSets, newest first, say together."""
     present = template(body["spec"]["template"])
@@ -119,7 +127,7 @@ def observation(
         ref=ref,
         uid=body["metadata"]["uid"],
         phase=_phase(body, new, others),
-        refusal=_refusal(body, owned),
+        refusal=_refusal(body, owned, steered_by),
         template=present,
         ran=ran,
         ever_complete=_ever_complete(body, new, others),
@@ -176,7 +184,7 @@ def _effect(replicas: int, new: Body | None, others: list[Body]) -> Effect:
     return Effect.PARTIAL
 
 
-def _refusal(body: Body, owned: list[Body]) -> str | None:
+def _refusal(body: Body, owned: list[Body], steered_by: str | None) -> str | None:
     metadata = body["metadata"]
     annotations = metadata.get("annotations") or {}
     owner = next(iter(metadata.get("ownerReferences") or ()), None)
@@ -186,6 +194,8 @@ def _refusal(body: Body, owned: list[Body]) -> str | None:
         return "is driven by an OpenKruise Rollout; guard that instead"
     if owner is not None:
         return f"is owned by {owner['kind']} {owner['name']}; guard that instead"
+    if steered_by is not None:
+        return f"is steered by {steered_by}; guard that instead"
     if not owned:
         return "has no ReplicaSet yet, and its first release is never held"
     return None

@@ -1,0 +1,256 @@
+"""The oracle that ends every story: what the operator says, decided once more by a fresh eye.
+
+It reads the final inputs (our objects, the workloads, Prometheus), lets the pure core decide, and
+compares: status, record, hold and metrics must be what comes out, and nothing may be left to do. A
+test may end in the middle of something, so it waits for agreement, boundedly. What the operator
+wrote on the way is judged by the invariants.
+
+An operator that a test has ended is begun anew: it must come to agree as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_kube_config
+
+from penstock.adapters.api_server import ApiServer
+from penstock.adapters.clock import SystemClock
+from penstock.adapters.cluster import OurObjects
+from penstock.adapters.credentials import Vault
+from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.sources import Sources
+from penstock.adapters.telemetry import Telemetry
+from penstock.adapters.workloads.deployment import Deployments
+from penstock.adapters.workloads.kinds import AnyWorkload
+from penstock.domain.case import Judged
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.gate import Act, Step, hold_manager, step
+from penstock.domain.guard import Guard, guard
+from penstock.domain.quantities import Duration
+from penstock.domain.rollout import Rollout
+from penstock.domain.slo import Slo
+from penstock.domain.standing import Record, Standing
+from penstock.domain.verdict import GateState
+from penstock.domain.window import length
+from penstock.engine.catalog import Catalog, Named, parsed_source
+from penstock.engine.ports import Inquiry
+from penstock.settings import Settings
+from support.invariants import Specs, traces, violations
+from support.penstock_run import wait_for
+from support.story import NAME, Story
+from testbed.recorder import Recorder
+
+SCRAPE = Duration(int(Settings().scrape_interval * 1_000))
+GAUGE = re.compile(r"^penstock_gate_state\{(.*)\} (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+# An exception that nobody foresaw is logged, counted, and survived: nobody else would notice.
+BUG = re.compile(r'^penstock_errors_total\{.*where="(keeper|evaluator)".*\} [1-9]', re.MULTILINE)
+
+
+def assert_all_is_well(story: Story, recorder: Recorder | None = None) -> None:
+    """The operator agrees with a fresh eye, and has violated no invariant in this namespace."""
+    if not story.operator.is_running:
+        story.operator.start()
+    wait_for("the oracle agrees", lambda: differences(story), lambda found: not found)
+    assert story.operator.is_ready(), "I6: it is not ready and does not say why"
+    assert traces(story) == []
+    if recorder is not None:
+        writes = recorder.writes(namespace=story.namespace)
+        assert violations(writes, specs(story)) == []
+
+
+def specs(story: Story) -> Specs:
+    """What the authors of the Rollouts wrote, by uid."""
+    rollouts = story.kube.call("GET", story.path("rollouts"))["items"]
+    return {one["metadata"]["uid"]: one["spec"] for one in rollouts}
+
+
+def differences(story: Story, metrics: str | None = None) -> list[str]:
+    """Everything that a fresh eye sees otherwise than the operator says it.
+
+    ``metrics`` stand for those of an operator that cannot be asked.
+    """
+    found = asyncio.run(_differences(story))
+    metrics = story.operator.metrics() if metrics is None else metrics
+    found += _gauges_that_differ(story, metrics)
+    return found + [f"I6: an unforeseen error: {one}" for one in BUG.findall(metrics)]
+
+
+async def _differences(story: Story) -> list[str]:
+    # The client reads KUBECONFIG when it is imported, which may be before the bed is there.
+    configuration = Configuration()
+    await load_kube_config(str(story.bed.kubeconfig), client_configuration=configuration)
+    server = ApiServer(ApiClient(configuration))
+    eye = _Eye(server, story.namespace)
+    try:
+        return await eye.differences(story)
+    finally:
+        eye.close()
+        await server.close()
+
+
+class _Eye:
+    """Reads all of one namespace, once."""
+
+    def __init__(self, server: ApiServer, namespace: str) -> None:
+        self._namespace = namespace
+        self._cluster = OurObjects(server, namespace)
+        self._workloads = AnyWorkload([Deployments(server, namespace)])
+        clock, settings = SystemClock(), Settings()
+        vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
+        self._sources = Sources(vault, clock, Telemetry())
+        self._metrics = Prometheus(self._sources, clock)
+        self._catalog = Catalog()
+
+    def close(self) -> None:
+        self._sources.close()
+
+    async def differences(self, story: Story) -> list[str]:
+        for resource in Resource:
+            for entry in await self._cluster.list(resource):
+                self._catalog.upsert(resource, entry)
+        return [
+            f"{entry.ref.name}: {one}"
+            for entry in self._catalog.all(Resource.ROLLOUT)
+            if isinstance(entry.value, Rollout)
+            for one in await self._of(story, entry.value, entry)
+        ] + await self._stray_holds()
+
+    async def _of(self, story: Story, rollout: Rollout, entry: Entry) -> list[str]:
+        told = entry.standing
+        if told is None or told.gate is None:
+            return ["nothing is told of its gate"]
+        now = datetime.now(UTC)
+        seen = await self._workloads.observe(
+            self._namespace, rollout.workload, hold_manager(rollout)
+        )
+        guards = self._catalog.guards_of(self._namespace, rollout.workload)
+        own = (self._namespace, entry.ref.name)
+        rival = guards[0][1] if guards[0] != own else None
+        named = self._catalog.slos_of(rollout)
+        slos = tuple([await self._judged(rollout, one, now) for one in named])
+        stepped = step(rollout, told, seen, slos, rival, now)
+        record = story.read("gaterecords", entry.ref.name)
+        return list(compared(told, record.get("data") or {}, stepped, ours=seen.ours))
+
+    async def _judged(self, rollout: Rollout, named: Named, now: datetime) -> Judged:
+        slo = named.entry.value if named.entry else None
+        if not isinstance(slo, Slo):
+            kind = Kind.SLO_INVALID if named.entry else Kind.SLO_NOT_FOUND
+            return Judged(named.name, Evidence(kind), None)
+        applies = guard(rollout.policy, slo.objective, length(slo.window, now), SCRAPE)
+        return Judged(named.name, await self._evidence(slo, applies, now), applies)
+
+    async def _evidence(self, slo: Slo, applies: Guard, now: datetime) -> Evidence:
+        source = parsed_source(self._catalog.source_of(slo))
+        if source is None:
+            return Evidence(Kind.SOURCE_NOT_FOUND)
+        window = length(slo.window, now)
+        looks = frozenset(look for look in applies.looks if look != window)
+        answers = await self._metrics.measure(source, [Inquiry(slo, looks)], now)
+        return answers[slo.ref]
+
+    async def _stray_holds(self) -> list[str]:
+        known = {entry.ref.uid for entry in self._catalog.all(Resource.ROLLOUT)}
+        return [
+            f"{held.ref} is held for a Rollout that is no more"
+            for held in await self._workloads.held()
+            if held.owner not in known and not held.keep
+        ]
+
+
+def compared(
+    told: Standing, record: Mapping[str, Any], stepped: Step, *, ours: bool
+) -> Iterator[str]:
+    """What differs between what is told and what comes out; figures that move are no difference."""
+    said, decided = _facts(told), _facts(stepped.standing)
+    for fact, value in decided.items():
+        if said[fact] != value:
+            yield f"{fact} is told as {said[fact]}, and comes out as {value}"
+    if told.hold.active is not ours:
+        yield f"the hold is told as {told.hold.active}, and read back as {ours}"
+    if stepped.act is not Act.NOTHING:
+        yield f"it is left to do: {stepped.act}"
+    wanted = _of_record(stepped.record)
+    read = {
+        "admits": record.get("admits"),
+        "admission": record.get("admission"),
+        "templates": [one["hash"] for one in record.get("templates") or ()],
+    }
+    if read != wanted:
+        yield f"admission reads {read}, and should read {wanted}"
+
+
+def _facts(standing: Standing) -> dict[str, object]:
+    gate, release = standing.gate, standing.release
+    return {
+        "gate": gate and (str(gate.verdict), str(gate.state), str(gate.reason), gate.slo),
+        "release": release and (release.id, release.from_hash, release.onset, release.reason),
+        "complete": standing.complete,
+        "stable": [one.hash for one in standing.stable],
+        "hold": (standing.hold.active, standing.hold.effect, standing.hold.contested_by),
+    }
+
+
+def _of_record(record: Record) -> dict[str, object]:
+    return {
+        "admits": record.admits,
+        "admission": "Warn" if record.warns else "Deny",
+        "templates": [body.hash for body, _ in record.templates],
+    }
+
+
+def _gauges_that_differ(story: Story, metrics: str) -> list[str]:
+    """The metrics of each gate are what its status says, and there are none of others."""
+    told = {
+        (one["metadata"]["name"], one["status"]["gate"]["state"])
+        for one in story.kube.call("GET", story.path("rollouts"))["items"]
+        if "gate" in one.get("status", {})
+    }
+    shown, names = set(), set()
+    for labels, value in GAUGE.findall(metrics):
+        of = dict(LABEL.findall(labels))
+        if of["namespace"] == story.namespace:
+            names.add(of["rollout"])
+            if float(value):
+                shown.add((of["rollout"], of["state"]))
+    expected = {name for name, _ in told}
+    if (shown, names) == (told, expected):
+        return []
+    return [f"metrics show {sorted(shown)} of {len(GateState)} states, status {sorted(told)}"]
+
+
+def end_state(story: Story) -> dict[str, Any]:
+    """All that does not depend on when and how often it was written."""
+    status, record = story.status(), story.read("gaterecords")
+    return {
+        "gate": {key: status["gate"][key] for key in ("state", "verdict", "reason", "slo")},
+        "hold": status["hold"]["active"],
+        "stable": [one["hash"] for one in status["stable"]],
+        "admits": record["data"]["admits"],
+        "paused": story.deployment()["spec"].get("paused"),
+        "pausers": story.pausers(),
+    }
+
+
+def assert_a_fresh_operator_agrees(story: Story) -> None:
+    """A new process comes to the same end, and has nothing to mend."""
+    before = end_state(story)
+    decided = story.gate()["decidedAt"]
+    story.operator.stop()
+    story.operator.start()
+    story.patch("rollouts", NAME, {"spec": {"policy": {"resume": {"margin": "2%"}}}})
+    generation = story.read("rollouts")["metadata"]["generation"]
+    wait_for(
+        "the new operator has judged",
+        story.status,
+        lambda it: it["observedGeneration"] == generation and it["gate"]["decidedAt"] > decided,
+    )
+    assert end_state(story) == before

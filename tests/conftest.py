@@ -1,11 +1,11 @@
-"""The fixtures `bed`, `namespace`, `admin` and `kubectl` for all tests; see testbed.plugin.
+"""The fixtures `bed`, `namespace`, `admin`, `kubectl` and `image`: testbed.plugin, support.engine.
 
 Hypothesis has no deadlines: a loaded machine of two cores is slow, not wrong.
 """
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["testbed.plugin"]
+pytest_plugins = ["testbed.plugin", "support.engine"]
 
 settings.register_profile(
     "unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]

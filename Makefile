@@ -27,8 +27,8 @@ lock: setup ## pin the dependencies anew: versions and hashes, no addresses
 	@./hack/lock
 
 ## Use
-demo: setup ## everything from nothing, and Penstock's story on it, told with real output
-	@PYTHONPATH=tests:. $(BIN)/python -P -m demo up
+demo: setup ## everything from nothing, and Penstock's story on it, told with real output; KIND=1 on kind
+	@PYTHONPATH=tests:. $(BIN)/python -P -m demo up $(if $(filter-out 0,$(KIND)),--kind)
 
 demo-down: setup ## end just what the demo started
 	@PYTHONPATH=tests:. $(BIN)/python -P -m demo down
@@ -59,4 +59,11 @@ cluster-down: setup ## end just what cluster-up started
 doctor: setup ## what is found, which version, from where, and how to get what is missing
 	@PYTHONPATH=tests $(BIN)/python -m testbed doctor
 
-.PHONY: docs bench demo demo-down run image help setup check fmt crds lock test test-unit cluster-up cluster-down doctor
+## With Docker: a kind cluster with Prometheus and the operator's image
+kind-up: setup ## start it (or find it running), build and load the image
+	@PYTHONPATH=tests:. $(BIN)/python -P -m demo.kind up
+
+kind-down: setup ## end just what kind-up started
+	@PYTHONPATH=tests:. $(BIN)/python -P -m demo.kind down
+
+.PHONY: kind-up kind-down docs bench demo demo-down run image help setup check fmt crds lock test test-unit cluster-up cluster-down doctor

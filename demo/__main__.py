@@ -26,7 +26,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--dir", type=Path, help="its folder; default: .demo of this clone")
-    commands.add_parser("up", parents=[where], help="start everything and tell the story")
+    up = commands.add_parser("up", parents=[where], help="start everything and tell the story")
+    up.add_argument("--kind", action="store_true", help="on a kind cluster, from the image")
     commands.add_parser("down", parents=[where], help="end just what `up` started")
     keep = commands.add_parser("keep", parents=[where], help="what `up` runs behind it")
     keep.add_argument("--claim", type=int, required=True, help="descriptor of the held lock")
@@ -34,7 +35,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from demo.stage import FOLDER, Stage
+    from demo.backstage import Backstage
+    from demo.bed_stage import FOLDER, BedStage
+    from demo.kind.cluster import KindCluster, KindError
+    from demo.kind.stage import KindStage
     from demo.story import StoryError, tell
     from testbed import cluster
     from testbed.binaries import BinariesMissing
@@ -43,19 +47,22 @@ def _run(options: argparse.Namespace) -> int:
     from testbed.keeper import in_a_sentence
     from testbed.servers import BedError
 
-    folder = (options.dir or FOLDER).resolve()
+    folder, in_kind = (options.dir or FOLDER).resolve(), KindCluster("demo")
     try:
         match options.command:
             case "up":
-                tell(folder)
+                tell(KindStage(in_kind) if options.kind else BedStage(folder))
             case "down":
-                cluster.down(folder)
+                if in_kind.is_ours:
+                    in_kind.down()
+                if folder.exists() or not in_kind.is_ours:
+                    cluster.down(folder)
             case "keep":
-                return Stage(Claim(folder, options.claim), audit=False).run()
+                return Backstage(Claim(folder, options.claim), audit=False).run()
     except StoryError as error:
         sys.stderr.write(f"\nNOT SEEN: {error}\n")
         return 1
-    except (BedError, BinariesMissing, CacheError, OSError) as error:
+    except (BedError, BinariesMissing, CacheError, KindError, OSError) as error:
         sys.stderr.write(f"{in_a_sentence(error)}\n")
         return 1
     return 0

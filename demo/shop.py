@@ -10,6 +10,8 @@ import yaml
 APP = Path(__file__).parent / "app" / "checkout.yaml"
 IMAGE = "penstock.dev/sample-app"
 REPLICAS = 6
+# Shares of requests that fail, by version: 1.2 is the bad one.
+VERSIONS = {"1.0": "0", "1.1": "0", "1.2": "0.8", "1.3": "0"}
 # A pod counts as available after so long, so that a release takes half a minute.
 MIN_READY_SECONDS = 4
 
@@ -48,7 +50,7 @@ ROLLOUT: dict[str, Any] = {
 
 
 def source(url: str) -> dict[str, Any]:
-    """The bed's Prometheus."""
+    """The stage's Prometheus."""
     return {
         "apiVersion": "penstock.dev/v1alpha1",
         "kind": "MetricsSource",
@@ -57,7 +59,7 @@ def source(url: str) -> dict[str, Any]:
     }
 
 
-def version(tag: str, error_ratio: str = "0") -> dict[str, Any]:
+def version(tag: str) -> dict[str, Any]:
     """One version of the sample application; a bad one fails a share of its requests."""
     deployment: dict[str, Any] = yaml.safe_load(APP.read_text(encoding="utf-8"))
     deployment["spec"] |= {"replicas": REPLICAS, "minReadySeconds": MIN_READY_SECONDS}
@@ -65,7 +67,7 @@ def version(tag: str, error_ratio: str = "0") -> dict[str, Any]:
     container["image"] = f"{IMAGE}:{tag}"
     for variable in container["env"]:
         if variable["name"] == "ERROR_RATIO":
-            variable["value"] = error_ratio
+            variable["value"] = VERSIONS[tag]
     return deployment
 
 
@@ -76,10 +78,7 @@ def write(folder: Path, url: str) -> None:
         "slo": SLO,
         "rollout": ROLLOUT,
         "source": source(url),
-        "checkout-1.0": version("1.0"),
-        "checkout-1.1": version("1.1"),
-        "checkout-1.2": version("1.2", "0.8"),
-        "checkout-1.3": version("1.3"),
+        **{f"checkout-{tag}": version(tag) for tag in VERSIONS},
     }
     for name, manifest in manifests.items():
         text = yaml.safe_dump(manifest, sort_keys=False)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from testbed.claim import Record
+_KUBECTL_SECONDS = 300  # a wait of its own may take that long
 
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
@@ -22,20 +20,32 @@ class StoryError(Exception):
     """Something that the story tells was not seen to happen."""
 
 
-class Hands:
-    """One cluster, as a person with kubectl sees it."""
+def kubectl(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """kubectl, unseen."""
+    command = ["kubectl", *arguments]
+    return subprocess.run(
+        command, env=env, capture_output=True, text=True, check=False, timeout=_KUBECTL_SECONDS
+    )
 
-    def __init__(self, folder: Path, namespace: str) -> None:
-        record = Record.load(folder)
-        if record is None or not record.ready:
-            raise StoryError("the test bed is not there")
-        self._env: Mapping[str, str] = {**os.environ, **record.env}
-        self.prometheus_url = record.env["PROMETHEUS_URL"]
+
+def must_kubectl(env: Mapping[str, str], *arguments: str) -> str:
+    """kubectl, unseen, which has to succeed."""
+    done = kubectl(env, *arguments)
+    if done.returncode:
+        raise StoryError(f"kubectl {shlex.join(arguments)} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Hands:
+    """One namespace of a cluster, as a person with kubectl sees it."""
+
+    def __init__(self, env: Mapping[str, str], namespace: str) -> None:
+        self._env = env
         self._namespace = namespace
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """kubectl, unseen."""
-        return self._kubectl(f"--namespace={self._namespace}", *arguments)
+        return kubectl(self._env, f"--namespace={self._namespace}", *arguments)
 
     def show(self, *arguments: str, may_fail: bool = False) -> str:
         """kubectl, as one would type it, with all that it says."""
@@ -50,22 +60,7 @@ class Hands:
 
     def must(self, *arguments: str) -> str:
         """kubectl, unseen, which has to succeed."""
-        done = self.run(*arguments)
-        if done.returncode:
-            raise StoryError(f"kubectl {shlex.join(arguments)} failed: {done.stderr.strip()}")
-        return done.stdout
-
-    def install(self, *arguments: str) -> None:
-        """Apply what has namespaces of its own, unseen."""
-        done = self._kubectl("apply", *arguments)
-        if done.returncode:
-            raise StoryError(f"kubectl apply {shlex.join(arguments)} failed: {done.stderr.strip()}")
-
-    def _kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ["kubectl", *arguments]
-        return subprocess.run(
-            command, env=self._env, capture_output=True, text=True, check=False, timeout=60
-        )
+        return must_kubectl(self._env, f"--namespace={self._namespace}", *arguments)
 
     def get(self, what: str, name: str) -> dict[str, Any]:
         """One object as the API server has it."""

@@ -6,10 +6,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from demo import shop, stage
-from demo.stage import NAMESPACE, ROOT, Wanted
+from demo import shop
+from demo.stage import NAMESPACE, Stage, Wanted
 from demo.stagehand import Hands, StoryError, aside, chapter
-from testbed import cluster
 
 __all__ = ["StoryError", "tell"]
 
@@ -17,12 +16,11 @@ SLO, ROLLOUT = "slos.penstock.dev", "rollouts.penstock.dev"
 NAME = "checkout"
 
 
-def tell(folder: Path) -> None:
+def tell(stage: Stage) -> None:
     """From nothing to the end; raises StoryError for what was not seen."""
     begun = time.monotonic()
-    cluster.have(folder, module="demo")
-    hands = Hands(folder, NAMESPACE)
-    story = Story(folder, hands)
+    stage.begin()
+    story = Story(stage)
     story.set_up()
     for step in story.steps:
         step()
@@ -32,14 +30,11 @@ def tell(folder: Path) -> None:
 class Story:
     """The steps."""
 
-    def __init__(
-        self, folder: Path, hands: Hands, *, admission: bool = True, interval: float = 1.0
-    ) -> None:
-        """A test leaves parts out and sees steps fail: admission, or nearly all evaluations."""
-        self._folder, self._hands = folder, hands
-        self._admission = admission
-        self._everybody = Wanted(operator=True, load=True, interval=interval)
-        self._manifests = folder / "manifests"
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._hands = Hands(stage.env, NAMESPACE)
+        self._everybody = Wanted(operator=True, load=True)
+        self._manifests = stage.folder / "manifests"
         self.steps = (
             self.budget_is_seen,
             self.good_version_rolls_out,
@@ -52,20 +47,15 @@ class Story:
         )
 
     def set_up(self) -> None:
-        """CRDs are there; rights, admission policies, shop and operator come."""
+        """Rights, admission policies, shop, operator and load."""
         hands = self._hands
         aside("Installing: rights, admission policies; starting the operator and the load.")
-        base = ROOT / "deploy" / "base"
-        for name in ("namespace", "service-account", "rbac"):
-            hands.install("-f", str(base / f"{name}.yaml"))
-        if self._admission:
-            hands.install("-k", str(ROOT / "deploy" / "admission"))
-        hands.run("create", "namespace", NAMESPACE)
-        shop.write(self._manifests, hands.prometheus_url)
+        self._stage.install()
+        shop.write(self._manifests, self._stage.prometheus_url)
         hands.must("delete", ROLLOUT, "--all")
         self._apply("checkout-1.0")
         hands.wait("no pod of the shop became available", 60, lambda: self._complete("1.0"))
-        stage.want(self._folder, self._everybody)
+        self._stage.want(self._everybody)
         time.sleep(10)
 
     def budget_is_seen(self) -> None:
@@ -84,7 +74,7 @@ class Story:
         self._hands.show("apply", "-f", self._shown("checkout-1.1"))
         self._hands.wait("version 1.1 is not complete", 90, lambda: self._complete("1.1"))
         self._hands.wait("version 1.1 is not stable", 10, lambda: len(self._stable()) == 2)
-        self._hands.show("get", "deployment", NAME)
+        self._hands.show("get", f"deployment/{NAME}", f"{ROLLOUT}/{NAME}")
 
     def bad_version_is_held(self) -> None:
         """Step 3."""
@@ -95,7 +85,7 @@ class Story:
         effective = self._status().get("hold", {}).get("effective")
         if effective not in ("full", "partial"):
             raise StoryError(f"the hold has effect {effective}")
-        self._hands.show("get", ROLLOUT, NAME, "-o", "wide")
+        self._show_gate()
         self._hands.show("get", "deployment", NAME)
         done = int(self._hands.get("deployment", NAME)["status"].get("updatedReplicas", 0))
         aside(f"{done} of {shop.REPLICAS} pods are bad and go on failing; the rest is untouched.")
@@ -128,7 +118,7 @@ class Story:
         chapter(6, "Errors have ended: budget comes back, the gate opens, a release finishes.")
         aside("The window is a minute long, so this takes about one.")
         self._hands.wait("the gate did not open", 120, lambda: self._gate()["state"] == "Open")
-        self._hands.show("get", f"{SLO},{ROLLOUT}")
+        self._show_gate()
         self._hands.show("apply", "-f", self._shown("checkout-1.3"))
         self._hands.wait("version 1.3 is not complete", 90, lambda: self._complete("1.3"))
 
@@ -136,16 +126,16 @@ class Story:
         """Step 7."""
         chapter(7, "Prometheus is stopped: Unknown, held, nothing rolled back. It comes back.")
         before = self._image()
-        stage.want(self._folder, replace(self._everybody, prometheus=False))
+        self._stage.want(replace(self._everybody, prometheus=False))
         self._hands.wait("it is not Unknown", 40, lambda: self._gate()["state"] == "Unknown")
-        self._hands.show("get", ROLLOUT, NAME, "-o", "wide")
+        self._show_gate()
         image = f"app={shop.IMAGE}:2.0"
         said = self._hands.show("set", "image", f"deployment/{NAME}", image, may_fail=True)
         if "forbidden" not in said:
             raise StoryError("a release started although nothing could be measured")
         if self._image() != before:
             raise StoryError("the outage changed what runs")
-        stage.want(self._folder, self._everybody)
+        self._stage.want(self._everybody)
         self._hands.wait("it is not decided", 60, lambda: self._gate()["verdict"] != "Unknown")
         self._hands.show("get", ROLLOUT, NAME)
 
@@ -155,13 +145,12 @@ class Story:
         hold = '{"spec":{"hold":{"reason":"database migration"}}}'
         self._hands.show("patch", ROLLOUT, NAME, "--type=merge", "-p", hold)
         self._hands.wait("the gate did not close", 15, lambda: self._gate()["state"] == "Closed")
-        stage.kill_operator(self._folder)
-        aside("kill -9; nothing of Penstock runs any more.")
+        aside(self._stage.kill_operator())
         image = f"app={shop.IMAGE}:2.0"
         said = self._hands.show("set", "image", f"deployment/{NAME}", image, may_fail=True)
         if "forbidden" not in said or "database migration" not in said:
             raise StoryError("the release was not refused while the operator was dead")
-        stage.want(self._folder, self._everybody)
+        self._stage.want(self._everybody)
         self._hands.must("patch", ROLLOUT, NAME, "--type=json", "-p",
                          '[{"op":"remove","path":"/spec/hold"}]')  # fmt: skip
         self._hands.wait("the gate did not open", 40, lambda: self._gate()["state"] == "Open")
@@ -170,10 +159,14 @@ class Story:
     def say_how_to_look_around(self, seconds: float) -> None:
         """The end."""
         print(f"\nAll eight steps were seen, in {seconds:.0f} s. It goes on running; look around:")
-        print(f"  . {self._folder / 'env'}")
+        print(f"  . {self._stage.folder / 'env'}")
         print(f"  kubectl -n {NAMESPACE} get {SLO},{ROLLOUT} -o wide")
         print(f"  kubectl -n {NAMESPACE} describe {ROLLOUT} {NAME}")
         print("  make demo-down     # ends all of it")
+
+    def _show_gate(self) -> None:
+        self._hands.show("get", ROLLOUT, NAME)
+        self._hands.show("get", ROLLOUT, NAME, "-o", "jsonpath={.status.gate.message}")
 
     def _apply(self, name: str) -> None:
         self._hands.must("apply", "-f", str(self._manifests / f"{name}.yaml"))

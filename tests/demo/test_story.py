@@ -40,13 +40,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 CRIPPLED = """
 import sys
 from pathlib import Path
-from demo.stagehand import Hands
+from demo.bed_stage import BedStage
 from demo.story import Story, StoryError
-from testbed import cluster
 
-folder, options = Path(sys.argv[1]), eval(sys.argv[2])
-cluster.have(folder, module="demo")
-story = Story(folder, Hands(folder, "shop"), **options)
+stage = BedStage(Path(sys.argv[1]), **eval(sys.argv[2]))
+stage.begin()
+story = Story(stage)
 story.set_up()
 for number, step in enumerate(story.steps, 1):
     try:

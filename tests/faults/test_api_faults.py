@@ -79,10 +79,6 @@ def operator(
         yield found
 
 
-def is_wide(rule: Mapping[str, object]) -> bool:
-    return rule["resources"] not in (["leases"], ["secrets"])
-
-
 @pytest.fixture
 def story(
     bed: Bed, namespace: str, operator: Operator, traffic: Traffic, proxy: FaultProxy

@@ -71,6 +71,7 @@ def diagnose(cache: Cache | None = None) -> Diagnosis:
     _python(diagnosis)
     _go(diagnosis, cache, missing=[result for result in servers if result.found is None])
     _docker(diagnosis)
+    _kind(diagnosis)
     _disk(diagnosis, cache)
     _loopback(diagnosis)
     return diagnosis
@@ -131,6 +132,15 @@ def _docker(diagnosis: Diagnosis) -> None:
         diagnosis.fine(f"Docker {answer.stdout.strip()}", path)
     else:
         diagnosis.poor("Docker", f"{path} is there, its daemon does not answer; only kind needs it")
+
+
+def _kind(diagnosis: Diagnosis) -> None:
+    path = shutil.which("kind")
+    if path is None:
+        text = "not on PATH; only `make kind-up` and `KIND=1 make demo` need it"
+        diagnosis.poor("kind", f"{text} (https://kind.sigs.k8s.io)")
+    else:
+        diagnosis.fine("kind", path)
 
 
 def _disk(diagnosis: Diagnosis, cache: Cache) -> None:

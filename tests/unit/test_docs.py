@@ -115,3 +115,12 @@ def test_the_check_names_a_page_of_a_kind_that_is_no_more(copy: Path) -> None:
 def test_a_page_that_lost_its_place_for_what_is_generated_is_told(copy: Path) -> None:
     (copy / "operations.md").write_text("# Operations\n")
     assert "the lines <!-- from settings.py -->" in generated("--write", copy).stderr
+
+
+def test_every_make_target_that_a_page_names_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+    call = re.compile(r"(?:`|^)(?:[A-Z]+=\S+ )*make ([a-z-]+)", re.MULTILINE)
+    named = {target for page in pages for target in call.findall(page.read_text())}
+    there = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert named >= {"demo", "kind-up", "cluster-up"}
+    assert named - there == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ FRESH_FOR = timedelta(minutes=5)
 
 
 async def login(**context: Any) -> kopf.ConnectionInfo | None:
-    """A Kopf login handler."""
-    if not (ACCOUNT / "token").exists():
+    """A Kopf login handler.
+
+    In a pod the API server is asked at the address that the kubelet gave, as by our own client.
+    Kopf's own login asks for a name, and the feed would be blind while the cluster's DNS is down.
+    """
+    host = os.environ.get("KUBERNETES_SERVICE_HOST")
+    port = os.environ.get("KUBERNETES_SERVICE_PORT")
+    if not (host and port and (ACCOUNT / "token").exists()):
         return kopf.login_with_kubeconfig(**context)
-    found = kopf.login_with_service_account(**context)
-    if found is None:
-        return None
     return kopf.ConnectionInfo(
-        server=found.server,
-        ca_path=found.ca_path,
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        ca_path=ACCOUNT / "ca.crt",
         token=(ACCOUNT / "token").read_text(encoding="utf-8").strip(),
-        default_namespace=found.default_namespace,
+        default_namespace=(ACCOUNT / "namespace").read_text(encoding="utf-8").strip(),
         expiration=datetime.now(UTC) + FRESH_FOR,
     )

@@ -74,3 +74,7 @@ class Refused(ClusterError):
 
 class Unavailable(ClusterError):
     """No answer, or one that says "later"."""
+
+
+class NotServed(Unavailable):
+    """The API server knows no such kind: its CRD is not installed, or not yet."""

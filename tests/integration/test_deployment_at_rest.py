@@ -203,6 +203,13 @@ def test_row_14_a_template_that_comes_back_at_rest_leaves_nothing_to_release(
     assert web.sets() == {"1": 3}
 
 
+def test_row_25_a_cluster_without_the_kinds_of_other_tools_is_no_trouble(
+    web: AtRest, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert web.observe().refusal is None
+    assert [one.message for one in caplog.records if "steers" in one.message] == []
+
+
 def test_row_20_scaling_at_rest_is_followed_by_the_stable_version(web: AtRest) -> None:
     web.hold()
     web.image("2")

@@ -22,11 +22,14 @@ from penstock.errors import (
     Conflict,
     Forbidden,
     Gone,
+    NotServed,
     Refused,
     Throttled,
     Unavailable,
 )
 
+# Its own words, and no object: a proxy that answers 404 must not be taken for a deletion.
+NO_SUCH_KIND = b"404 page not found"
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
 CHUNK = 500
@@ -125,6 +128,8 @@ def _answer(method: str, path: str, code: int, raw: bytes, headers: Mapping[str,
     try:
         body = json.loads(raw) if raw else {}
     except ValueError as error:
+        if code == 404 and raw.strip() == NO_SUCH_KIND:
+            raise NotServed(f"{method} {path}: the API server serves no such kind") from error
         raise Unavailable(
             f"{method} {path}: the answer with code {code} is no JSON; is a proxy in between?"
         ) from error

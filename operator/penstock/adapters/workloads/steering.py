@@ -3,7 +3,7 @@
 Neither Flagger nor Argo Rollouts writes a label, annotation or owner onto the Deployment that its
 own object refers to, so these objects are listed: all of a kind at once, and again only after a
 moment, so that a start with hundreds of Rollouts asks a few times. A cluster without such a kind
-answers 404. One that fails, hangs or forbids leaves us with what was known, and is asked again
+serves none. One that fails, forbids or hangs leaves us with what was known, and is asked again
 later: no gate waits for another tool's kind.
 """
 
@@ -15,13 +15,13 @@ import time
 from dataclasses import dataclass
 
 from penstock.adapters.api_server import ApiServer, Body, part
-from penstock.errors import ClusterError, Gone
+from penstock.errors import ClusterError, NotServed
 
 log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 2.0
 LONGEST_SECONDS = 5.0
-AFTER_TROUBLE_SECONDS = 60.0
+AFTER_HANGING_SECONDS = 60.0
 
 Steered = dict[tuple[str, str], str]
 
@@ -64,15 +64,17 @@ class Steering:
     async def _list(self, kind: Pointing) -> None:
         where = f"/namespaces/{part(self._namespace)}" if self._namespace else ""
         path, trouble = f"/apis/{kind.version}{where}/{kind.plural}", ""
+        kept = KEPT_SECONDS
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
                 listed = [one async for one in self._server.pages(path)]
             self._known[kind] = dict(filter(None, (_steered(kind, one) for one in listed)))
-        except Gone:
+        except NotServed:
             self._known[kind] = {}
-        except (ClusterError, TimeoutError) as error:
-            trouble = str(error) or f"no answer within {LONGEST_SECONDS:.0f} s"
-        kept = AFTER_TROUBLE_SECONDS if trouble else KEPT_SECONDS
+        except ClusterError as error:
+            trouble = str(error)
+        except TimeoutError:
+            trouble, kept = f"no answer within {LONGEST_SECONDS:.0f} s", AFTER_HANGING_SECONDS
         self._due[kind] = time.monotonic() + kept
         if trouble != self._troubles.get(kind, ""):
             self._troubles[kind] = trouble

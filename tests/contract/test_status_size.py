@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.api_server import ApiServer
@@ -100,7 +100,7 @@ def ask(bed: Bed, question: Callable[[OurObjects], Coroutine[Any, Any, None]]) -
     async def answer() -> None:
         configuration = Configuration()
         await load_kube_config(str(bed.kubeconfig), client_configuration=configuration)
-        server = ApiServer(ApiClient(configuration))
+        server = ApiServer.by(configuration)
         try:
             await question(OurObjects(server))
         finally:

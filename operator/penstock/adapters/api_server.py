@@ -63,8 +63,12 @@ class ApiServer:
                     f"there is no API server to talk to ({error}); run in a pod with a service "
                     "account, or set KUBECONFIG"
                 ) from error
+        return cls.by(configuration)
+
+    @classmethod
+    def by(cls, configuration: Configuration) -> ApiServer:
+        """As a configuration says. Its `retries` stay None: even False makes the library repeat."""
         configuration.connection_pool_maxsize = CONNECTIONS
-        configuration.retries = False
         client = ApiClient(configuration)
         client.user_agent = "penstock"
         return cls(client)

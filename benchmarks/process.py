@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import os
-import sys
 import urllib.request
 from pathlib import Path
 
-from testbed import identities
+from testbed import shipped
 from testbed.bed import Bed
 from testbed.servers import free_ports
-from testbed.tether import Tethered
-
-ACCOUNT = identities.ServiceAccount("penstock-system", "penstock")
 
 
 class Operator:
     """`penstock run`, on one core if asked."""
 
     def __init__(self, bed: Bed, interval: float, *, one_core: bool = False) -> None:
-        self._bed = bed
         self._port = free_ports(1)[0]
-        kubeconfig = identities.token_kubeconfig(
-            bed.folder / "bench.kubeconfig",
-            bed.server,
-            bed.ca_file,
-            identities.token(bed.kube, ACCOUNT),
-        )
-        command = [sys.executable, "-m", "penstock", "run", f"--interval={interval}"]
-        command += [f"--hot-interval={interval}", f"--listen=127.0.0.1:{self._port}"]
-        command += ["--log-format=text", "--scrape-interval=1"]
-        if one_core:
-            core = sorted(os.sched_getaffinity(0))[-1]
-            pin = f"import os, sys; os.sched_setaffinity(0, [{core}]); "
-            pin += "os.execv(sys.argv[1], sys.argv[1:])"
-            command = [sys.executable, "-c", pin, *command]
-        self._process = Tethered(
-            command,
-            log=bed.folder / "bench.log",
-            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+        self._process = shipped.start(
+            shipped.kubeconfig(bed, bed.folder / "bench.kubeconfig"),
+            bed.folder / "bench.log",
+            core=max(os.sched_getaffinity(0)) if one_core else None,
+            interval=str(interval),
+            hot_interval=str(interval),
+            scrape_interval="1",
+            listen=f"127.0.0.1:{self._port}",
+            log_format="text",
         )
 
     def __enter__(self) -> Operator:
@@ -49,24 +35,28 @@ class Operator:
 
     def is_ready(self) -> bool:
         """Whether all is listed."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz"):
-                return True
-        except OSError:
-            return False
+        return bool(self._answer("readyz"))
 
     def values(self, name: str) -> list[float]:
-        """All series of one metric; one zero while it does not answer or has none."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics") as answer:
-                text = answer.read().decode()
-        except OSError:
-            return [0.0]
-        lines = (line for line in text.splitlines() if line.startswith(name))
-        return [float(line.rsplit(" ", 1)[1]) for line in lines] or [0.0]
+        """All series of one metric; none while it does not answer or has none."""
+        lines = (line for line in self._answer("metrics").splitlines() if line.startswith(name))
+        return [float(line.rsplit(" ", 1)[1]) for line in lines]
 
-    def memory_mib(self) -> float:
-        """Resident memory now."""
+    def peak_mib(self) -> float:
+        """The most resident memory that it ever had."""
         text = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
-        line = next(line for line in text.splitlines() if line.startswith("VmRSS"))
+        line = next(line for line in text.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1_024
+
+    def core_seconds(self) -> float:
+        """Time on a core so far."""
+        text = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
+        user, system = text.rpartition(") ")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _answer(self, path: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{path}") as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""

@@ -15,6 +15,7 @@ from demo import shop
 from testbed.api import ApiError, Kube
 from testbed.bed import Bed
 from testbed.load import Load
+from testbed.workloads import is_complete
 
 NAMESPACE, NAME, INTERVAL, ROUNDS = "bench-release", "checkout", 1.0, 3
 APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}"
@@ -60,7 +61,8 @@ def measure(bed: Bed) -> list[Figure]:
 
 def _one_bad_release(bed: Bed) -> float:
     """Seconds from the first moment that Prometheus shows the burn until our hold is written."""
-    kube, held = bed.kube, []
+    kube = bed.kube
+    held: list[float] = []
     version = kube.call("GET", f"{APPS}/deployments")["metadata"]["resourceVersion"]
     watcher = threading.Thread(target=_await_hold, args=(bed, version, held))
     watcher.start()
@@ -168,11 +170,7 @@ def _gate(kube: Kube) -> str:
 
 
 def _complete(kube: Kube, name: str = NAME) -> bool:
-    body = kube.call("GET", f"{APPS}/deployments/{name}")
-    status, wanted = body.get("status") or {}, body["spec"]["replicas"]
-    counted = ("updatedReplicas", "replicas", "availableReplicas")
-    current = status.get("observedGeneration") == body["metadata"]["generation"]
-    return current and all(status.get(key) == wanted for key in counted)
+    return is_complete(kube.call("GET", f"{APPS}/deployments/{name}"))
 
 
 def _until(what: str, seconds: float, is_so: Any) -> None:

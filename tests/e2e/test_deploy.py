@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import deployed
-from support.deployed import ACCOUNT, NAMESPACE, RELEASE_ALL, ROLES, shipped_rules, without
+from support.deployed import RELEASE_ALL, ROLES, shipped_rules, without
 from support.gates import ADMISSION, ROOT, Server
 from support.penstock_run import Operator, wait_for
 from support.story import Story, played
@@ -21,6 +21,7 @@ from support.traffic import BROKEN, STEADY, Traffic, running
 from testbed import audit
 from testbed.audit import Permission
 from testbed.bed import Bed
+from testbed.shipped import ACCOUNT, NAMESPACE
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.api_server import ApiServer
@@ -20,8 +20,9 @@ from penstock.domain.workload import Observation, Phase
 from penstock.engine.ports import Found, Held, Outcome
 from support.gates import MERGE
 from support.penstock_run import wait_for
-from support.story import IMAGE, JSON_PATCH, NAME, Object, is_complete, played
+from support.story import IMAGE, JSON_PATCH, NAME, Object, played
 from testbed.bed import Bed
+from testbed.workloads import is_complete
 
 pytestmark = pytest.mark.servers
 
@@ -37,7 +38,7 @@ class AtRest:
         self.bed, self.namespace = bed, namespace
         self.collection = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         bed.kube.call("POST", self.collection, played(replicas=3))
-        wait_for("it is complete", self.read, lambda it: "status" in it and is_complete(it))
+        wait_for("it is complete", self.read, is_complete)
 
     def read(self) -> Object:
         found: Object = self.bed.kube.call("GET", f"{self.collection}/{NAME}")
@@ -85,7 +86,7 @@ class AtRest:
             # The client reads KUBECONFIG when it is imported, which may be before the bed is there.
             configuration = Configuration()
             await load_kube_config(str(self.bed.kubeconfig), client_configuration=configuration)
-            server = ApiServer(ApiClient(configuration))
+            server = ApiServer.by(configuration)
             try:
                 return await question(Deployments(server))
             finally:

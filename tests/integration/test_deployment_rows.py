@@ -12,7 +12,8 @@ import time
 import pytest
 
 from support.penstock_run import wait_for
-from support.story import IMAGE, Story, is_complete, played
+from support.story import IMAGE, Story, played
+from testbed.workloads import is_complete
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 

@@ -1,8 +1,4 @@
-"""`deploy/base` installed as people do it, and the operator with that service account's own rights.
-
-The node of the test bed only says that the operator's pods are ready, so the operator runs beside
-them as a process, with a token of the service account and nothing else.
-"""
+"""`deploy/base` installed as people do it, and the operator with its own account's rights."""
 
 from __future__ import annotations
 
@@ -18,14 +14,12 @@ import yaml
 
 from support.gates import ROOT, Server
 from support.penstock_run import Operator, wait_for
-from testbed import identities
 from testbed.audit import Permission, Rules
 from testbed.bed import Bed
+from testbed.shipped import ACCOUNT, NAMESPACE, kubeconfig
 
 BASE = ROOT / "deploy" / "base"
 RELEASE_ALL = ROOT / "deploy" / "release-all"
-NAMESPACE = "penstock-system"
-ACCOUNT = identities.ServiceAccount(NAMESPACE, "penstock")
 CLUSTER_ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/penstock"
 ROLES = {
     ("ClusterRole", "penstock"),
@@ -49,12 +43,6 @@ def shipped_rules_of_all_namespaces() -> Rules:
 def install(bed: Bed) -> subprocess.CompletedProcess[str]:
     """Everything, by the one command of the README."""
     return bed.kubectl("apply", "-k", str(BASE))
-
-
-def kubeconfig(bed: Bed, path: Path, server: str = "") -> Path:
-    """The operator's own; `server` may be a fault proxy."""
-    bearer = identities.token(bed.kube, ACCOUNT)
-    return identities.token_kubeconfig(path, server or bed.server, bed.ca_file, bearer)
 
 
 def operator(bed: Bed, folder: Path, **settings: str) -> Operator:

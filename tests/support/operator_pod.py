@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from support import engine
-from support.deployed import ACCOUNT, NAMESPACE, kubeconfig
 from support.dockerfile import Dockerfile
 from support.gates import ROOT
 from support.penstock_run import LOG_LINES_SHOWN, wait_for
@@ -26,6 +25,7 @@ from testbed import identities
 from testbed.bed import Bed
 from testbed.probe import Probe
 from testbed.running import environment
+from testbed.shipped import ACCOUNT, NAMESPACE, kubeconfig
 from testbed.tether import Tethered
 
 # In seconds: suits a test's patience, as the flags of other tests do.

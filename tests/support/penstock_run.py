@@ -7,8 +7,6 @@ what a test learns, it learns from the API server, from this port or from the lo
 from __future__ import annotations
 
 import http.client
-import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -16,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from testbed import shipped
 from testbed.bed import Bed
 from testbed.servers import free_ports
 from testbed.tether import Tethered
@@ -64,13 +63,7 @@ class Operator:
         """Begin, and wait until it is ready."""
         (self.port,) = free_ports(1)
         settings = {"listen": f"127.0.0.1:{self.port}", "log_format": "text", **self._settings}
-        flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
-        self._process = Tethered(
-            [sys.executable, "-m", "penstock", "run", *flags],
-            log=self.log,
-            env={**environment, "KUBECONFIG": str(self._kubeconfig)},
-        )
+        self._process = shipped.start(self._kubeconfig, self.log, **settings)
         wait_for("the operator is ready", self.is_ready)
 
     def is_ready(self) -> bool:

@@ -17,6 +17,7 @@ from support.penstock_run import PATIENCE, Operator, wait_for
 from support.traffic import STEADY, Traffic
 from testbed.api import ApiError
 from testbed.bed import Bed
+from testbed.workloads import is_complete
 
 Object = dict[str, Any]
 
@@ -336,16 +337,6 @@ class Story:
         }
         root = roots.get(resource, f"apis/{API_VERSION}")
         return f"/{root}/namespaces/{self.namespace}/{resource}"
-
-
-def is_complete(deployment: Object, tag: str = "") -> bool:
-    """Whether all pods are of the present template, and available."""
-    status, spec = deployment["status"], deployment["spec"]
-    image = spec["template"]["spec"]["containers"][0]["image"]
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    counted = ("updatedReplicas", "replicas", "availableReplicas")
-    whole = all(status.get(key, 0) == spec["replicas"] for key in counted)
-    return seen and whole and image.endswith(f":{tag}" if tag else "")
 
 
 def played(

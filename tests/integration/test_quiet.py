@@ -54,7 +54,9 @@ def story(bed: Bed, namespace: str, own: Operator, traffic: Traffic) -> Story:
     return Story(bed, namespace, own, traffic)
 
 
-def test_at_rest_nothing_is_written_but_the_lease(story: Story, account: ServiceAccount) -> None:
+@pytest.fixture
+def at_rest(story: Story, account: ServiceAccount) -> Story:
+    """An open gate and a shut one, of which nothing more is written."""
     story.source()
     for name in ("open", "shut"):
         story.deploy(played(name, replicas=2))
@@ -65,26 +67,42 @@ def test_at_rest_nothing_is_written_but_the_lease(story: Story, account: Service
     story.wait_gate("Open", "BudgetHealthy", name="open")
     story.wait_gate("Closed", name="shut")
     wait_for("it has come to rest", lambda: writes(story, account, seconds=8), lambda it: not it)
+    return story
 
-    begin, evaluated = datetime.now(UTC), evaluations(story.operator)
+
+def test_at_rest_nothing_is_written_but_the_lease(at_rest: Story, account: ServiceAccount) -> None:
+    begin, evaluated = datetime.now(UTC), evaluations(at_rest.operator)
     time.sleep(REST_SECONDS)
 
-    assert evaluations(story.operator) > evaluated + REST_SECONDS / 2
-    entries = audit.of_user(audit.read(story.bed.audit_log), account.user)
-    at_rest = [one for one in entries if one.at > begin and one.verb in WRITES]
-    assert {one.resource for one in at_rest} == {"leases"}
+    assert evaluations(at_rest.operator) > evaluated + REST_SECONDS / 2
+    written = written_since(begin, at_rest, account)
+    assert {one.resource for one in written} == {"leases"}
+
+
+def test_a_restart_writes_no_status_anew(at_rest: Story, account: ServiceAccount) -> None:
+    begin = datetime.now(UTC)
+    at_rest.operator.stop()
+    at_rest.operator.start()
+    wait_for("it has evaluated", lambda: evaluations(at_rest.operator), lambda it: it > 10)
+
+    written = written_since(begin, at_rest, account)
+    assert {(one.resource, one.subresource) for one in written} <= {
+        ("leases", ""),
+        ("gaterecords", ""),
+    }
 
 
 def writes(story: Story, account: ServiceAccount, seconds: float) -> list[str]:
     """What was written in so many seconds, but for the Lease."""
     begin = datetime.now(UTC)
     time.sleep(seconds)
+    written = written_since(begin, story, account)
+    return [one.describe() for one in written if one.resource != "leases"]
+
+
+def written_since(begin: datetime, story: Story, account: ServiceAccount) -> list[audit.Entry]:
     entries = audit.of_user(audit.read(story.bed.audit_log), account.user)
-    return [
-        one.describe()
-        for one in entries
-        if one.at > begin and one.verb in WRITES and one.resource != "leases"
-    ]
+    return [one for one in entries if one.at > begin and one.verb in WRITES]
 
 
 def evaluations(operator: Operator) -> float:

@@ -112,8 +112,13 @@ def _until_all_told(bed: Bed, begun: datetime) -> float:
         if datetime.now(UTC) - last > timedelta(seconds=15):
             return (last - begun).total_seconds()
         time.sleep(3)
-    latest = Counter(map(_kind, _writes(bed)[-100:]))
-    raise TimeoutError(f"the operator goes on writing; of the last 100 writes: {dict(latest)}")
+    writes = _writes(bed)
+    again = len(writes) - len({(_kind(entry), entry.name) for entry in writes})
+    latest = dict(Counter(map(_kind, writes[-100:])))
+    raise TimeoutError(
+        f"the operator goes on writing: {len(writes)} so far, {again} of them not the first of "
+        f"their kind for an object; of the last 100: {latest}"
+    )
 
 
 def _worst_age(operator: Operator, seconds: float) -> float:

@@ -7,21 +7,18 @@ operator and stop Prometheus like anybody could, while everything still ends wit
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from demo.stage import NAMESPACE, OPERATOR_NAMESPACE, Wanted
-from testbed import identities
+from demo.stage import NAMESPACE, Wanted
+from testbed import shipped
 from testbed.bed import Bed
 from testbed.keeper import Keeper
 from testbed.load import Load
 from testbed.servers import free_ports
 from testbed.tether import Tethered
 
-ACCOUNT = identities.ServiceAccount(OPERATOR_NAMESPACE, "penstock")
 LOAD_RATE, LOAD_SECONDS = 40.0, 1_800.0
 _LOOK_SECONDS = 0.1
 _WANTED, _RUNNING = "wanted.json", "running.json"
@@ -129,19 +126,16 @@ class Backstage(Keeper):
 
     def _start_operator(self, interval: float) -> Tethered:
         """With the service account's own token, so that the rights we ship are what decides."""
-        bed, folder = self._bed, self._claim.folder
-        kubeconfig = identities.token_kubeconfig(
-            folder / "operator.kubeconfig",
-            bed.server,
-            bed.ca_file,
-            identities.token(bed.kube, ACCOUNT),
+        folder = self._claim.folder
+        return shipped.start(
+            shipped.kubeconfig(self._bed, folder / "operator.kubeconfig"),
+            folder / "operator.log",
+            listen=f"127.0.0.1:{free_ports(1)[0]}",
+            interval=str(interval),
+            hot_interval=str(interval),
+            scrape_interval="1",
+            log_format="text",
         )
-        port = free_ports(1)[0]
-        command = [sys.executable, "-m", "penstock", "run", f"--listen=127.0.0.1:{port}"]
-        command += [f"--interval={interval}", f"--hot-interval={interval}", "--log-format=text"]
-        command += ["--scrape-interval=1"]
-        log = folder / "operator.log"
-        return Tethered(command, log=log, env={**os.environ, "KUBECONFIG": str(kubeconfig)})
 
 
 def _save(path: Path, what: dict[str, object]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from demo import shop
 from demo.stage import NAMESPACE, Stage, Wanted
 from demo.stagehand import Hands, StoryError, aside, chapter
+from testbed.workloads import is_complete
 
 __all__ = ["StoryError", "tell"]
 
@@ -201,9 +202,4 @@ class Story:
         return str(spec["containers"][0]["image"])
 
     def _complete(self, tag: str) -> bool:
-        deployment = self._hands.get("deployment", NAME)
-        status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
-        counted = ("updatedReplicas", "replicas", "availableReplicas")
-        current = status.get("observedGeneration") == deployment["metadata"]["generation"]
-        whole = all(status.get(key) == wanted for key in counted)
-        return current and whole and self._image() == f"{shop.IMAGE}:{tag}"
+        return is_complete(self._hands.get("deployment", NAME), tag)

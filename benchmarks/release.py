@@ -66,7 +66,7 @@ def _one_bad_release(bed: Bed) -> float:
     version = kube.call("GET", f"{APPS}/deployments")["metadata"]["resourceVersion"]
     watcher = threading.Thread(target=_await_hold, args=(bed, version, held))
     watcher.start()
-    _put(kube, shop.version("1.9", "0.8"))
+    _put(kube, shop.version("1.2"))
     _until("the burn is visible", 60, lambda: _burns(bed.prometheus_url))
     visible = time.monotonic()
     watcher.join(60)

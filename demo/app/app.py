@@ -10,8 +10,10 @@ fail, so that a test can compare numbers and a demonstration looks the same each
 
     GET /          200 or, as ERROR_RATIO says, 500; after LATENCY_MS
     GET /healthz   200 while the process serves, whatever the ratio: a bad version is healthy
-    GET /metrics   Prometheus text format: http_requests_total, http_request_duration_seconds
+    GET /metrics   http_requests_total, http_request_duration_seconds, process_start_time_seconds
 
+Metrics come in Prometheus' text format, or for whom that is the first choice in its protobuf
+format: only there the durations are a native histogram too, beside the one with classic buckets.
 Probes and scrapes are not counted: they would make traffic where there is none.
 """
 
@@ -24,26 +26,37 @@ import os
 import re
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from math import ceil, log2
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram in seconds; 0.3 is the threshold that the examples promise."""
 
-DRAIN_SECONDS = 0.5
-"""How long requests under way may go on after SIGTERM."""
+SCHEMA = 3  # the native histogram has 2 ** 3 buckets for each doubling, which are 9 % wide
+SHORTEST = 2.0**-20  # durations up to this one, a microsecond, are in the first of them
+DRAIN_SECONDS = 0.5  # how long requests under way may go on after SIGTERM
+IDLE_SECONDS = 60  # a kept-alive connection is closed after so long without a request
 
-IDLE_SECONDS = 60
-"""A kept-alive connection is closed after so long without a request."""
+NAME = (
+    "[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+    "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+)
+RATIO = (r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)", "a decimal from 0 to 1, such as 0.05 for 5 %")
 
+TOTAL, DURATION = "http_requests_total", "http_request_duration_seconds"
+STARTED = "process_start_time_seconds"
 PLAIN = "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+PROTO = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 
 
 class WrongSetting(Exception):
@@ -65,22 +78,19 @@ class Settings:
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Read the settings, or raise `WrongSetting` for the first that is wrong."""
         return cls(
-            service=_name(environment, "SERVICE", "sample"),
-            version=_name(environment, "VERSION", "dev"),
+            service=_text(environment, "SERVICE", "sample", *NAME),
+            version=_text(environment, "VERSION", "dev", *NAME),
             bind=_address(environment, "BIND", "0.0.0.0"),
             port=_whole(environment, "PORT", "8080", 65535),
-            error_ratio=_ratio(environment, "ERROR_RATIO", "0"),
+            error_ratio=Fraction(_text(environment, "ERROR_RATIO", "0", *RATIO)),
             latency=_whole(environment, "LATENCY_MS", "0", 60_000) / 1000,
         )
 
 
-def _name(environment: Mapping[str, str], key: str, default: str) -> str:
+def _text(environment: Mapping[str, str], key: str, default: str, form: str, remedy: str) -> str:
     text = environment.get(key, default)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", text):
-        raise WrongSetting(
-            f"{key} is {text[:40]!r}: use 1 to 63 letters, digits, dots, dashes and underscores, "
-            "beginning with a letter or digit."
-        )
+    if not re.fullmatch(form, text):
+        raise WrongSetting(f"{key} is {text[:40]!r}: use {remedy}.")
     return text
 
 
@@ -93,19 +103,11 @@ def _address(environment: Mapping[str, str], key: str, default: str) -> str:
 
 
 def _whole(environment: Mapping[str, str], key: str, default: str, most: int) -> int:
-    text = environment.get(key, default)
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > most:
-        raise WrongSetting(f"{key} is {text[:40]!r}: use a whole number from 0 to {most}.")
-    return int(text)
-
-
-def _ratio(environment: Mapping[str, str], key: str, default: str) -> Fraction:
-    text = environment.get(key, default)
-    if not re.fullmatch(r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)", text):
-        raise WrongSetting(
-            f"{key} is {text[:40]!r}: use a decimal from 0 to 1, such as 0.05 for 5 %."
-        )
-    return Fraction(text)
+    remedy = f"a whole number from 0 to {most}"
+    number = int(_text(environment, key, default, "[0-9]{1,9}", remedy))
+    if number > most:
+        raise WrongSetting(f"{key} is {number}: use {remedy}.")
+    return number
 
 
 class Meter:
@@ -113,13 +115,14 @@ class Meter:
 
     def __init__(self, settings: Settings) -> None:
         self._ratio = settings.error_ratio
-        self._labels = f'service="{settings.service}",version="{settings.version}"'
+        self._labels = {"service": settings.service, "version": settings.version}
+        self._started = time.time()
         self._lock = threading.Lock()
         self._asked = 0
-        # Both are there from the start: increase() never sees the first error of a series that is
-        # born with it.
-        self._answered = {200: 0, 500: 0}
+        # Both from the start: increase() never sees the first error of a series born with it.
+        self._answered = Counter({200: 0, 500: 0})
         self._fitting = [0] * (len(BUCKETS) + 1)
+        self._native: Counter[int] = Counter()  # by the power of 2 ** (1/8) at the bucket's end
         self._seconds = 0.0
 
     def next_fails(self) -> bool:
@@ -132,33 +135,84 @@ class Meter:
     def answered(self, code: int, seconds: float) -> None:
         """Count one answer."""
         with self._lock:
-            self._answered[code] = self._answered.get(code, 0) + 1
+            self._answered[code] += 1
             self._fitting[bisect_left(BUCKETS, seconds)] += 1
+            self._native[ceil(log2(max(seconds, SHORTEST)) * 2**SCHEMA)] += 1
             self._seconds += seconds
 
-    def text(self) -> str:
+    def text(self) -> bytes:
         """All counters in Prometheus' text format, as of one instant."""
+        labels = ",".join(f'{name}="{value}"' for name, value in self._labels.items())
         with self._lock:
-            answered, fitting = dict(self._answered), list(accumulate(self._fitting))
-            seconds = self._seconds
-        name = "http_request_duration_seconds"
-        lines = [
-            "# HELP http_requests_total Requests answered, by status code.",
-            "# TYPE http_requests_total counter",
-            *(
-                f'http_requests_total{{{self._labels},code="{code}"}} {count}'
-                for code, count in sorted(answered.items())
-            ),
-            f"# HELP {name} Time from a request's arrival to its answer.",
-            f"# TYPE {name} histogram",
-            *(
-                f'{name}_bucket{{{self._labels},le="{bound}"}} {count}'
-                for bound, count in zip((*BUCKETS, "+Inf"), fitting, strict=True)
-            ),
-            f"{name}_sum{{{self._labels}}} {seconds!r}",
-            f"{name}_count{{{self._labels}}} {fitting[-1]}",
+            answered = sorted(self._answered.items())
+            fitting = list(zip((*BUCKETS, "+Inf"), accumulate(self._fitting), strict=True))
+            lines = [
+                f"# HELP {TOTAL} Requests answered, by status code.",
+                f"# TYPE {TOTAL} counter",
+                *(f'{TOTAL}{{{labels},code="{code}"}} {n}' for code, n in answered),
+                f"# HELP {DURATION} Time from a request's arrival to its answer.",
+                f"# TYPE {DURATION} histogram",
+                *(f'{DURATION}_bucket{{{labels},le="{bound}"}} {n}' for bound, n in fitting),
+                f"{DURATION}_sum{{{labels}}} {self._seconds!r}",
+                f"{DURATION}_count{{{labels}}} {fitting[-1][1]}",
+                f"# HELP {STARTED} When the process began, in seconds since 1970.",
+                f"# TYPE {STARTED} gauge",
+                f"{STARTED} {self._started:.3f}",
+            ]
+        return "\n".join([*lines, ""]).encode()
+
+    def protobuf(self) -> bytes:
+        """The same as messages of client_model's metrics.proto, whose field numbers these are."""
+        with self._lock:
+            requests = [
+                _labels({**self._labels, "code": str(code)}) + _field(3, _field(1, float(n)))
+                for code, n in sorted(self._answered.items())
+            ]
+            durations = _labels(self._labels) + _field(7, self._histogram())
+        started = _family(STARTED, 1, _field(2, _field(1, self._started)))
+        return _family(TOTAL, 0, *requests) + _family(DURATION, 4, durations) + started
+
+    def _histogram(self) -> bytes:
+        """With classic buckets, and with native ones: all from the first to the last in use."""
+        classic = zip(BUCKETS, accumulate(self._fitting), strict=False)
+        ends = range(min(self._native, default=0), max(self._native, default=-1) + 1)
+        native = pairwise([0, *(self._native[end] for end in ends)])
+        parts = [
+            _field(1, sum(self._fitting)) + _field(2, self._seconds),
+            *(_field(3, _field(1, n) + _field(2, bound)) for bound, n in classic),
+            _field(5, _signed(SCHEMA)) + _field(6, SHORTEST / 2),
+            _field(12, _field(1, _signed(ends.start)) + _field(2, len(ends))),
+            *(_field(13, _signed(n - before)) for before, n in native),
         ]
-        return "\n".join(lines) + "\n"
+        return b"".join(parts)
+
+
+def _family(name: str, kind: int, *metrics: bytes) -> bytes:
+    family = b"".join([_field(1, name), _field(3, kind), *(_field(4, one) for one in metrics)])
+    return _varint(len(family)) + family
+
+
+def _labels(labels: Mapping[str, str]) -> bytes:
+    return b"".join(_field(1, _field(1, name) + _field(2, value)) for name, value in labels.items())
+
+
+def _field(number: int, value: bytes | str | int | float) -> bytes:
+    """A field of a protobuf message: an integer, a double, a text or a message."""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    if isinstance(value, float):
+        return _varint(number << 3 | 1) + struct.pack("<d", value)
+    content = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _signed(number: int) -> int:
+    return number * 2 if number >= 0 else -number * 2 - 1
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
@@ -175,9 +229,9 @@ class Answering(http.server.BaseHTTPRequestHandler):
         with self.server.under_way:
             path = self.path.partition("?")[0]
             if path == "/healthz":
-                self._answer(200, "ok\n")
+                self._answer(200, b"ok\n")
             elif path == "/metrics":
-                self._answer(200, self.server.meter.text(), METRICS)
+                self._measure()
             else:
                 self._serve(path)
 
@@ -189,14 +243,18 @@ class Answering(http.server.BaseHTTPRequestHandler):
         self.server.meter.answered(code, time.perf_counter() - start)
         settings = self.server.settings
         phrase = http.HTTPStatus(code).phrase
-        self._answer(code, f"{settings.service} {settings.version}: {phrase}\n")
+        self._answer(code, f"{settings.service} {settings.version}: {phrase}\n".encode())
+
+    def _measure(self) -> None:
+        first_choice = self.headers.get("Accept", "").partition(",")[0].replace(" ", "")
+        meter, proto = self.server.meter, first_choice.startswith(PROTO)
+        self._answer(200, meter.protobuf() if proto else meter.text(), PROTO if proto else METRICS)
 
     def _work(self) -> int:
         time.sleep(self.server.settings.latency)
         return 500 if self.server.meter.next_fails() else 200
 
-    def _answer(self, code: int, text: str, kind: str = PLAIN) -> None:
-        body = text.encode()
+    def _answer(self, code: int, body: bytes, kind: str = PLAIN) -> None:
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

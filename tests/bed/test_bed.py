@@ -91,6 +91,17 @@ def test_pods_of_a_deployment_become_ready_and_are_scraped(
     }
 
 
+def test_the_sample_is_scraped_with_its_classic_and_its_native_histogram(
+    bed: Bed, namespace: str, kubectl: Callable[..., subprocess.CompletedProcess[str]]
+):
+    assert kubectl("apply", "-f", str(SAMPLE)).returncode == 0
+    durations = "http_request_duration_seconds"
+    native = f'histogram_count({durations}{{namespace="{namespace}"}})'
+    classic = f'{durations}_bucket{{namespace="{namespace}",le="0.3"}}'
+    for query in (native, classic):
+        assert until(lambda query=query: len(series(bed, query)) == 4, PATIENCE), query
+
+
 def test_pods_that_are_not_run_are_never_sent_anything(bed: Bed, namespace: str, admin: Kube):
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     admin.call("POST", path, deployment("played", "registry.example/played:1"))

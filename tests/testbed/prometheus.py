@@ -101,7 +101,11 @@ def _ask(port: int, path: str) -> bytes | None:
 
 def _configuration(kubeconfig: Path, scrape_interval: str) -> dict[str, Any]:
     return {
-        "global": {"scrape_interval": scrape_interval, "scrape_native_histograms": True},
+        "global": {
+            "scrape_interval": scrape_interval,
+            "scrape_native_histograms": True,
+            "always_scrape_classic_histograms": True,  # beside the native one of the same name
+        },
         "scrape_configs": [
             {
                 "job_name": "pods",

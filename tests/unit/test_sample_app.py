@@ -5,60 +5,19 @@ from __future__ import annotations
 import http.client
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 
-APP = Path(__file__).parents[2] / "demo" / "app" / "app.py"
-COMMAND = [sys.executable, "-I", "-S", str(APP)]
-
-
-class Sample:
-    """A running sample application and one kept-alive connection to it."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        self.process = process
-        self.greeting = process.stdout.readline()
-        self.port = int(self.greeting.rpartition(":")[2])
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-
-    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
-        self.connection.request(method, path)
-        response = self.connection.getresponse()
-        return response.status, response.read().decode()
-
-    def codes(self, number: int, path: str = "/") -> Counter[int]:
-        return Counter(self.get(path)[0] for _ in range(number))
-
-    def metrics(self) -> dict[str, float]:
-        lines = self.get("/metrics")[1].splitlines()
-        samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, _, value in samples}
-
-
-@contextmanager
-def sample(**environment: str) -> Iterator[Sample]:
-    process = subprocess.Popen(
-        COMMAND,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"BIND": "127.0.0.1", "PORT": "0", **environment},
-    )
-    with process:
-        running = Sample(process)
-        try:
-            yield running
-        finally:
-            running.connection.close()
-            process.kill()
+from support.sample import APP, COMMAND, Sample, sample
 
 
 def refusal(environment: Mapping[str, str]) -> str:
@@ -142,6 +101,161 @@ def test_the_latency_of_the_environment_is_what_the_histogram_shows() -> None:
     assert metrics[f'http_request_duration_seconds_bucket{{{labels},le="0.3"}}'] == 0
     assert metrics[f'http_request_duration_seconds_bucket{{{labels},le="+Inf"}}'] == 2
     assert metrics[f"http_request_duration_seconds_sum{{{labels}}}"] >= 0.62
+
+
+Fields = Mapping[int, list[int | bytes]]
+"""A protobuf message: the values of each field, doubles and messages as bytes."""
+
+
+def varint(content: bytes, at: int) -> tuple[int, int]:
+    """A number, and where the next thing begins."""
+    end = next(end for end in range(at, len(content)) if content[end] < 0x80) + 1
+    return sum((byte & 0x7F) << 7 * n for n, byte in enumerate(content[at:end])), end
+
+
+def fields(content: bytes) -> Fields:
+    found: dict[int, list[int | bytes]] = defaultdict(list)
+    at = 0
+    while at < len(content):
+        key, at = varint(content, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = varint(content, at)
+            found[key >> 3].append(value)
+            continue
+        size, at = (8, at) if kind == 1 else varint(content, at)
+        assert kind in {1, 2}, kind
+        found[key >> 3].append(content[at : at + size])
+        at += size
+    return found
+
+
+def families(content: bytes) -> dict[str, Fields]:
+    """The messages MetricFamily of a delimited stream, by name."""
+    found = {}
+    at = 0
+    while at < len(content):
+        size, at = varint(content, at)
+        family = fields(content[at : at + size])
+        found[family[1][0].decode()] = family
+        at += size
+    return found
+
+
+def double(value: int | bytes) -> float:
+    return struct.unpack("<d", value)[0]
+
+
+def signed(value: int | bytes) -> int:
+    return value >> 1 if value % 2 == 0 else -(value >> 1) - 1
+
+
+def labels(metric: Fields) -> dict[str, str]:
+    pairs = map(fields, metric[1])
+    return {pair[1][0].decode(): pair[2][0].decode() for pair in pairs}
+
+
+def in_protobuf(app: Sample) -> dict[str, Fields]:
+    app.connection.request("GET", "/metrics", headers={"Accept": PROMETHEUS})
+    response = app.connection.getresponse()
+    assert response.headers["Content-Type"] == PROTOBUF
+    return families(response.read())
+
+
+PROTOBUF = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+)
+OPEN_METRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5"
+PROMETHEUS = f"{PROTOBUF};q=0.6,{OPEN_METRICS},text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "*/*",
+        "text/html,application/xhtml+xml,*/*;q=0.8",
+        f"{OPEN_METRICS},{PROTOBUF};q=0.4",
+        "application/vnd.google.protobuf",
+        "application/vnd.google.protobuf;proto=another.Message;encoding=delimited",
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text",
+    ],
+)
+def test_whoever_does_not_prefer_protobuf_gets_text(accept: str) -> None:
+    with sample() as app:
+        app.connection.request("GET", "/metrics", headers={"Accept": accept} if accept else {})
+        response = app.connection.getresponse()
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert response.read().startswith(b"# HELP http_requests_total ")
+
+
+@pytest.mark.parametrize("accept", [PROTOBUF, PROTOBUF.replace(";", "; "), PROMETHEUS])
+def test_whoever_prefers_protobuf_gets_it(accept: str) -> None:
+    with sample() as app:
+        app.connection.request("GET", "/metrics", headers={"Accept": accept})
+        response = app.connection.getresponse()
+        assert response.headers["Content-Type"] == PROTOBUF
+        assert set(families(response.read())) == {
+            "http_requests_total",
+            "http_request_duration_seconds",
+            "process_start_time_seconds",
+        }
+
+
+def test_protobuf_says_the_same_as_text() -> None:
+    with sample(ERROR_RATIO="0.25", SERVICE="checkout", VERSION="1.4.0") as app:
+        app.codes(300)
+        text, found = app.metrics(), in_protobuf(app)
+    of_all = {"service": "checkout", "version": "1.4.0"}
+    counters = [fields(metric) for metric in found["http_requests_total"][4]]
+    assert found["http_requests_total"][3] == [0]
+    for counter, code in zip(counters, ("200", "500"), strict=True):
+        assert labels(counter) == {**of_all, "code": code}
+        written = f'http_requests_total{{service="checkout",version="1.4.0",code="{code}"}}'
+        assert double(fields(counter[3][0])[1][0]) == text[written]
+    assert found["http_request_duration_seconds"][3] == [4]
+    metric = fields(found["http_request_duration_seconds"][4][0])
+    assert labels(metric) == of_all
+    histogram = fields(metric[7][0])
+    name = 'http_request_duration_seconds_{}{{service="checkout",version="1.4.0"{}}}'
+    assert histogram[1] == [text[name.format("count", "")]] == [300]
+    assert double(histogram[2][0]) == text[name.format("sum", "")]
+    for bucket in map(fields, histogram[3]):
+        bound = f',le="{double(bucket[2][0])}"'
+        assert bucket[1][0] == text[name.format("bucket", bound)]
+    assert len(histogram[3]) == len([key for key in text if "_bucket" in key]) - 1  # but for +Inf
+    started = double(fields(fields(found["process_start_time_seconds"][4][0])[2][0])[1][0])
+    assert started == pytest.approx(text["process_start_time_seconds"], abs=0.001)
+    assert 0 <= time.time() - started < 60
+
+
+def native(app: Sample) -> dict[float, int]:
+    """The upper bounds of the native buckets, and how many requests are in each."""
+    metric = fields(in_protobuf(app)["http_request_duration_seconds"][4][0])
+    histogram = fields(metric[7][0])
+    assert signed(histogram[5][0]) == 3
+    assert double(histogram[6][0]) > 0
+    span = fields(histogram[12][0])
+    counts = list(accumulate(map(signed, histogram[13])))
+    assert span[2] == [len(counts)]
+    first = signed(span[1][0])
+    return {2 ** (end / 8): count for end, count in enumerate(counts, first) if count}
+
+
+def test_the_native_histogram_has_each_request_in_a_narrow_bucket() -> None:
+    with sample(LATENCY_MS="100") as app:
+        app.codes(3)
+        app.codes(40, "/unknown")
+        buckets = native(app)
+    assert sum(buckets.values()) == 43
+    slow = {bound: count for bound, count in buckets.items() if bound > 0.1}
+    assert sum(slow.values()) >= 3
+    assert min(slow) < 0.1 * 2 ** (2 / 8)
+
+
+def test_before_the_first_request_the_histogram_is_native_already() -> None:
+    with sample() as app:
+        assert native(app) == {}
 
 
 def test_a_connection_serves_many_requests_and_head_has_no_body() -> None:

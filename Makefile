@@ -46,8 +46,8 @@ test: setup ## everything: check, then all tests on real servers (got or built w
 test-unit: setup ## the tests that need no server
 	@$(PYTEST) -m "not servers"
 
-bench: setup ## the figures that we promise, each with its bar; exit 1 when one is missed
-	@PYTHONPATH=tests:. $(BIN)/python -P -m benchmarks
+bench: setup ## the figures that we promise, each with its bar; exit 1 when one is missed; ONLY=month SEED=7
+	@PYTHONPATH=tests:. $(BIN)/python -P -m benchmarks $(ONLY)
 
 ## Test bed: a real control plane, a node and Prometheus on loopback, without Docker
 cluster-up: setup ## start it (or find it running); prints what to export

@@ -13,9 +13,10 @@ class Figure:
     Attributes:
         name: what was measured, with its unit.
         ours: what we took.
-        bar: the most it may be; None where it only informs.
+        bar: the most it may be, or the least; None where it only informs.
         baseline: what it is compared with, by name.
         theirs: what that took in the same run; None where there is no number.
+        at_least: the bar is the least that it may be.
     """
 
     name: str
@@ -23,11 +24,14 @@ class Figure:
     bar: float | None
     baseline: str
     theirs: float | None = None
+    at_least: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether the bar is kept."""
-        return self.bar is None or self.ours <= self.bar
+        if self.bar is None:
+            return True
+        return self.ours >= self.bar if self.at_least else self.ours <= self.bar
 
 
 def table(figures: Iterable[Figure]) -> str:
@@ -39,7 +43,7 @@ def table(figures: Iterable[Figure]) -> str:
             (
                 one.name,
                 f"{one.ours:.3g}",
-                "" if one.bar is None else f"<= {one.bar:g}",
+                "" if one.bar is None else f"{'>=' if one.at_least else '<='} {one.bar:g}",
                 "" if one.bar is None else ("kept" if one.holds else "MISSED"),
                 one.baseline,
                 "" if one.theirs is None else f"{one.theirs:.3g}",

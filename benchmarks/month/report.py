@@ -1,0 +1,118 @@
+"""Runs every way of reading budgets on one month, and prints how far off each is and what it took.
+
+Ours plugs into `measure`: `ours` reads whole budgets (of the services, and of the thousand objectives
+with selectors of their own), `cycle` is one evaluation of the fleet, when its past is known already.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+
+from benchmarks.figures import Figure
+from benchmarks.month import bars, promises, tables
+from benchmarks.month.data import Month
+from benchmarks.month.generated import Size, month
+from benchmarks.month.naive import Fleet, Naive, NaiveCounts
+from benchmarks.month.pyrra import HOURS, Pyrra, Slices
+from benchmarks.month.reading import Evaluation, Method
+from benchmarks.month.served import Served, served
+from benchmarks.month.sloth import RecordedSloth, Sloth
+
+RECORDED = ("steady00", "medium00", "lowlazy00", "batch00")
+"""Recording one service's month takes promtool some 15 seconds: these have to do."""
+EACH_OF_DISTINCT = 20
+
+
+def measure(ours: Method | None = None, cycle: Method | None = None) -> list[Figure]:
+    """The tables are printed as soon as they are known; the figures are those of ours."""
+    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1_000_000))
+    print(f"SEED={seed} repeats this month", flush=True)
+    with month(seed, _size(), print) as made:
+        with served(made) as server:
+            figures = _services(server, made, ours)
+            figures += _distinct(server, made, ours)
+            figures += _fleet(server, made, cycle)
+        with served(made) as server:
+            _recorded(server, made)
+    return figures
+
+
+def _size() -> Size:
+    """A smaller one for trials: `DAYS=2 SERVICES=8 FLEET=50`."""
+    usual = Size()
+    return Size(
+        days=int(os.environ.get("DAYS") or usual.days),
+        services=int(os.environ.get("SERVICES") or usual.services),
+        fleet=int(os.environ.get("FLEET") or usual.fleet),
+    )
+
+
+def _services(server: Served, made: Month, ours: Method | None) -> list[Figure]:
+    asked = promises.of_services(made)
+    true = promises.truths(made, asked)
+    counts, naive, sloth = NaiveCounts(), Naive(), Sloth()
+    methods = [counts, naive, HOURS, Slices(), sloth, Pyrra(), *([ours] if ours else [])]
+    found = {one.name: _evaluated(one, server, made, asked) for one in methods}
+    counted = [found[one.name] for one in methods if one.name != naive.name]
+    print(f"\n{len(asked)} services, {made.window}: median (worst)\n")
+    exact = [one for one in counted if one.method != sloth.name]
+    print(tables.by_class("errors, % off", tables.errors_off, asked, true, exact), "\n")
+    print(tables.by_class("events, % off", tables.totals_off, asked, true, exact), "\n")
+    print("budget points shown too many, of 20 that are left\n")
+    print(tables.by_class("points", tables.points_off, asked, true, counted), "\n")
+    print(tables.verdicts(asked, true, counted), "\n")
+    print(tables.costs(found.values()), flush=True)
+    if ours is None:
+        return []
+    told = found[ours.name]
+    figures = bars.of_costs(told, found[naive.name], found[sloth.name])
+    return figures + bars.of_exactness(told, found[counts.name], asked, true)
+
+
+def _distinct(server: Served, made: Month, ours: Method | None) -> list[Figure]:
+    """The naive query is counted for all, but paid for by one in twenty: a month each takes long."""
+    asked = promises.distinct(made)
+    true = promises.truths(made, asked)
+    counts = _evaluated(NaiveCounts(), server, made, asked)
+    paid = _evaluated(Naive(), server, made, asked[::EACH_OF_DISTINCT])
+    found = [counts, *([_evaluated(ours, server, made, asked)] if ours else [])]
+    print(f"\n{len(asked)} SLOs with selectors of their own: budget points shown too many\n")
+    print(tables.by_class("points", tables.points_off, asked, true, found), "\n")
+    print(tables.verdicts(asked, true, found), "\n")
+    print(f"what it takes: the naive one for each {EACH_OF_DISTINCT}th\n")
+    print(tables.costs([paid, *found]), flush=True)
+    return bars.of_exactness(found[-1], counts, asked, true) if ours else []
+
+
+def _fleet(server: Served, made: Month, cycle: Method | None) -> list[Figure]:
+    asked = promises.of_fleet(made)
+    if not asked:
+        return []
+    bare, library = Fleet(library=False), Fleet(library=True)
+    methods: list[Method] = [bare, library, *([cycle] if cycle else [])]
+    found = {one.name: _evaluated(one, server, made, asked) for one in methods}
+    print(f"\n{len(asked)} services of 4 series each\n")
+    print(tables.costs(found.values()), flush=True)
+    if cycle is None:
+        return []
+    return bars.of_fleet(found[cycle.name], found[bare.name], found[library.name])
+
+
+def _recorded(server: Served, made: Month) -> None:
+    asked = [one for one in promises.of_services(made) if one.name in RECORDED]
+    true = promises.truths(made, asked)
+    found = [_evaluated(RecordedSloth(), server, made, asked)]
+    print(f"\nSloth's series really recorded, for {', '.join(one.name for one in asked)} alone\n")
+    print(tables.by_class("points", tables.points_off, asked, true, found), "\n")
+    print(tables.verdicts(asked, true, found), "\n")
+    print(tables.costs(found), flush=True)
+
+
+def _evaluated(
+    method: Method, server: Served, made: Month, asked: Sequence[promises.Promise]
+) -> Evaluation:
+    found = method.evaluate(server, made, asked, made.end)
+    print(f"  {method.name}: {found.cost.objectives} SLOs, {found.cost.seconds:.0f} s", flush=True)
+    return found

@@ -1,4 +1,4 @@
-"""Asks a Prometheus as the baselines' users do, one question a request, and keeps what it says it took."""
+"""Asks a Prometheus one question a request, as people do, and adds up what it says that took."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_POINTS = 11_000
 
 @dataclass
 class Tally:
-    """What the questions took: `samples` as the server counts them, `peak` the most held at once."""
+    """What questions took: `samples` as the server counts them, `peak` the most held at once."""
 
     requests: int = 0
     samples: int = 0

@@ -1,4 +1,4 @@
-"""The figures that a month gives of our engine, each with its bar, beside the baselines of the same run."""
+"""The figures that a month gives of our engine, each with its bar and a baseline of the same run."""
 
 from __future__ import annotations
 
@@ -39,10 +39,16 @@ def of_exactness(
     """Events, budget points and answers, against the truth."""
     many = f"{len(promises)} SLOs"
     return [
-        _events(f"{many}: events or errors off, no outage, no crash", ours, naive, promises, truths),
+        _events(
+            f"{many}: events or errors off, no outage, no crash", ours, naive, promises, truths
+        ),
         _percent(f"{many}: errors or events off with crashes, %", ours, naive, promises, truths),
-        _points(f"{many}: worst budget error, no outage, points", 0.05, ours, naive, promises, truths),
-        _points(f"{many}: worst budget error, all, points", 0.5, ours, naive, promises, truths, GAPPY),
+        _points(
+            f"{many}: worst budget error, no outage, points", 0.05, ours, naive, promises, truths
+        ),
+        _points(
+            f"{many}: worst budget error, all, points", 0.5, ours, naive, promises, truths, GAPPY
+        ),
         *(
             Figure(f"{many}: {what}", one, 0, "naive", other)
             for what, one, other in zip(

@@ -1,8 +1,8 @@
 """The month as the generator wrote it: its services, and what truly happened in them.
 
-The truth of a series is the growth of its scraped samples, put right for resets, and the first value of
-a series that was born inside the month. `real` counts the events themselves, also those that no
-scrape ever told of.
+The truth of a series is the growth of its scraped samples, put right for resets, and the first
+value of a series that was born inside the month. `real` counts the events themselves, also those
+that no scrape ever told of.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ def read(folder: Path) -> Month:
     """The month that lies in a folder."""
     told = json.loads((folder / "month.json").read_text(encoding="utf-8"))
     services = (
-        Service(
-            one["name"], one["class"], one["live"], _spans(one["outages"]), _spans(one["late"])
-        )
+        Service(one["name"], one["class"], one["live"], _spans(one["outages"]), _spans(one["late"]))
         for one in told["services"]
     )
     return Month(

@@ -1,7 +1,7 @@
 """Makes a month: compiles the generator once, runs it, and removes what it wrote when done.
 
-Owns the program's place in the cache and the months beside it. The generator is compiled against the
-modules that Prometheus itself is pinned by, so it needs nothing that the test bed does not.
+Owns the program's place in the cache and the months beside it. The generator is compiled against
+the modules that Prometheus itself is pinned by, so it needs nothing that the test bed does not.
 """
 
 from __future__ import annotations
@@ -39,25 +39,40 @@ class Size:
 
 
 @contextmanager
-def month(seed: int, size: Size, say: Say = console, cache: Cache | None = None) -> Iterator[Month]:
-    """A month for as long as it is needed; `KEEP_MONTH=1` leaves it for the next run."""
-    cache = cache or Cache()
-    program = generator(say, cache)
-    name = "-".join(map(str, (program.parent.name, seed, *astuple(size))))
+def month(seed: int, size: Size, say: Say = console) -> Iterator[Month]:
+    """A month while it is needed, one at a time; `KEEP_MONTH=1` leaves it for the next run."""
+    cache = Cache()
+    name = "-".join(map(str, (generator(say, cache).parent.name, seed, *astuple(size))))
     kept = cache.root / "months" / name
-    with cache.lock(f"month-{name}", f"using a month with seed {seed}", say) as held:
+    with cache.lock("month", f"using a month with SEED={seed}", say) as held:
         if (kept / "month.json").exists():
             say(f"using the kept month with SEED={seed}")
             yield read(kept)
             return
-        made = held.work / "month"
-        made.mkdir()
-        _generate(program, made, seed, size, say)
+        made = make(held.work / "month", seed, size, say)
         if os.environ.get("KEEP_MONTH", "") in ("", "0"):
-            yield read(made)  # the lock's work folder is removed, also after a kill -9
+            yield made  # the lock's work folder is removed, also after a kill -9
         else:
-            cache.put(made, kept, held)
+            cache.put(made.folder, kept, held)
             yield read(kept)
+
+
+def make(folder: Path, seed: int, size: Size, say: Say = console) -> Month:
+    """Write a month into a folder that is not there yet."""
+    program = generator(say)
+    folder.mkdir()
+    flags = {"seed": seed, "days": size.days, "services": size.services, "fleet": size.fleet}
+    begun = time.monotonic()
+    done = subprocess.run(
+        [program, *(f"-{name}={number}" for name, number in flags.items()), f"-out={folder}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise GeneratorError(done.stderr.strip())
+    say(f"made a month with SEED={seed} in {time.monotonic() - begun:.0f} s")
+    return read(folder)
 
 
 def generator(say: Say = console, cache: Cache | None = None) -> Path:
@@ -96,17 +111,3 @@ def _compile(work: Path, cache: Cache, say: Say) -> None:
         if reason:
             raise ModulesError(reason)
         raise GeneratorError(said)
-
-
-def _generate(program: Path, folder: Path, seed: int, size: Size, say: Say) -> None:
-    flags = {"seed": seed, "days": size.days, "services": size.services, "fleet": size.fleet}
-    begun = time.monotonic()
-    done = subprocess.run(
-        [program, *(f"-{name}={number}" for name, number in flags.items()), f"-out={folder}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise GeneratorError(done.stderr.strip())
-    say(f"made a month with SEED={seed} in {time.monotonic() - begun:.0f} s")

@@ -45,8 +45,8 @@ class NaiveCounts:
     """How exact `increase` over the whole window is, for any objective.
 
     A sum of increases is the sum over its series: one question for each service gives all of
-    them, so that a thousand objectives need not be asked for one by one. Exact as to the answer; what
-    it takes is not what a user of the naive query pays.
+    them, so that a thousand objectives need not be asked for one by one. Right as to the answer;
+    what it takes is not what a user of the naive query pays.
     """
 
     name: str = "naive: increase over the window"

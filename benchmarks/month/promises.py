@@ -1,6 +1,7 @@
 """Objectives cut from the month: one for each service, and a thousand with selectors of their own.
 
-An objective is chosen so that just 80 of 100 points of its budget are truly spent at the month's end.
+An objective is chosen so that just 80 of 100 points of its budget are truly spent when the month
+ends.
 """
 
 from __future__ import annotations
@@ -90,7 +91,11 @@ def distinct(month: Month, number: int = 1_000) -> list[Promise]:
 
 
 def _cuts(service: str, kind: str) -> Iterator[Promise]:
-    methods = (("any", ()), ("get", (("method", "=", "GET"),)), ("post", (("method", "=", "POST"),)))
+    methods = (
+        ("any", ()),
+        ("get", (("method", "=", "GET"),)),
+        ("post", (("method", "=", "POST"),)),
+    )
     pods: list[tuple[str, tuple[tuple[str, str, str], ...]]] = [("all", ())]
     pods += [(f"r{n}", (("instance", "=~", f"{service}-.+-{n}:8080"),)) for n in range(3)]
     pods += [("not0", (("instance", "!~", f"{service}-.+-0:8080"),))]

@@ -1,4 +1,4 @@
-"""The shapes of Pyrra's rules: burn windows that scale with the objective's, and `increase` over all of it."""
+"""The shapes of Pyrra's rules: `increase` over the window, and burn windows that scale with it."""
 
 from __future__ import annotations
 

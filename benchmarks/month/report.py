@@ -1,7 +1,7 @@
 """Runs every way of reading budgets on one month, and prints how far off each is and what it took.
 
-Ours plugs into `measure`: `ours` reads whole budgets (of the services, and of the thousand objectives
-with selectors of their own), `cycle` is one evaluation of the fleet, when its past is known already.
+Ours plugs into `measure`: `ours` reads whole budgets (of the services, and of the thousand
+objectives with selectors of their own), `cycle` is one evaluation of the fleet whose past is known.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _services(server: Served, made: Month, ours: Method | None) -> list[Figure]:
 
 
 def _distinct(server: Served, made: Month, ours: Method | None) -> list[Figure]:
-    """The naive query is counted for all, but paid for by one in twenty: a month each takes long."""
+    """The naive query is counted for all, but paid for by one in twenty: a month takes long."""
     asked = promises.distinct(made)
     true = promises.truths(made, asked)
     counts = _evaluated(NaiveCounts(), server, made, asked)

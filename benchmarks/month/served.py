@@ -1,7 +1,7 @@
 """A real Prometheus on loopback over the blocks of a month; it ends with whoever started it.
 
-Owns its data folder (links to the month's own files, which it leaves as they are) and its process. It
-scrapes nothing: the month is over.
+Owns its data folder (links to the month's own files, which it leaves as they are) and its process.
+It scrapes nothing: the month is over.
 """
 
 from __future__ import annotations

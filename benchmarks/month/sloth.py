@@ -1,7 +1,7 @@
 """Sloth's rules, made by the real `sloth`, as their own series would give them.
 
-Sloth evaluates seven ratios on raw data and keeps them; its figure for the whole window is the mean of
-the kept 5-minute ratios, in which each slice weighs the same however many requests it had.
+Sloth evaluates seven ratios on raw data and keeps them; its figure for the whole window is the mean
+of the kept 5-minute ratios, in which each slice weighs the same however many requests it had.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ def _rules(windows: dict[str, Any]) -> Rules:
 
 @dataclass(frozen=True)
 class Sloth:
-    """All rules on raw data once; the whole window as the mean of its 5-minute ratios, each 5 minutes.
+    """All rules on raw data once; the whole window as the mean of a 5-minute ratio each 5 minutes.
 
-    That the mean is taken here is for time's sake: recorded each 30 s for all services, it would take a
-    quarter of an hour. `RecordedSloth` does so for a few.
+    That the mean is taken here is for time's sake: recorded each 30 s for all services, it would
+    take a quarter of an hour. `RecordedSloth` does so for a few.
     """
 
     name: str = "Sloth: its 7 rules on raw data; mean of its 5m ratios"
@@ -119,7 +119,7 @@ class Sloth:
     def means(
         self, server: Served, month: Month, made: dict[str, Rules], at: int
     ) -> dict[str, float | None]:
-        """`sum_over_time / count_over_time` of each one's 5-minute ratios: NaN if one of them is."""
+        """`sum_over_time / count_over_time` of the 5-minute ratios: NaN if one of them is."""
         client = Client(server.url)
         start = at - month.window_days * DAY + BUCKET
         found: dict[str, float | None] = {}
@@ -133,7 +133,7 @@ class Sloth:
 
 @dataclass(frozen=True)
 class RecordedSloth:
-    """The same with series that are really recorded, by promtool, and Sloth's own rule upon them."""
+    """The same with series really recorded, by promtool, and Sloth's own rule upon them."""
 
     name: str = "Sloth: its rule for the window, on 5m ratios recorded each 60 s"
 

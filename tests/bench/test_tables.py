@@ -1,0 +1,67 @@
+"""How far off a reading is: the arithmetic of the benchmark's tables, and which bar is kept."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from benchmarks.figures import Figure, table
+from benchmarks.month.data import Count
+from benchmarks.month.promises import Promise, objective
+from benchmarks.month.pyrra import burn_windows
+from benchmarks.month.reading import Cost, Evaluation, Reading
+from benchmarks.month.tables import errors_off, judged, points_off
+
+TRUE = Count(bad=80, total=100_000)
+COST = Cost(1, 1, 1, 1, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_half_of_the_errors_found_shows_forty_points_too_many():
+    found = Reading.counted(40, 100_000)
+    assert errors_off(found, TRUE) == -50
+    assert points_off(found, TRUE) == pytest.approx(40)
+
+
+def test_the_truth_itself_is_nowhere_off():
+    found = Reading.counted(Decimal(80), Decimal(100_000))
+    assert points_off(found, TRUE) == pytest.approx(0)
+    assert judged(Evaluation("m", {"a": found}, COST), {"a": TRUE}) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("ratio", [None, float("nan"), float("inf")])
+def test_no_number_is_no_value(ratio):
+    assert points_off(Reading(ratio), TRUE) is None
+    assert judged(Evaluation("m", {"a": Reading(ratio)}, COST), {"a": TRUE}) == (1, 0, 0)
+
+
+def test_without_traffic_no_value_is_right():
+    assert judged(Evaluation("m", {"a": Reading(None)}, COST), {"a": Count(0, 0)}) == (0, 0, 0)
+
+
+def test_the_objective_is_one_of_which_80_of_100_points_are_spent():
+    assert objective(TRUE) == "99.9%"
+    assert objective(Count(4, 10_000)) == "99.95%"
+    assert objective(Count(0, 10)) == "99.9%"
+
+
+def test_selectors_are_as_people_write_them():
+    one = Promise("a", "shop", "steady", (("service", "=", "shop"), ("method", "!~", "P.+")))
+    assert one.total == 'http_requests_total{service="shop",method!~"P.+"}'
+    assert one.bad == 'http_requests_total{service="shop",method!~"P.+",code=~"5.."}'
+    assert one.takes({"service": "shop", "method": "GET"})
+    assert not one.takes({"service": "shop", "method": "POST"})
+    assert one.is_bad("503")
+    assert not one.is_bad("5030")
+
+
+def test_pyrras_windows_scale_with_the_objectives():
+    assert burn_windows(28) == ["5m", "30m", "60m", "120m", "360m", "1440m", "5760m"]
+
+
+@pytest.mark.parametrize(
+    ("at_least", "ours", "kept"), [(True, 9, False), (True, 10, True), (False, 11, False)]
+)
+def test_a_bar_is_the_most_or_the_least(at_least, ours, kept):
+    one = Figure("f", ours, 10, "b", at_least=at_least)
+    assert one.holds is kept
+    assert (">= 10" if at_least else "<= 10") in table([one])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import math
 import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,8 +84,3 @@ class Client:
         self.tally.peak = max(self.tally.peak, samples["peakSamples"])
         rows: list[dict[str, Any]] = data["result"]
         return rows
-
-
-def is_number(found: float | None) -> bool:
-    """Whether somebody could act on it."""
-    return found is not None and math.isfinite(found)

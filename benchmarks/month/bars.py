@@ -1,14 +1,17 @@
-"""The figures that a month gives of our engine, each with its bar and a baseline of the same run."""
+"""The figures that a month gives of our engine: a bar and a baseline of the same run for each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.figures import Figure
 from benchmarks.month.data import Count
 from benchmarks.month.promises import Promise
-from benchmarks.month.reading import Evaluation
-from benchmarks.month.tables import errors_off, judged, points_off, totals_off
+from benchmarks.month.reading import Evaluation, Reading
+from benchmarks.month.tables import FAR, errors_off, judged, points_off, totals_off
+
+Off = Callable[[Reading, Count], float]
 
 CRASHING, GAPPY = "crashy", "gappy"
 """Classes in which a scrape cannot have seen everything."""
@@ -31,33 +34,31 @@ def of_costs(ours: Evaluation, naive: Evaluation, sloth: Evaluation) -> list[Fig
 
 
 def of_exactness(
-    ours: Evaluation,
-    naive: Evaluation,
-    promises: Sequence[Promise],
-    truths: Mapping[str, Count],
+    ours: Evaluation, naive: Evaluation, promises: Sequence[Promise], truths: Mapping[str, Count]
 ) -> list[Figure]:
     """Events, budget points and answers, against the truth."""
-    many = f"{len(promises)} SLOs"
+    kinds = {one.kind for one in promises}
+    seen, many = kinds - {CRASHING, GAPPY}, f"{len(promises)} SLOs"
+
+    def worst(off: Off, of: Evaluation, among: set[str]) -> float:
+        names = [one.name for one in promises if one.kind in among]
+        return max((off(of.readings[name], truths[name]) for name in names), default=0.0)
+
+    figures = [
+        Figure(f"{many}: {what}", worst(off, ours, among), bar, "naive", worst(off, naive, among))
+        for what, off, among, bar in (
+            ("events off, no outage, no crash", _events, seen, 0.0),
+            ("events or errors off with crashes, %", _percent, {CRASHING}, 0.05),
+            ("worst budget error without outages, points", _points, kinds - {GAPPY}, 0.05),
+            ("worst budget error, points", _points, kinds, 0.5),
+        )
+    ]
+    without, far, _ = judged(ours, truths)
+    others_without, others_far, _ = judged(naive, truths)
     return [
-        _events(
-            f"{many}: events or errors off, no outage, no crash", ours, naive, promises, truths
-        ),
-        _percent(f"{many}: errors or events off with crashes, %", ours, naive, promises, truths),
-        _points(
-            f"{many}: worst budget error, no outage, points", 0.05, ours, naive, promises, truths
-        ),
-        _points(
-            f"{many}: worst budget error, all, points", 0.5, ours, naive, promises, truths, GAPPY
-        ),
-        *(
-            Figure(f"{many}: {what}", one, 0, "naive", other)
-            for what, one, other in zip(
-                ("without a value", "> 10 points off"),
-                judged(ours, truths)[:2],
-                judged(naive, truths)[:2],
-                strict=True,
-            )
-        ),
+        *figures,
+        Figure(f"{many}: without a value", without, 0, "naive", others_without),
+        Figure(f"{many}: > {FAR:g} points off", far, 0, "naive", others_far),
     ]
 
 
@@ -91,61 +92,18 @@ def of_fleet(ours: Evaluation, bare: Evaluation, library: Evaluation) -> list[Fi
     ]
 
 
-def _events(
-    name: str,
-    ours: Evaluation,
-    naive: Evaluation,
-    promises: Sequence[Promise],
-    truths: Mapping[str, Count],
-) -> Figure:
-    """The most events by which a count is off; whole classes of traffic allow none."""
-
-    def worst(of: Evaluation) -> float:
-        off = [0.0]
-        for one in promises:
-            if one.kind not in (CRASHING, GAPPY):
-                reading, true = of.readings[one.name], truths[one.name]
-                for found, right in ((reading.bad, true.bad), (reading.total, true.total)):
-                    off.append(float("inf") if found is None else abs(float(found) - right))
-        return max(off)
-
-    return Figure(name, worst(ours), 0, "naive", worst(naive))
+def _events(reading: Reading, true: Count) -> float:
+    """By how many events a count is off; no answer is infinitely far off."""
+    pairs = ((reading.bad, true.bad), (reading.total, true.total))
+    return max(math.inf if found is None else abs(float(found) - right) for found, right in pairs)
 
 
-def _percent(
-    name: str,
-    ours: Evaluation,
-    naive: Evaluation,
-    promises: Sequence[Promise],
-    truths: Mapping[str, Count],
-) -> Figure:
-    def worst(of: Evaluation) -> float:
-        off = [
-            measure(of.readings[one.name], truths[one.name])
-            for one in promises
-            if one.kind == CRASHING and truths[one.name].bad
-            for measure in (errors_off, totals_off)
-        ]
-        return max((float("inf") if one is None else abs(one) for one in off), default=0.0)
-
-    return Figure(name, worst(ours), 0.05, "naive", worst(naive))
+def _percent(reading: Reading, true: Count) -> float:
+    off = [errors_off(reading, true) if true.bad else 0.0]
+    off += [totals_off(reading, true) if true.total else 0.0]
+    return max(math.inf if one is None else abs(one) for one in off)
 
 
-def _points(
-    name: str,
-    bar: float,
-    ours: Evaluation,
-    naive: Evaluation,
-    promises: Sequence[Promise],
-    truths: Mapping[str, Count],
-    *also: str,
-) -> Figure:
-    def worst(of: Evaluation) -> float:
-        off = [
-            points_off(of.readings[one.name], truths[one.name])
-            for one in promises
-            if (one.kind != GAPPY or one.kind in also) and truths[one.name].bad
-        ]
-        return max((float("inf") if one is None else abs(one) for one in off), default=0.0)
-
-    return Figure(name, worst(ours), bar, "naive", worst(naive))
+def _points(reading: Reading, true: Count) -> float:
+    off = points_off(reading, true) if true.bad else 0.0
+    return math.inf if off is None else abs(off)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BUCKET = 300_000
 DAY = 86_400_000
@@ -130,7 +130,7 @@ def _spans(pairs: Iterable[Iterable[int]]) -> tuple[tuple[int, int], ...]:
     return tuple((start, end) for start, end in pairs)
 
 
-def _series(line: dict[str, object]) -> Series:
+def _series(line: dict[str, Any]) -> Series:
     labels = {name: line[name] for name in ("service", "instance", "method", "code")}
     first, scraped, real = line["first"], line["scraped"], line["real"]
     return Series(labels, first, array("I", scraped), array("I", real))

@@ -117,6 +117,20 @@ def truth(month: Month, promise: Promise, start: int, end: int, *, real: bool = 
     return Count(bad, total)
 
 
+def by_bucket(month: Month, promise: Promise, start: int, end: int) -> list[Count]:
+    """The same for each bucket of five minutes, as a ledger closes them."""
+    first, last = month.number(start), month.number(end)
+    bad, total = [0] * (last - first), [0] * (last - first)
+    for one in month.series[promise.service]:
+        if promise.takes(one.labels):
+            is_bad = promise.is_bad(one.labels["code"])
+            for number, events in enumerate(one.scraped, one.first - first):
+                if 0 <= number < len(total):
+                    total[number] += events
+                    bad[number] += events if is_bad else 0
+    return list(map(Count, bad, total))
+
+
 def truths(month: Month, promises: Sequence[Promise], *, real: bool = False) -> dict[str, Count]:
     """The same for the budget's window, by the promise's name."""
     start = month.end - month.window_days * 86_400_000

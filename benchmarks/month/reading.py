@@ -6,6 +6,7 @@ instant for which they are asked, and gives an `Evaluation`. `metered` is to be 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,11 @@ class Reading:
         """From events; without any there is no ratio."""
         ratio = float(bad) / float(total) if total else None
         return cls(ratio, bad, total, burns or {})
+
+
+def finite(found: Number | None) -> float | None:
+    """A number that somebody could act on; NaN and infinity are none."""
+    return None if found is None or not math.isfinite(found) else float(found)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,10 @@ class Evaluation:
 class Method(Protocol):
     """A way of reading budgets."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As in the tables."""
+        ...
 
     def evaluate(
         self, server: Served, month: Month, promises: Sequence[Promise], at: int

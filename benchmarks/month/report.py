@@ -15,7 +15,7 @@ from benchmarks.month import bars, promises, tables
 from benchmarks.month.data import Month
 from benchmarks.month.generated import Size, month
 from benchmarks.month.naive import Fleet, Naive, NaiveCounts
-from benchmarks.month.pyrra import HOURS, Pyrra, Slices
+from benchmarks.month.pyrra import Pyrra, Slices
 from benchmarks.month.reading import Evaluation, Method
 from benchmarks.month.served import Served, served
 from benchmarks.month.sloth import RecordedSloth, Sloth
@@ -53,16 +53,16 @@ def _services(server: Served, made: Month, ours: Method | None) -> list[Figure]:
     asked = promises.of_services(made)
     true = promises.truths(made, asked)
     counts, naive, sloth = NaiveCounts(), Naive(), Sloth()
-    methods = [counts, naive, HOURS, Slices(), sloth, Pyrra(), *([ours] if ours else [])]
+    methods: list[Method] = [counts, naive, Slices(), sloth, Pyrra()]
+    methods += [ours] if ours else []
     found = {one.name: _evaluated(one, server, made, asked) for one in methods}
-    counted = [found[one.name] for one in methods if one.name != naive.name]
     print(f"\n{len(asked)} services, {made.window}: median (worst)\n")
-    exact = [one for one in counted if one.method != sloth.name]
-    print(tables.by_class("errors, % off", tables.errors_off, asked, true, exact), "\n")
-    print(tables.by_class("events, % off", tables.totals_off, asked, true, exact), "\n")
+    counted = [found[one.name] for one in methods if one not in (naive, sloth)]
+    print(tables.by_class("errors, % off", tables.errors_off, asked, true, counted), "\n")
+    print(tables.by_class("events, % off", tables.totals_off, asked, true, counted), "\n")
     print("budget points shown too many, of 20 that are left\n")
-    print(tables.by_class("points", tables.points_off, asked, true, counted), "\n")
-    print(tables.verdicts(asked, true, counted), "\n")
+    print(tables.by_class("points", tables.points_off, asked, true, found.values()), "\n")
+    print(tables.verdicts(asked, true, found.values()), "\n")
     print(tables.costs(found.values()), flush=True)
     if ours is None:
         return []

@@ -43,7 +43,7 @@ def rules(promises: Sequence[Promise], days: int, folder: Path) -> dict[str, Rul
     periods.mkdir(exist_ok=True)
     (periods / "window.yaml").write_text(json.dumps(_period(days)), encoding="utf-8")
     asked.write_text(yaml.safe_dump(specification), encoding="utf-8")
-    command = [ensure(["sloth"])["sloth"], "generate", f"--input={asked}", f"--out={made}"]
+    command = [str(ensure(["sloth"])["sloth"]), "generate", f"--input={asked}", f"--out={made}"]
     command += [f"--slo-period-windows-path={periods}", f"--default-slo-period={days}d"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -160,7 +160,7 @@ class RecordedSloth:
         file, blocks = server.folder / "recorded.json", server.folder / "recorded"
         file.write_text(json.dumps({"groups": [group]}), encoding="utf-8")
         start = (at - month.window_days * DAY) // 1_000
-        command = [ensure(["promtool"])["promtool"], "tsdb", "create-blocks-from", "rules"]
+        command = [str(ensure(["promtool"])["promtool"]), "tsdb", "create-blocks-from", "rules"]
         command += [f"--url={server.url}", f"--start={start}", f"--end={at // 1_000}"]
         command += [f"--output-dir={blocks}", f"--eval-interval={RECORDED_EACH}s", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
-from benchmarks.month.asking import is_number
 from benchmarks.month.data import Count
 from benchmarks.month.promises import SPENT, Promise
-from benchmarks.month.reading import Evaluation, Number, Reading
+from benchmarks.month.reading import Evaluation, Number, Reading, finite
 
 FAR = 10.0
 """Budget points by which nobody would accept to be misled."""
@@ -18,9 +17,8 @@ Measure = Callable[[Reading, Count], float | None]
 
 def percent_off(found: Number | None, true: int) -> float | None:
     """Of a count: +1.0 where 101 were found of 100; None without an answer or anything to find."""
-    if not is_number(found) or not true:
-        return None
-    return 100.0 * (float(found) - true) / true if found is not None else None
+    known = finite(found)
+    return None if known is None or not true else 100.0 * (known - true) / true
 
 
 def errors_off(reading: Reading, true: Count) -> float | None:
@@ -38,9 +36,10 @@ def points_off(reading: Reading, true: Count) -> float | None:
 
     None where nothing ever failed: there is no budget of which 80 points are spent.
     """
-    if not true.bad or not is_number(reading.ratio) or reading.ratio is None:
+    ratio = finite(reading.ratio)
+    if ratio is None or not true.bad:
         return None
-    shown = 1.0 - float(SPENT) * float(reading.ratio) / (true.bad / true.total)
+    shown = 1.0 - float(SPENT) * ratio / (true.bad / true.total)
     return 100.0 * (shown - (1.0 - float(SPENT)))
 
 
@@ -98,7 +97,7 @@ def verdicts(
 def judged(evaluation: Evaluation, truths: Mapping[str, Count]) -> tuple[int, int, int]:
     """Objectives without a value although there was traffic, far off, exact."""
     told = [(reading, truths[name]) for name, reading in evaluation.readings.items()]
-    valueless = sum(not is_number(reading.ratio) for reading, true in told if true.total)
+    valueless = sum(finite(reading.ratio) is None for reading, true in told if true.total)
     points = [points_off(reading, true) for reading, true in told]
     far = sum(one is not None and abs(one) > FAR for one in points)
     return valueless, far, sum(exact(reading, true) for reading, true in told)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import pytest
 from benchmarks.figures import Figure, table
+from benchmarks.month import bars
 from benchmarks.month.data import Count
 from benchmarks.month.promises import Promise, objective
 from benchmarks.month.pyrra import burn_windows
@@ -65,3 +67,32 @@ def test_a_bar_is_the_most_or_the_least(at_least, ours, kept):
     one = Figure("f", ours, 10, "b", at_least=at_least)
     assert one.holds is kept
     assert (">= 10" if at_least else "<= 10") in table([one])
+
+
+def promised(bad: float, total: float) -> list[Figure]:
+    """What we are held to, for one service whose scrapes saw everything."""
+    ours = Evaluation("ours", {"a": Reading.counted(bad, total)}, COST)
+    naive = Evaluation("naive", {"a": Reading.counted(60, 100_000)}, COST)
+    one = Promise("a", "a", "steady", ())
+    return bars.of_exactness(ours, naive, [one], {"a": TRUE})
+
+
+def test_who_tells_the_truth_keeps_every_bar():
+    assert all(figure.holds for figure in promised(80, 100_000))
+
+
+def test_one_event_too_many_misses_the_bar_of_exactness_alone():
+    missed = [figure for figure in promised(80, 100_001) if not figure.holds]
+    assert [(figure.ours, figure.theirs) for figure in missed] == [(1, 20)]
+
+
+def test_a_tenth_of_the_errors_missed_is_eight_points_and_misses_three_bars():
+    missed = [figure for figure in promised(72, 100_000) if not figure.holds]
+    assert [round(figure.ours, 6) for figure in missed] == [8, 8, 8]
+
+
+def test_no_answer_is_infinitely_far_off():
+    ours = Evaluation("ours", {"a": Reading(None)}, COST)
+    one = Promise("a", "a", "steady", ())
+    figures = bars.of_exactness(ours, ours, [one], {"a": TRUE})
+    assert [figure.ours for figure in figures if not figure.holds] == [math.inf] * 3 + [1]

@@ -42,7 +42,7 @@ func writeBlocks(o options, all []*series) (counts, error) {
 			return written, err
 		}
 		for _, one := range all {
-			if err := play(o, one, time, onTime, late); err != nil {
+			if err := play(one, time, onTime, late); err != nil {
 				return written, err
 			}
 		}
@@ -58,20 +58,13 @@ func writeBlocks(o options, all []*series) (counts, error) {
 }
 
 // play one series through the time of one block.
-func play(o options, one *series, time span, onTime, late *block) error {
-	first := max(time.from, one.pod.alive.from-(one.pod.alive.from-o.begin)%interval)
-	if one.pod.alive.from < o.begin {
-		first = time.from
-	}
-	for at := first + one.pod.offset; at < time.to; at += interval {
-		if at < one.pod.alive.from {
-			continue
+func play(one *series, time span, onTime, late *block) error {
+	for at := one.pod.firstScrape(time.from); at < time.to; at += interval {
+		found := one.scrape(at)
+		if found == nothing && at >= one.pod.alive.to {
+			break
 		}
-		found := one.scrape(o, at)
 		if found == nothing {
-			if at >= one.pod.alive.to {
-				break
-			}
 			continue
 		}
 		number := one.value

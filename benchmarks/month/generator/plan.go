@@ -48,10 +48,10 @@ type pod struct {
 	ordinal  int
 	share    float64 // of the service's requests
 	alive    span
-	offset   int64  // within the scrape interval
-	down     []span // crashed until its container was started again
-	failed   []int64
-	late     []span // what was scraped then arrives late
+	offset   int64   // within the scrape interval
+	down     []span  // crashed until its container was started again
+	failed   []int64 // the instants of scrapes that fail
+	late     []span  // what was scraped then arrives late
 }
 
 // generator of random numbers of its own for each thing, so that none depends on the order of work.
@@ -182,11 +182,20 @@ func newPod(o options, one *service, suffix string, ordinal int, share float64, 
 			if at >= until-minute {
 				break
 			}
-			made.failed = append(made.failed, (at-o.begin)/interval)
+			made.failed = append(made.failed, made.firstScrape(o.begin+(at-o.begin)/interval*interval))
 		}
 	}
 	if ordinal == 1 {
 		made.late = one.late
 	}
 	return made
+}
+
+// firstScrape of the pod at or after the beginning of a scrape interval.
+func (p *pod) firstScrape(from int64) int64 {
+	at := from + p.offset
+	if missed := p.alive.from - at; missed > 0 {
+		at += (missed + interval - 1) / interval * interval
+	}
+	return at
 }

@@ -92,7 +92,7 @@ func newSeries(o options, pod *pod, kind kind, method, code string, found labels
 }
 
 // scrape plays the series up to its scrape at t, and says what that leaves.
-func (s *series) scrape(o options, t int64) sample {
+func (s *series) scrape(t int64) sample {
 	if t >= s.pod.alive.to {
 		if s.since < s.pod.alive.to {
 			s.count(s.pod.alive.to)
@@ -104,7 +104,7 @@ func (s *series) scrape(o options, t int64) sample {
 	if !isDown {
 		s.count(t)
 	}
-	blind, failed := s.unseen(o, t)
+	blind, failed := s.unseen(t)
 	switch {
 	case blind:
 		return nothing
@@ -127,6 +127,7 @@ func (s *series) scrape(o options, t int64) sample {
 	return aNumber
 }
 
+// vanish marks the series as stale, once.
 func (s *series) vanish() sample {
 	if !s.present {
 		return nothing
@@ -167,14 +168,14 @@ func (s *series) count(t int64) {
 	s.since = t
 }
 
-func (s *series) unseen(o options, t int64) (blind, failed bool) {
+// unseen tells whether a scrape failed, and whether that itself went unrecorded.
+func (s *series) unseen(t int64) (blind, failed bool) {
 	for _, one := range s.pod.service.outages {
 		if one.has(t) {
 			return one.blind, true
 		}
 	}
-	tick := (t - o.begin) / interval
-	_, failed = slices.BinarySearch(s.pod.failed, tick)
+	_, failed = slices.BinarySearch(s.pod.failed, t)
 	return false, failed
 }
 

@@ -21,7 +21,7 @@ from penstock.domain.slo import Slo
 from penstock.domain.source import Source
 from penstock.domain.source_report import Health
 from penstock.engine.ports import Clock, Inquiry
-from penstock.engine.promql import (
+from penstock.engine.promql.together import (
     LABEL,
     MOST_TOGETHER,
     Question,

@@ -15,7 +15,7 @@ from penstock.domain.evidence import Count, Evidence, Kind, Reading, judged
 from penstock.domain.indicator import Counted, RatioIndicator
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.window import length
-from penstock.engine.promql import AGE, SEEN, Part, Question, leg
+from penstock.engine.promql.together import AGE, SEEN, Part, Question, leg
 
 # Two selectors may be scraped a moment apart, so one may be ahead of the other by this much.
 SLACK_SHARE = Decimal("0.01")

@@ -20,7 +20,7 @@ from penstock.domain.indicator import (
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.slo import RatioTimeslices, Timeslices
 from penstock.domain.window import CalendarWindow, Period
-from penstock.engine.promql import (
+from penstock.engine.promql.together import (
     MOST_LEGS,
     MOST_TEXT,
     MOST_TOGETHER,

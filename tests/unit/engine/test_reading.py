@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.domain.evidence import Count, Evidence, Grade, Kind
 from penstock.domain.indicator import Counted
 from penstock.domain.quantities import Duration
-from penstock.engine.promql import Question, question
+from penstock.engine.promql.together import Question, question
 from penstock.engine.reading import evidence, told_apart
 from support.measuring import inquiry, ratio, slo
 

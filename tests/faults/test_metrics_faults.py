@@ -21,7 +21,8 @@ from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.slo import Slo
 from penstock.domain.source import Header
 from support.history import NOW, History
-from support.measuring import TRIAL, Meter, ratio, slo, source
+from support.indicators import ratio
+from support.measuring import TRIAL, Meter, slo, source
 from testbed.acts import (
     Act,
     Cut,

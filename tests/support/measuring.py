@@ -14,22 +14,19 @@ from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.prometheus_link import Link
 from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence
-from penstock.domain.indicator import Counted, Indicator, RatioIndicator
+from penstock.domain.indicator import Indicator
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Budgeting, Occurrences, Slo, SourceKind
 from penstock.domain.source import Auth, Dialect, Header, Source, Tls
 from penstock.domain.source_report import Health
 from penstock.domain.window import RollingWindow, Window
+from penstock.engine.budget.direct import Direct
 from penstock.engine.ports import Clock, Inquiry
 from penstock.errors import Gone
 
 LOOKS = ("5m", "30m")
 TRIAL = 1  # the request by which a link begins: the server's own time
-
-
-def ratio(events: str, total: str, counted: Counted = Counted.BAD) -> RatioIndicator:
-    return RatioIndicator(counted, events, total)
 
 
 def slo(
@@ -120,7 +117,8 @@ class Meter:
         self.clock = clock or SystemClock()
         vault = Vault(self._secret, self.clock, "penstock-system", tokens)
         self.sources = Sources(vault, self.clock, self.tally)
-        self.metrics = Prometheus(self.sources, self.clock)
+        self.asker = Prometheus(self.sources, self.clock)
+        self.metrics = Direct(self.asker)
 
     def __enter__(self) -> Meter:
         return self

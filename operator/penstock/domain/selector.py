@@ -7,7 +7,6 @@ matchers, so that no character of an author ever ends what stands around it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,13 +15,6 @@ _METRIC = re.compile("[A-Za-z_:][A-Za-z0-9_:]*", re.ASCII)
 _LABEL = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
 _MEANING = re.compile(r"[\\.+*?()|\[\]{}^$]")
-
-# The regular expressions that Python surely reads as RE2 does, in time linear in the value.
-# Alternatives of plain characters, ".", "\d" and simple classes; one of them may be repeated.
-_ONE = r"""(?:[A-Za-z0-9_ /:,;%@&~=<>'"!-]|\.|\\[.+*?()|\[\]{}^$/-]|\\d"""
-_ONE += r"|\[\^?(?:[0-9](?:-[0-9])?|[a-z](?:-[a-z])?|[A-Z](?:-[A-Z])?|[_.])+\])"
-_ALTERNATIVE = rf"{_ONE}*(?:{_ONE}[*+?]{_ONE}*)?"
-_PLAIN = re.compile(rf"{_ALTERNATIVE}(?:\|{_ALTERNATIVE})*", re.ASCII)
 
 
 class Op(StrEnum):
@@ -42,22 +34,14 @@ class Matcher:
     op: Op
     value: str
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its label can be written without quotes, as every version reads it."""
+        return _LABEL.fullmatch(self.label) is not None
+
     def __str__(self) -> str:
-        label = self.label if _LABEL.fullmatch(self.label) else quoted(self.label)
+        label = self.label if self.is_plain else quoted(self.label)
         return f"{label}{self.op}{quoted(self.value)}"
-
-    def test(self) -> Callable[[str], bool] | None:
-        """Says of a label's value (empty: no such label) whether it matches, as Prometheus would.
-
-        None where that is not sure: Python knows other regular expressions than RE2, and some take
-        it forever.
-        """
-        if self.op in (Op.EQUAL, Op.UNEQUAL):
-            return lambda value: (value == self.value) is (self.op is Op.EQUAL)
-        pattern = plain_pattern(self.value)
-        if pattern is None:
-            return None
-        return lambda value: (pattern.fullmatch(value) is not None) is (self.op is Op.LIKE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +100,3 @@ def literal(text: str) -> str:
     a\.b\|c
     """
     return _MEANING.sub(r"\\\g<0>", text)
-
-
-def plain_pattern(text: str) -> re.Pattern[str] | None:
-    """A regular expression of the subset in which Python and RE2 surely agree; else None.
-
-    A dot also matches a line break, as since Prometheus 3.
-    """
-    if not _PLAIN.fullmatch(text):
-        return None
-    try:
-        return re.compile(text, re.ASCII | re.DOTALL)
-    except re.error:  # [z-a]
-        return None

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
 from penstock.domain.source import Source
+from penstock.domain.source_report import Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +88,6 @@ class Asker(Protocol):
         in halves, so that one bad question costs no other; one that is answered with warnings is
         no answer (Partial).
         """
+
+    async def look(self, source: Source) -> Health:
+        """How a source stands; it is asked if nobody has asked it for a while."""

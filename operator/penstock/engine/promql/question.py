@@ -60,9 +60,10 @@ class Counts:
     Attributes:
         at: for each leg and evaluation time, in milliseconds since the epoch; a time without data
             is missing.
-        without_good: legs that have events, but no series of good ones. Over a whole window that is
-            a slip of the author's pen; in a short look it may be an outage.
+        without_events: legs that have a total, but no series of the events that the author counts.
+            Good ones missing from a whole window are a slip of the pen, in a short look an outage;
+            bad ones that never happened are the rule.
     """
 
     at: Mapping[Leg, Mapping[int, Count]]
-    without_good: frozenset[Leg] = field(default=frozenset())
+    without_events: frozenset[Leg] = field(default=frozenset())

@@ -1,226 +1,200 @@
-"""Builds the PromQL that one batch of inquiries is asked by; what comes back is read in `reading`.
+"""Puts questions together in one query, and tells its rows apart again.
 
-Bad (or good) and total are asked apart, never as a quotient: a quotient is NaN without traffic and
-empty without errors. Every number is one *leg*, told from the others by the label ``penstock``; the
-legs of many SLOs make one query. Nothing here talks to a server.
+A request for each question would cost forty times as much. Every row carries, in the label
+``penstock``, the number of its unit and the name of its leg. Nothing here talks to a server.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
 
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.indicator import RatioIndicator
-from penstock.domain.quantities import Duration
-from penstock.domain.slo import Occurrences, Slo
-from penstock.engine.closing import written
-from penstock.engine.ports import Inquiry
+from penstock.domain.selector import literal, quoted
+from penstock.engine.asking import Answer, Row
+from penstock.engine.closing import exact, exact_of, plain, written
+from penstock.engine.promql.measure import LABEL, Counter, Part, Split
+from penstock.engine.promql.question import Close, Leg, Look, Question
+from penstock.engine.promql.units import Unit, units_of
 
-LABEL = "penstock"
-MOST_TOGETHER = 25
+# Long chains are dear for the server, which hashes their rows again and again.
+MOST_QUESTIONS = 250
+MOST_UNITS = 25
 MOST_LEGS = 400
 MOST_TEXT = 100_000
-_AROUND = 64  # characters of label_replace(...) and of the tree around a leg
+_AROUND = 128  # characters of label_replace(...) and of the tree around what is read
 # How far an instant selector looks back by default, and so how far ahead we look for samples of a
 # clock that is wrong.
 LOOK_BACK = "5m"
-
-_TOKEN = re.compile(
-    r"""
-    (?P<space> \s+ | \#[^\n]*)
-  | (?P<string> "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | `[^`]*` )
-  | (?P<word> [A-Za-z_:][A-Za-z0-9_:]* )
-  | (?P<mark> . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_GROUPINGS = frozenset({"by", "without"})
-_IN_MATCHERS = frozenset("=!~,")
+SEEN, AGE = "seen", "age"
+_ROW = re.compile("([0-9]{1,4})([a-z]+[0-9a-z]*)", re.ASCII)
+_NOT_ASKED = "there is a row that was not asked for"
 
 
-class Part(StrEnum):
-    """What a leg counts; the letters are part of its name."""
-
-    EVENTS = "e"
-    TOTAL = "t"
+def name(part: Part, leg: Leg) -> str:
+    """The name of the number of one kind of events in one leg."""
+    return f"{part}{leg}"
 
 
-SEEN = "seen"
-AGE = "age"
+class Together:
+    """The form of all questions about indicators."""
+
+    most = MOST_QUESTIONS
+
+    def cut(self, questions: Sequence[Question], together: int) -> Iterator[Sequence[Question]]:
+        """Batches that one request can bear: in questions, units, legs and characters."""
+        batch: list[Question] = []
+        load = _Load()
+        for unit in units_of(questions):
+            first, places = _Load(), 0
+            for value, index in unit:
+                add = _Load(text=places * len(quoted(literal(value))))
+                if not places:
+                    alone = self.query([questions[index]])
+                    add = first = _Load.of(alone)
+                    places = alone.count(quoted(value))
+                if batch and (len(batch) == together or not (load + add).is_bearable):
+                    yield batch
+                    batch, load, add = [], _Load(), first
+                batch.append(questions[index])
+                load += add
+        if batch:
+            yield batch
+
+    def query(self, questions: Sequence[Question]) -> str:
+        """One query for all; the rows it gives are told apart by :meth:`told_apart`."""
+        expressions: list[str] = []
+        closes: dict[tuple[Close, tuple[str, ...]], list[_Counted]] = defaultdict(list)
+        for number, unit in enumerate(units_of(questions)):
+            texts = unit.texts()
+            for leg in sorted(unit.legs, key=str):
+                for term in unit.measure.terms(texts, unit.by, leg):
+                    if not isinstance(term, Counter):
+                        label = f"{number}{name(term.part, leg)}"
+                        expressions.append(labelled(term.text, label))
+                    elif isinstance(leg, Look):
+                        counted = _Counted(number, leg, term)
+                        expressions.append(counted.alone(unit.by))
+                    else:
+                        closes[leg, unit.by].append(_Counted(number, leg, term))
+            expressions += _freshness(number, unit, texts)
+        expressions += [_closed(leg, by, counted) for (leg, by), counted in closes.items()]
+        return any_of(expressions)
+
+    def told_apart(self, questions: Sequence[Question], rows: Iterable[Row]) -> list[Answer]:
+        """The rows of a batch, by the question that they answer.
+
+        Raises:
+            ValueError: there is a row that was not asked for.
+        """
+        answers: list[dict[str, list[Row]]] = [{} for _ in questions]
+        units = units_of(questions)
+        for row in rows:
+            found = _ROW.fullmatch(row.labels.get(LABEL, ""))
+            if found is None or int(found[1]) >= len(units):
+                raise ValueError(_NOT_ASKED)
+            indices = units[int(found[1])].whose(row.labels)
+            if not indices:
+                raise ValueError(_NOT_ASKED)
+            for index in indices:
+                answers[index].setdefault(found[2], []).append(row)
+        return list(answers)
+
+
+FORM = Together()
+
+
+def groups(questions: Sequence[Question]) -> list[tuple[Together, list[Question]]]:
+    """The questions as a source is asked them."""
+    return [(FORM, list(questions))] if questions else []
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked about one SLO, at one instant.
+class _Load:
+    """What a query weighs: units, legs, characters."""
 
-    Attributes:
-        inquiry: what the engine wants to know.
-        window: how far back the SLO's own window reaches at that instant.
-        events: the selector of bad or good events.
-        total: the selector of all events.
-        freshness: data that is older is stale.
-    """
+    units: int = 0
+    legs: int = 0
+    text: int = 0
 
-    inquiry: Inquiry
-    window: Duration
-    events: str
-    total: str
-    freshness: Duration
+    @classmethod
+    def of(cls, query: str) -> _Load:
+        """Of the query of one question: the first of its unit."""
+        return cls(1, query.count(f'"{LABEL}"'), len(query) + query.count("[") * _AROUND)
+
+    def __add__(self, other: _Load) -> _Load:
+        return _Load(self.units + other.units, self.legs + other.legs, self.text + other.text)
 
     @property
-    def ranges(self) -> tuple[Duration, ...]:
-        """Every look back, each once; the window's own is the longest there needs to be."""
-        return tuple(sorted({self.window, *self.inquiry.looks}))
-
-    def legs(self) -> Iterator[tuple[str, str]]:
-        """Each leg's name and expression; an expression gives one number, or nothing."""
-        for back in self.ranges:
-            yield leg(Part.EVENTS, back), f"sum(increase({self.events}[{written(back)}]))"
-            yield leg(Part.TOTAL, back), f"sum(increase({self.total}[{written(back)}]))"
-        # Unlike an instant selector, a range still sees the last samples of a target that is gone.
-        yield SEEN, f"count(present_over_time({self.total}[{written(self.freshness)}]))"
-        ahead = f"timestamp({self.total} offset -{LOOK_BACK})"
-        yield AGE, f"time() - max({ahead} or timestamp({self.total}))"
+    def is_bearable(self) -> bool:
+        return self.units <= MOST_UNITS and self.legs <= MOST_LEGS and self.text <= MOST_TEXT
 
 
-def question(inquiry: Inquiry, at: datetime, freshness: Duration) -> Question | Evidence:
-    """What to ask for an inquiry, or why nothing can be asked."""
-    slo = inquiry.slo
-    indicator = slo.indicator
-    if not isinstance(indicator, RatioIndicator):
-        return _not_measured(f"an indicator of the kind {_kind(indicator)}", "write spec.ratio")
-    if not isinstance(slo.budgeting, Occurrences):
-        method = type(slo.budgeting).__name__
-        return _not_measured(f"budgeting by {method}", "write method Occurrences")
-    window = _since_start(slo, at)
-    if window.milliseconds <= 0:
-        return Evidence(Kind.INSUFFICIENT_HISTORY, "the window has only just begun")
-    try:
-        events, total = selector_in(indicator.events), selector_in(indicator.total)
-    except ValueError as error:
-        return Evidence(Kind.SLO_INVALID, str(error))
-    return Question(inquiry, window, events, total, freshness)
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The counters of one unit in one leg."""
+
+    unit: int
+    leg: Leg
+    counter: Counter
+
+    def alone(self, by: Sequence[str]) -> str:
+        """Their number by an expression of their own, told apart last: of few rows."""
+        part = self.counter.part
+        inner = [*by, part.label] if isinstance(part, Split) else by
+        selector, length = self.counter.selector, self.leg.length
+        if isinstance(self.leg, Close):
+            text = exact(selector, inner, length, self.leg.back)
+        else:
+            text = plain(selector, inner, length)
+        named = self.named(text)
+        return f"sum by ({', '.join([*by, LABEL])}) ({named})" if inner is not by else named
+
+    def named(self, text: str) -> str:
+        """The rows of an expression, with the names of what they are."""
+        part = self.counter.part
+        if not isinstance(part, Split):
+            return labelled(text, self._name(part))
+        text = labelled(text, self._name(part.base))
+        for pattern, way in part.ways:
+            text = labelled(text, self._name(way), part.label, pattern)
+        return text
+
+    def _name(self, part: Part) -> str:
+        return f"{self.unit}{name(part, self.leg)}"
 
 
-def query(questions: Sequence[Question]) -> str:
-    """One query for all; the rows it gives are named by :func:`row`."""
-    return _any_of(
-        [
-            f'label_replace({expression}, "{LABEL}", "{row(index, name)}", "", "")'
-            for index, asked in enumerate(questions)
-            for name, expression in asked.legs()
-        ]
-    )
+def _closed(leg: Close, by: tuple[str, ...], counted: Sequence[_Counted]) -> str:
+    """Exact counts; of several units by one expression, whose look at `up` serves them all."""
+    if len(counted) == 1:
+        return counted[0].alone(by)
+
+    def read(function: str, span: str) -> str:
+        return any_of([one.named(f"{function}({one.counter.selector}{span})") for one in counted])
+
+    return exact_of(read, [*by, LABEL], leg.length, leg.back)
 
 
-def batches(
-    questions: Sequence[Question], together: int = MOST_TOGETHER
-) -> Iterator[tuple[Question, ...]]:
-    """Cut into batches that one request can bear: by number of SLOs, of legs, and of characters."""
-    batch: list[Question] = []
-    legs = text = 0
-    for asked in questions:
-        lengths = [len(expression) + _AROUND for _, expression in asked.legs()]
-        its_legs, its_text = len(lengths), sum(lengths)
-        full = len(batch) == together or legs + its_legs > MOST_LEGS or text + its_text > MOST_TEXT
-        if batch and full:
-            yield tuple(batch)
-            batch, legs, text = [], 0, 0
-        batch.append(asked)
-        legs, text = legs + its_legs, text + its_text
-    if batch:
-        yield tuple(batch)
+def _freshness(number: int, unit: Unit, texts: Sequence[str]) -> Iterator[str]:
+    """How many series there are, and how old the newest sample is."""
+    if unit.freshness is None or not texts:
+        return
+    by, selector = f"by ({', '.join(unit.by)})", texts[-1]
+    # Unlike an instant selector, a range still sees the last samples of a target that is gone.
+    present = f"present_over_time({selector}[{written(unit.freshness)}])"
+    yield labelled(f"count {by} ({present})", f"{number}{SEEN}")
+    ahead = f"timestamp({selector} offset -{LOOK_BACK})"
+    newest = f"max {by} ({ahead} or timestamp({selector}))"
+    yield labelled(f"time() - {newest}", f"{number}{AGE}")
 
 
-def leg(part: Part, back: Duration) -> str:
-    """The name of the number of one kind of events in one look back."""
-    return f"{part}{back.milliseconds}"
+def labelled(text: str, label: str, by: str = "", pattern: str = "") -> str:
+    """The rows, with that name; only those whose label has that pattern, if there is one."""
+    return f'label_replace({text}, "{LABEL}", "{label}", {quoted(by)}, {quoted(pattern)})'
 
 
-def row(index: int, leg: str) -> str:
-    """The value of the label that tells this leg's row from all others in a batch."""
-    return f"{index}{leg}"
-
-
-def selector_in(text: str) -> str:
-    """The bare selector in a selector, or in ``sum by (...) (selector)``.
-
-    The inner grouping is dropped: the outer sum adds its groups up again. Anything else is refused,
-    so that no text of an author ever gets out of the parentheses that we put around it.
-
-    >>> selector_in('sum by (code) (http_requests_total{service="a"})')
-    'http_requests_total{service="a"}'
-
-    Raises:
-        ValueError: this is no such text.
-    """
-    tokens = _tokens(text)
-    while tokens:
-        inner = _argument(tokens)
-        if inner is None:
-            break
-        tokens = inner
-    if not _is_selector(tokens):
-        raise ValueError(
-            f'"{_excerpt(text)}" is no selector: write one, such as '
-            'http_requests_total{code=~"5.."}, or sum by (label) (selector)'
-        )
-    return text[tokens[0].start() : tokens[-1].end()]
-
-
-def _tokens(text: str) -> list[re.Match[str]]:
-    return [token for token in _TOKEN.finditer(text) if token.lastgroup != "space"]
-
-
-def _argument(tokens: list[re.Match[str]]) -> list[re.Match[str]] | None:
-    """What the outermost parentheses of a sum, or bare ones, hold; None if there are none."""
-    if tokens[0][0].lower() == "sum" and len(tokens) > 1 and tokens[1][0] != "{":
-        tokens = _without_grouping(tokens[1:])
-    closing = _closing(tokens, 0)
-    if closing is None or closing + 1 != len(tokens):
-        return None
-    return tokens[1:closing]
-
-
-def _without_grouping(tokens: list[re.Match[str]]) -> list[re.Match[str]]:
-    """The argument of an aggregation alone; ``by (...)`` may stand before it or behind it."""
-    if tokens[0][0].lower() in _GROUPINGS:
-        end = _closing(tokens, 1)
-        return tokens if end is None else tokens[end + 1 :]
-    end = _closing(tokens, 0)
-    behind = [] if end is None else tokens[end + 1 :]
-    if end is not None and behind and behind[0][0].lower() in _GROUPINGS:
-        last = _closing(behind, 1)
-        return tokens if last is None else [*tokens[: end + 1], *behind[last + 1 :]]
-    return tokens
-
-
-def _closing(tokens: list[re.Match[str]], opening: int) -> int | None:
-    """Where the parenthesis at ``opening`` ends."""
-    depth = 0
-    for index in range(opening, len(tokens)):
-        depth += {"(": 1, ")": -1}.get(tokens[index][0], 0)
-        if depth == 0:
-            return index if index > opening else None
-    return None
-
-
-def _is_selector(tokens: list[re.Match[str]]) -> bool:
-    """A name, or matchers in braces, or both; a string that does not end is neither."""
-    if tokens and tokens[0].lastgroup == "word":
-        tokens = tokens[1:]
-        if not tokens:
-            return True
-    if len(tokens) < 2 or tokens[0][0] != "{" or tokens[-1][0] != "}":
-        return False
-    return all(token.lastgroup != "mark" or token[0] in _IN_MATCHERS for token in tokens[1:-1])
-
-
-def _any_of(terms: Sequence[str]) -> str:
+def any_of(terms: Sequence[str]) -> str:
     """Rows of all terms. As a tree: a chain of n ``or`` copies and hashes its rows n times over.
 
     300 terms took 105 ms as a chain and 28 ms as a tree.
@@ -228,23 +202,4 @@ def _any_of(terms: Sequence[str]) -> str:
     if len(terms) <= 1:
         return "".join(terms)
     half = len(terms) // 2
-    return f"({_any_of(terms[:half])}\nor {_any_of(terms[half:])})"
-
-
-def _since_start(slo: Slo, at: datetime) -> Duration:
-    return Duration(max(0, (at - slo.window.start(at)) // timedelta(milliseconds=1)))
-
-
-def _kind(indicator: object) -> str:
-    name = type(indicator).__name__.removesuffix("Indicator")
-    return name[:1].lower() + name[1:]
-
-
-def _not_measured(what: str, remedy: str) -> Evidence:
-    detail = f"this version does not measure {what}; {remedy}"
-    return Evidence(Kind.SLO_INVALID, detail)
-
-
-def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else f"{line[:80]}..."
+    return f"({any_of(terms[:half])}\nor {any_of(terms[half:])})"

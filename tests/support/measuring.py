@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.credentials import TOKEN_FOLDER, Vault
@@ -25,6 +26,7 @@ from penstock.engine.budget.direct import Direct
 from penstock.engine.ports import Clock, Inquiry
 from penstock.errors import Gone
 
+T = TypeVar("T")
 LOOKS = ("5m", "30m")
 TRIAL = 1  # the request by which a link begins: the server's own time
 
@@ -141,6 +143,10 @@ class Meter:
         found = self._runner.run(self.sources.reach(where))
         assert isinstance(found, Link)
         return found
+
+    def run(self, what: Coroutine[Any, Any, T]) -> T:
+        """Wait for something in the loop of the adapter."""
+        return self._runner.run(what)
 
     def all(
         self, where: Source, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS

@@ -230,14 +230,14 @@ def row(label: str, **labels: str) -> Row:
 
 
 def test_rows_are_told_apart_by_unit_and_by_label():
-    questions = [distinct(0), asked(service("a")), asked(service("b")), asked(service("a"))]
+    shared = [asked(service(name), fresh="2m") for name in ("a", "b", "a")]
     rows = [
         row("0t300000"),
         row("1e300000", service="a"),
         row("1e300000", service="b"),
         row("1seen", service="b"),
     ]
-    assert FORM.told_apart(questions, rows) == [
+    assert FORM.told_apart([distinct(0), *shared], rows) == [
         {"t300000": [rows[0]]},
         {"e300000": [rows[1]]},
         {"e300000": [rows[2]], "seen": [rows[3]]},
@@ -249,8 +249,10 @@ def test_rows_are_told_apart_by_unit_and_by_label():
     "unasked",
     [
         *(row(label) for label in ("", "2seen", "x", "0", "-1seen", "0 seen", "99999seen")),
-        row("1seen"),
-        row("1seen", service="c"),
+        *(row(label) for label in ("0seen", "0o300000", "0e300", "0zzz", "0e300000b3600000")),
+        row("1e300000"),
+        row("1e300000", service="c"),
+        row("1t300000", service="a"),
     ],
 )
 def test_a_row_that_was_not_asked_for_is_an_error(unasked: Row):

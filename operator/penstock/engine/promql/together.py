@@ -90,11 +90,13 @@ class Together:
         """
         answers: list[dict[str, list[Row]]] = [{} for _ in questions]
         units = units_of(questions)
+        names = [_names(unit) for unit in units]
         for row in rows:
             found = _ROW.fullmatch(row.labels.get(LABEL, ""))
             if found is None or int(found[1]) >= len(units):
                 raise ValueError(_NOT_ASKED)
-            indices = units[int(found[1])].whose(row.labels)
+            number = int(found[1])
+            indices = units[number].whose(row.labels) if found[2] in names[number] else ()
             if not indices:
                 raise ValueError(_NOT_ASKED)
             for index in indices:
@@ -187,6 +189,12 @@ def _freshness(number: int, unit: Unit, texts: Sequence[str]) -> Iterator[str]:
     ahead = f"timestamp({selector} offset -{LOOK_BACK})"
     newest = f"max {by} ({ahead} or timestamp({selector}))"
     yield labelled(f"time() - {newest}", f"{number}{AGE}")
+
+
+def _names(unit: Unit) -> set[str]:
+    """Every leg that there may be a row of."""
+    names = {name(part, leg) for part in unit.measure.parts for leg in unit.legs}
+    return names if unit.freshness is None else names | {SEEN, AGE}
 
 
 def labelled(text: str, label: str, by: str = "", pattern: str = "") -> str:

@@ -6,7 +6,7 @@ Whatever a server sends, nothing here raises, and no comparison is made with wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -151,19 +151,23 @@ class _Numbers:
 
     def _one(self, part: Part) -> Decimal | None:
         texts = self.texts.get(part, ())
-        if part is Part.SHARE and list(texts) == [_NO_SHARE]:
-            return None
-        number = _one(texts, f"{self._name(part)} in the last {self.leg.length}", _NONE)
-        if part is Part.SHARE and number is not None and number > ONE:
-            what = f"{self._name(part)} in the last {self.leg.length}"
-            raise _unusable(Kind.MALFORMED, f"{what} is {plain(number)}, which is no share")
+        if part is not Part.SHARE:
+            return _one(texts, lambda: self._name(part), _NONE)
+        number = (
+            None if list(texts) == [_NO_SHARE] else _one(texts, lambda: self._name(part), _NONE)
+        )
+        if number is not None and number > ONE:
+            raise _unusable(
+                Kind.MALFORMED, f"{self._name(part)} is {plain(number)}, which is no share"
+            )
         return number
 
     def _name(self, part: Part) -> str:
-        other = Counted.GOOD if self.measure.counted is Counted.BAD else Counted.BAD
-        names = {Part.EVENTS: str(self.measure.counted), Part.OTHERS: str(other)}
-        names[Part.SHARE] = f"the share of {self.measure.counted} events"
-        return names.get(part, "total")
+        counted = self.measure.counted
+        other = Counted.GOOD if counted is Counted.BAD else Counted.BAD
+        share = f"the share of {counted} events"
+        names = {Part.EVENTS: str(counted), Part.OTHERS: str(other), Part.SHARE: share}
+        return f"{names.get(part, 'total')} in the last {self.leg.length}"
 
 
 def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence | None:
@@ -185,7 +189,7 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
 def _is_absent(measure: Measure, answer: Answer, longest: Duration) -> None:
     if not measure.selectors:
         raise _unusable(Kind.ABSENT, f"{measure.field} gives no number for the last {longest}")
-    if _one(_texts(answer, SEEN), "the number of series", _NONE):
+    if _one(_texts(answer, SEEN), lambda: "the number of series", _NONE):
         raise _unusable(
             Kind.ABSENT, f"{measure.field} has a single sample so far; a count needs two"
         )
@@ -193,14 +197,14 @@ def _is_absent(measure: Measure, answer: Answer, longest: Duration) -> None:
 
 
 def _check_age(answer: Answer, fresh: Duration) -> None:
-    age = _one(_texts(answer, AGE), "the age of the newest sample", least=-_LARGEST)
+    age = _one(_texts(answer, AGE), lambda: "the age of the newest sample", -_LARGEST)
     if age is not None and age < -CLOCK_TOLERANCE:
         raise _unusable(
             Kind.STALE,
             f"the newest sample is {_roughly(-age)} in the future: a clock is wrong, ours or "
             "that of the metrics",
         )
-    if _one(_texts(answer, SEEN), "the number of series", _NONE):
+    if _one(_texts(answer, SEEN), lambda: "the number of series", _NONE):
         return
     if age is None or age <= fresh.seconds:
         raise _unusable(Kind.STALE, f"no new sample for more than {fresh} (freshness)")
@@ -213,14 +217,15 @@ def _texts(answer: Answer, leg: str) -> list[str]:
     return [text for row in answer.get(leg, ()) for _, text in row.points]
 
 
-def _one(texts: Sequence[str], what: str, least: Decimal) -> Decimal | None:
+def _one(texts: Sequence[str], what: Callable[[], str], least: Decimal) -> Decimal | None:
     if not texts:
         return None
     if len(texts) > 1:
-        raise _unusable(Kind.AMBIGUOUS, f"{len(texts)} series for {what}, where one is needed")
+        detail = f"{len(texts)} series for {what()}, where one is needed"
+        raise _unusable(Kind.AMBIGUOUS, detail)
     number = _number(texts[0])
     if number is None or number < least:
-        raise _unusable(Kind.MALFORMED, f'{what} is "{texts[0][:32]}", which is no count')
+        raise _unusable(Kind.MALFORMED, f'{what()} is "{texts[0][:32]}", which is no count')
     return number
 
 

@@ -27,6 +27,7 @@ from penstock.adapters.sources import Sources
 from penstock.adapters.telemetry import Telemetry, TelemetryServer
 from penstock.adapters.workloads.deployment import Deployments
 from penstock.adapters.workloads.kinds import AnyWorkload
+from penstock.engine.budget.direct import Direct
 from penstock.engine.catalog import Catalog
 from penstock.engine.desk import Desk
 from penstock.engine.evaluator import Evaluator, Pace
@@ -144,7 +145,7 @@ def wire(
     cluster = OurObjects(server, settings.namespace)
     workloads = AnyWorkload([Deployments(server, settings.namespace)])
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
-    metrics = Prometheus(Sources(vault, clock, telemetry), clock)
+    metrics = Direct(Prometheus(Sources(vault, clock, telemetry), clock))
     hot = min(settings.hot_interval, settings.interval)
     pace = Pace(settings.interval, hot, settings.scrape_interval)
     keeper = Keeper(

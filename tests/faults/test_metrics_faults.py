@@ -21,7 +21,8 @@ from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.slo import Slo
 from penstock.domain.source import Header
 from support.history import NOW, History
-from support.measuring import TRIAL, Meter, ratio, slo, source
+from support.indicators import ratio
+from support.measuring import TRIAL, Meter, slo, source
 from testbed.acts import (
     Act,
     Cut,
@@ -70,7 +71,8 @@ def meter() -> Iterator[Meter]:
 
 
 def of(service: str = "s1") -> Slo:
-    this = f'shop_total{{service="{service}"'
+    """By a regular expression, so that none is asked by one expression with others."""
+    this = f'shop_total{{service=~"{service}"'
     return slo(service, ratio(f'{this},code="500"}}', f"{this}}}"))
 
 
@@ -131,20 +133,20 @@ FAULTS: dict[str, tuple[Act, Kind, str]] = {
     "F6 a list": (replaced("[1, 2]"), Kind.MALFORMED, "damaged"),
     "F6 deep": (replaced("[" * 100_000), Kind.MALFORMED, "damaged"),
     "F6 no data": (replaced('{"status": "success"}'), Kind.MALFORMED, "has no data"),
-    "F9 NaN": (replaced(answer([({"penstock": "0t3600000"}, "NaN")])), Kind.MALFORMED, '"NaN"'),
+    "F9 NaN": (replaced(answer([({"penstock": "0o3600000"}, "NaN")])), Kind.MALFORMED, '"NaN"'),
     "F9 infinite": (
-        replaced(answer([({"penstock": "0t3600000"}, "+Inf")])),
+        replaced(answer([({"penstock": "0o3600000"}, "+Inf")])),
         Kind.MALFORMED,
         '"+Inf"',
     ),
-    "F9 negative": (replaced(answer([({"penstock": "0t3600000"}, "-3")])), Kind.MALFORMED, '"-3"'),
-    "F9 no text": (replaced(answer([({"penstock": "0t3600000"}, 3)])), Kind.MALFORMED, "number"),
+    "F9 negative": (replaced(answer([({"penstock": "0o3600000"}, "-3")])), Kind.MALFORMED, '"-3"'),
+    "F9 no text": (replaced(answer([({"penstock": "0o3600000"}, 3)])), Kind.MALFORMED, "number"),
     "F10 a matrix": (replaced(answer([], "matrix")), Kind.MALFORMED, "a matrix where a vector"),
     "F10 a scalar": (replaced(answer([], "scalar")), Kind.MALFORMED, "a scalar where a vector"),
     "F10 two rows": (
-        replaced(answer([({"penstock": "0t3600000"}, "3")] * 2)),
+        replaced(answer([({"penstock": "0o3600000"}, "3")] * 2)),
         Kind.AMBIGUOUS,
-        "2 series for total in the last 1h",
+        "2 series for good in the last 1h",
     ),
     "F10 foreign row": (replaced(answer([({"job": "x"}, "3")])), Kind.MALFORMED, "not asked for"),
     "F12 nothing": (replaced(answer([])), Kind.ABSENT, "no series matches"),
@@ -321,7 +323,7 @@ def test_f5_a_source_that_hangs_from_the_start_costs_one_request_a_tick(meter, p
 
 def test_f7_a_query_that_is_refused_by_name_is_found_by_halving(meter, proxy):
     refused = prometheus_error(422, "execution", 'it says "too much" for s17')
-    with proxy.faults(plan(refused, query='service="s17"')):
+    with proxy.faults(plan(refused, query='service=~"s17"')):
         found = meter.all(source(proxy.url), ALL, NOW)
     assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]
     assert found[17] == Evidence(
@@ -339,7 +341,7 @@ def test_f7_a_server_that_refuses_everything_is_not_asked_about_each_slo(meter, 
 
 
 def test_f12_rows_that_are_missing_concern_their_own_slo(meter, proxy, upstream):
-    rows = [({"penstock": f"1{leg}"}, "4") for leg in ("t3600000", "t300000", "t1800000", "seen")]
+    rows = [({"penstock": f"1{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "seen")]
     with proxy.faults(plan(replaced(answer(rows)), query=QUESTIONS)):
         found = meter.all(source(proxy.url), ALL[:3], NOW)
     assert [one.kind for one in found] == [Kind.ABSENT, Kind.FRESH, Kind.ABSENT]
@@ -347,7 +349,7 @@ def test_f12_rows_that_are_missing_concern_their_own_slo(meter, proxy, upstream)
 
 def test_f12_a_warning_about_one_query_costs_nobody_else(meter, proxy):
     warned = replaced(answer([], warnings=["PromQL warning: encountered a mix (1:5)"]))
-    with proxy.faults(plan(warned, query='service="s17"')):
+    with proxy.faults(plan(warned, query='service=~"s17"')):
         found = meter.all(source(proxy.url), ALL, NOW)
         assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]
         assert found[17].kind is Kind.PARTIAL
@@ -365,7 +367,7 @@ def test_f12_a_warning_about_the_server_is_everybodys(meter, proxy):
 
 
 def test_f12_infos_are_no_warnings(meter, proxy):
-    rows = [({"penstock": f"0{leg}"}, "4") for leg in ("t3600000", "t300000", "t1800000", "seen")]
+    rows = [({"penstock": f"0{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "seen")]
     with proxy.faults(
         plan(replaced(answer(rows, infos=["PromQL info: no counter"])), query=QUESTIONS)
     ):
@@ -410,7 +412,7 @@ def test_f14_retry_after_is_honoured(meter, proxy, status):
 
 
 def test_f14_a_query_that_is_too_dear_is_asked_apart_from_then_on(meter, proxy):
-    with proxy.faults(plan(BUSY, query='service="s17"')):
+    with proxy.faults(plan(BUSY, query='service=~"s17"')):
         for _ in range(6):
             found = meter.all(source(proxy.url), ALL, NOW)
     assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]

@@ -9,7 +9,8 @@ import pytest
 
 from penstock.domain.evidence import Kind
 from support.history import NOW, History
-from support.measuring import Meter, ratio, slo, source
+from support.indicators import ratio
+from support.measuring import Meter, slo, source
 from testbed.acts import Drop, HangAfterHeaders
 from testbed.pki import Pki
 from testbed.plan import Match, Plan, Rule

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.api.promql import check_selector
+from penstock.api.promql import expression, selector
 from penstock.errors import SpecInvalid
 from support.judges import PARSERS
 from support.strategies import bodies, junk
@@ -155,7 +155,7 @@ def test_hostile_promql_ends_no_process_also_on_a_small_stack(text: str) -> None
 
     def check() -> None:
         try:
-            check_selector("spec.indicator.ratio.bad", text, may_sum=True)
+            selector("spec.indicator.ratio.bad", text, may_sum=True)
         except SpecInvalid:
             outcomes.append(False)
         else:
@@ -183,4 +183,6 @@ def test_hostile_promql_ends_no_process_also_on_a_small_stack(text: str) -> None
 )
 def test_promql_of_any_kind_is_accepted_or_refused(text: str) -> None:
     with contextlib.suppress(SpecInvalid):
-        check_selector("spec.indicator.probe.metric", text)
+        selector("spec.indicator.probe.metric", text)
+    with contextlib.suppress(SpecInvalid):
+        expression("spec.indicator.query.bad", text)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.credentials import TOKEN_FOLDER, Vault
@@ -14,22 +15,20 @@ from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.prometheus_link import Link
 from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence
-from penstock.domain.indicator import Counted, Indicator, RatioIndicator
+from penstock.domain.indicator import Indicator
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Budgeting, Occurrences, Slo, SourceKind
 from penstock.domain.source import Auth, Dialect, Header, Source, Tls
 from penstock.domain.source_report import Health
 from penstock.domain.window import RollingWindow, Window
+from penstock.engine.budget.direct import Direct
 from penstock.engine.ports import Clock, Inquiry
 from penstock.errors import Gone
 
+T = TypeVar("T")
 LOOKS = ("5m", "30m")
 TRIAL = 1  # the request by which a link begins: the server's own time
-
-
-def ratio(events: str, total: str, counted: Counted = Counted.BAD) -> RatioIndicator:
-    return RatioIndicator(counted, events, total)
 
 
 def slo(
@@ -120,7 +119,8 @@ class Meter:
         self.clock = clock or SystemClock()
         vault = Vault(self._secret, self.clock, "penstock-system", tokens)
         self.sources = Sources(vault, self.clock, self.tally)
-        self.metrics = Prometheus(self.sources, self.clock)
+        self.asker = Prometheus(self.sources, self.clock)
+        self.metrics = Direct(self.asker)
 
     def __enter__(self) -> Meter:
         return self
@@ -143,6 +143,10 @@ class Meter:
         found = self._runner.run(self.sources.reach(where))
         assert isinstance(found, Link)
         return found
+
+    def run(self, what: Coroutine[Any, Any, T]) -> T:
+        """Wait for something in the loop of the adapter."""
+        return self._runner.run(what)
 
     def all(
         self, where: Source, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from penstock.domain.indicator import Counted, RatioIndicator
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Occurrences, Slo
 from penstock.domain.window import RollingWindow
 from support.cases import OBJECTIVE
+from support.indicators import ratio
 
 SLO = Slo(
     ref=ObjectRef("shop", "checkout", "a1"),
@@ -17,7 +17,7 @@ SLO = Slo(
     objective=OBJECTIVE,
     window=RollingWindow(Duration.parse("30d")),
     budgeting=Occurrences(),
-    indicator=RatioIndicator(Counted.BAD, "errors_total", "requests_total"),
+    indicator=ratio("errors_total", "requests_total"),
     source=None,
     minimum_events=0,
 )

@@ -1,66 +1,57 @@
-"""Measures budgets by asking servers of the Prometheus query API: the port ``Metrics``.
+"""Asks servers of the Prometheus query API: the port ``Asker``.
 
-Owns which SLOs are asked together. Many share one query, since a request for each would cost forty
-times as much; a query that is refused is then cut in halves until the SLO at fault is alone, so
-that it costs nobody else's evidence, and next time it is asked apart from the start. Nothing here
-is kept that a restart would miss.
+Owns which questions are asked together. Many share one query, since a request for each would cost
+forty times as much; a query that is refused is then cut in halves until the question at fault is
+alone, so that it costs no other its answer, and next time it is asked apart from the start. Nothing
+here is kept that a restart would miss.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic
 
-from penstock.adapters.prometheus_answer import Failed, NotAsked, Outcome, Vector
+from penstock.adapters.prometheus_answer import Failed, Matrix, NotAsked, Outcome, Vector
 from penstock.adapters.prometheus_link import Link
 from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.refs import ObjectRef
-from penstock.domain.slo import Slo
 from penstock.domain.source import Source
 from penstock.domain.source_report import Health
-from penstock.engine.ports import Clock, Inquiry
-from penstock.engine.promql import (
-    LABEL,
-    MOST_TOGETHER,
-    Question,
-    batches,
-    query,
-    question,
-)
-from penstock.engine.reading import evidence, told_apart
+from penstock.engine.asking import Answer, Asked, Form, Q, Row, Span
+from penstock.engine.ports import Clock
 
 APART_SECONDS = 3_600.0
 
-Found = dict[ObjectRef, Evidence]
+Found = dict[Hashable, Answer | Evidence]
 
 
 class Prometheus:
-    """Which SLOs are asked together, and what their answers are as evidence."""
+    """Which questions are asked together, and what their answers are."""
 
     def __init__(self, sources: Sources, clock: Clock) -> None:
         self._sources = sources
         self._company = Company(clock)
 
-    async def measure(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
-    ) -> Mapping[ObjectRef, Evidence]:
-        """Evidence for each inquiry, all for the same instant."""
-        found: Found = {}
-        questions: list[Question] = []
-        for inquiry in inquiries:
-            asked = question(inquiry, at, source.freshness)
-            if isinstance(asked, Evidence):
-                found[inquiry.slo.ref] = asked
-            else:
-                questions.append(asked)
+    async def ask(
+        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+    ) -> Mapping[Hashable, Answer | Evidence]:
+        """For each question, by its key: its rows, or why there are none."""
+        questions = [one for _, group in groups for one in group]
         if not questions:
-            return found
+            return {}
         link = await self._sources.reach(source)
         if isinstance(link, Evidence):
-            return found | _all(questions, link)
-        return found | await _Round(link, self._company, at).answers(questions)
+            return _all(questions, link)
+        trial = _Trial(link)
+        batches = [
+            _Batch(link, self._company, trial, form, when).ask(batch)
+            for form, group in groups
+            for batch in self._company.batches(form, group)
+        ]
+        return {key: one for part in await asyncio.gather(*batches) for key, one in part.items()}
 
     async def look(self, source: Source) -> Health:
         """How a source stands."""
@@ -68,59 +59,83 @@ class Prometheus:
 
 
 class Company:
-    """How many others an SLO may be asked together with; all, until it has spoilt a query."""
+    """How many others a question may be asked together with; all, until it has spoilt a query."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._most: dict[tuple[ObjectRef, int], tuple[int, float]] = {}
+        self._most: dict[Hashable, tuple[int, float]] = {}
 
-    def limit(self, questions: Sequence[Question], most: int) -> None:
+    def limit(self, questions: Iterable[Asked], most: int) -> None:
         """From now on ask these with at most so many in one query, themselves included."""
         ends = self._clock.monotonic() + APART_SECONDS
         for asked in questions:
-            slo = asked.inquiry.slo
-            self._most[slo.ref, slo.generation] = max(1, min(most, self._of(slo))), ends
+            former = self._most.get(asked.key, (most, 0.0))[0]
+            self._most[asked.key] = max(1, min(most, former)), ends
 
-    def batches(self, questions: Sequence[Question]) -> list[tuple[Question, ...]]:
+    def batches(self, form: Form[Q], questions: Sequence[Q]) -> Iterator[Sequence[Q]]:
         """Batches, the most trusted first: a query that is too dear delays none but its like."""
         now = self._clock.monotonic()
         self._most = {key: kept for key, kept in self._most.items() if kept[1] > now}
-        by_size: dict[int, list[Question]] = {}
+        by_size: dict[int, list[Q]] = {}
         for asked in questions:
-            by_size.setdefault(self._of(asked.inquiry.slo), []).append(asked)
-        return [
-            batch
-            for size, group in sorted(by_size.items(), reverse=True)
-            for batch in batches(group, size)
-        ]
-
-    def _of(self, slo: Slo) -> int:
-        return self._most.get((slo.ref, slo.generation), (MOST_TOGETHER, 0.0))[0]
+            most = self._most.get(asked.key, (form.most, 0.0))[0]
+            by_size.setdefault(min(most, form.most), []).append(asked)
+        for size, group in sorted(by_size.items(), reverse=True):
+            yield from form.cut(group, size)
 
 
-class _Round:
-    """One tick of one source."""
+class _Trial:
+    """Whether a server that refuses a query answers any at all; found out once a round."""
 
-    def __init__(self, link: Link, company: Company, at: datetime) -> None:
-        self.link, self.company, self.at = link, company, at
-        self._trial = asyncio.Lock()
-        self._is_sane = False
+    def __init__(self, link: Link) -> None:
+        self._link, self._lock, self._is_sane = link, asyncio.Lock(), False
 
-    async def answers(self, questions: Sequence[Question]) -> Found:
-        groups = self.company.batches(questions)
-        parts = await asyncio.gather(*(self._ask(group) for group in groups))
-        return {ref: one for part in parts for ref, one in part.items()}
+    async def passed(self) -> None:
+        """A server that refuses whatever it is asked must not be asked about each question.
 
-    async def _ask(self, batch: Sequence[Question]) -> Found:
+        Raises:
+            Failed: it does.
+        """
+        async with self._lock:
+            if not self._is_sane:
+                await self._link.understands()
+            self._is_sane = True
+
+
+@dataclass(frozen=True)
+class _Batch(Generic[Q]):
+    """Questions of one form that are asked together, and in halves where that is refused."""
+
+    link: Link
+    company: Company
+    trial: _Trial
+    form: Form[Q]
+    when: datetime | Span
+
+    async def ask(self, batch: Sequence[Q]) -> Found:
+        """The answer to each, or why there is none."""
         try:
-            vector = await self.link.ask(query(batch), self.at)
-            if vector.warnings:
-                return await self._warned(batch, vector)
-            return _read(batch, vector, self.at)
+            found = await self._sent(self.form.query(batch))
+            if found.warnings:
+                return await self._warned(batch, found.warnings)
+            answers = self._told_apart(batch, _rows(found, self.when))
         except Failed as failed:
             return await self._failed(batch, failed)
+        return {asked.key: answer for asked, answer in zip(batch, answers, strict=True)}
 
-    async def _failed(self, batch: Sequence[Question], failed: Failed) -> Found:
+    async def _sent(self, query: str) -> Vector | Matrix:
+        if isinstance(self.when, Span):
+            step = float(self.when.step.seconds)
+            return await self.link.ask_range(query, self.when.start, self.when.end, step)
+        return await self.link.ask(query, self.when)
+
+    def _told_apart(self, batch: Sequence[Q], rows: Sequence[Row]) -> Sequence[Answer]:
+        try:
+            return self.form.told_apart(batch, rows)
+        except ValueError as error:
+            raise Failed(Outcome.MALFORMED, str(error)) from error
+
+    async def _failed(self, batch: Sequence[Q], failed: Failed) -> Found:
         told = _all(batch, self.link.told(failed))
         if isinstance(failed, NotAsked):
             return told
@@ -132,48 +147,41 @@ class _Round:
             self.company.limit(batch, 1)
             return told
         try:
-            await self._see_that_others_are_answered()
+            await self.trial.passed()
         except Failed as worse:
             return _all(batch, self.link.told(worse))
         return await self._halves(batch)
 
-    async def _see_that_others_are_answered(self) -> None:
-        """A server that refuses whatever it is asked must not be asked about each SLO."""
-        async with self._trial:
-            if not self._is_sane:
-                await self.link.understands()
-            self._is_sane = True
-
-    async def _warned(self, batch: Sequence[Question], vector: Vector) -> Found:
+    async def _warned(self, batch: Sequence[Q], warnings: Sequence[str]) -> Found:
         """Warnings mean that something is missing. Those of PromQL are about a single query."""
-        by_query = all(warning.startswith("PromQL") for warning in vector.warnings)
+        by_query = all(warning.startswith("PromQL") for warning in warnings)
         if by_query and len(batch) > 1:
             return await self._halves(batch)
         if by_query:
             self.company.limit(batch, 1)
-        failed = Failed(Outcome.PARTIAL, f"the answer is partial: {vector.warnings[0]}")
+        failed = Failed(Outcome.PARTIAL, f"the answer is partial: {warnings[0]}")
         return _all(batch, self.link.told(failed))
 
-    async def _halves(self, batch: Sequence[Question]) -> Found:
+    async def _halves(self, batch: Sequence[Q]) -> Found:
         middle = len(batch) // 2
-        parts = await asyncio.gather(self._ask(batch[:middle]), self._ask(batch[middle:]))
+        parts = await asyncio.gather(self.ask(batch[:middle]), self.ask(batch[middle:]))
         found = parts[0] | parts[1]
-        if not {Kind.REJECTED, Kind.PARTIAL} & {one.kind for one in found.values()}:
+        kinds = {one.kind for one in found.values() if isinstance(one, Evidence)}
+        if not {Kind.REJECTED, Kind.PARTIAL} & kinds:
             self.company.limit(batch, middle)  # none of them is at fault: together they are too big
         return found
 
 
-def _read(batch: Sequence[Question], vector: Vector, at: datetime) -> Found:
-    try:
-        rows = [(labels.get(LABEL, ""), text) for labels, text in vector.rows]
-        answers = told_apart(batch, rows)
-    except ValueError as error:
-        raise Failed(Outcome.MALFORMED, str(error)) from error
-    return {
-        asked.inquiry.slo.ref: evidence(asked, answer, at)
-        for asked, answer in zip(batch, answers, strict=True)
-    }
+def _rows(found: Vector | Matrix, when: datetime | Span) -> list[Row]:
+    if isinstance(found, Matrix):
+        return [
+            Row(labels, tuple((round(at * 1_000), text) for at, text in points))
+            for labels, points in found.rows
+        ]
+    at = when.start if isinstance(when, Span) else when
+    moment = round(at.timestamp() * 1_000)
+    return [Row(labels, ((moment, text),)) for labels, text in found.rows]
 
 
-def _all(questions: Sequence[Question], same: Evidence) -> Found:
-    return {asked.inquiry.slo.ref: same for asked in questions}
+def _all(questions: Iterable[Asked], same: Evidence) -> Found:
+    return {asked.key: same for asked in questions}

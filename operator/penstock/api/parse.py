@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from penstock.api import promql
 from penstock.api.base import KubeModel
 from penstock.api.common import SecretKey
 from penstock.api.policy import (
@@ -28,7 +29,6 @@ from penstock.api.policy import (
     ThinSpec,
     UnknownSpec,
 )
-from penstock.api.promql import check_selector
 from penstock.api.rollout import Rollout as RolloutModel
 from penstock.api.rollout import RolloutSpec, SLOSelectorSpec
 from penstock.api.slo import SLO, BudgetingMethod, BudgetingSpec, IndicatorSpec, WindowSpec
@@ -216,19 +216,25 @@ def _indicator(spec: IndicatorSpec) -> indicators.Indicator:
     if spec.ratio is not None:
         counted = indicators.Counted.GOOD if spec.ratio.bad is None else indicators.Counted.BAD
         events = spec.ratio.bad or spec.ratio.good or ""
-        check_selector(f"{path}.ratio.{counted}", events, may_sum=True)
-        check_selector(f"{path}.ratio.total", spec.ratio.total, may_sum=True)
-        return indicators.RatioIndicator(counted, events, spec.ratio.total)
+        return indicators.RatioIndicator(
+            counted,
+            promql.selector(f"{path}.ratio.{counted}", events, may_sum=True),
+            promql.selector(f"{path}.ratio.total", spec.ratio.total, may_sum=True),
+        )
     if spec.latency is not None:
-        check_selector(f"{path}.latency.histogram", spec.latency.histogram)
-        threshold = Duration.parse(spec.latency.threshold)
-        return indicators.LatencyIndicator(spec.latency.histogram, threshold)
+        return indicators.LatencyIndicator(
+            promql.histogram(f"{path}.latency.histogram", spec.latency.histogram),
+            Duration.parse(spec.latency.threshold),
+        )
     if spec.probe is not None:
-        check_selector(f"{path}.probe.metric", spec.probe.metric)
-        return indicators.ProbeIndicator(spec.probe.metric)
+        return indicators.ProbeIndicator(promql.selector(f"{path}.probe.metric", spec.probe.metric))
     if spec.query is not None:
-        return indicators.QueryIndicator(spec.query.bad, spec.query.total)
-    return indicators.RawRatioIndicator(spec.raw_ratio.error_ratio if spec.raw_ratio else "")
+        return indicators.QueryIndicator(
+            promql.expression(f"{path}.query.bad", spec.query.bad),
+            promql.expression(f"{path}.query.total", spec.query.total),
+        )
+    ratio = spec.raw_ratio.error_ratio if spec.raw_ratio else ""
+    return indicators.RawRatioIndicator(promql.expression(f"{path}.rawRatio.errorRatio", ratio))
 
 
 def _selector(spec: SLOSelectorSpec) -> rollouts.LabelSelector:

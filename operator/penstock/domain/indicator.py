@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.domain.quantities import Duration
+from penstock.domain.selector import Selector
 
 # Stands in a query for the range that Penstock asks about: "5m", "1h", ...
 WINDOW_PLACEHOLDER = "$window"
+# The name of a classic histogram's buckets ends in this; their upper borders are in this label.
+BUCKET, BORDER = "_bucket", "le"
 
 
 class Counted(StrEnum):
@@ -23,23 +26,31 @@ class RatioIndicator:
     """Two counters read apart, never as a quotient: an error series that was never born is 0."""
 
     counted: Counted
-    events: str
-    total: str
+    events: Selector
+    total: Selector
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyIndicator:
-    """Good are the events at or under the threshold, which must be a bucket of the histogram."""
+    """Good are the events at or under the threshold.
 
-    histogram: str
+    It must be the border of a bucket, unless the histogram is a native one.
+    """
+
+    histogram: Selector
     threshold: Duration
+
+    @property
+    def is_classic(self) -> bool:
+        """Whether the histogram is one of buckets that are series of their own."""
+        return (self.histogram.name or "").endswith(BUCKET)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeIndicator:
     """A 0/1 gauge, weighted by time."""
 
-    metric: str
+    metric: Selector
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from penstock.domain.source_report import SourceReason
 from support.clocks import MovedClock
 from support.gatehouse import Gate, gate
 from support.history import NOW, Guard, History, prometheus
-from support.measuring import Meter, ratio, slo, source
+from support.indicators import ratio
+from support.measuring import Meter, slo, source
 from testbed.pki import Pki
 
 pytestmark = pytest.mark.servers

@@ -10,7 +10,8 @@ import pytest
 from penstock.domain.evidence import Kind
 from penstock.domain.quantities import Duration
 from support.history import NOW, History, prometheus
-from support.measuring import Meter, ratio, slo, source
+from support.indicators import ratio
+from support.measuring import Meter, slo, source
 
 pytestmark = pytest.mark.servers
 

@@ -17,7 +17,8 @@ from penstock.domain.source_report import SourceReason
 from support.clocks import MovedClock
 from support.gatehouse import Gate, gate
 from support.history import NOW, History
-from support.measuring import Meter, ratio, slo, source
+from support.indicators import ratio
+from support.measuring import Meter, slo, source
 from testbed.acts import Delay, Status
 from testbed.plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy

@@ -12,7 +12,8 @@ import pytest
 
 from penstock.domain.evidence import Kind
 from support.history import prometheus
-from support.measuring import Meter, ratio, slo, source
+from support.indicators import ratio
+from support.measuring import Meter, slo, source
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 

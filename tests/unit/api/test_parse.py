@@ -18,10 +18,7 @@ from penstock.api.parse import (
 from penstock.domain.indicator import (
     Counted,
     Indicator,
-    LatencyIndicator,
-    ProbeIndicator,
     QueryIndicator,
-    RatioIndicator,
     RawRatioIndicator,
 )
 from penstock.domain.policy import (
@@ -68,6 +65,7 @@ from penstock.domain.source import (
 )
 from penstock.domain.window import CalendarWindow, Period, RollingWindow
 from penstock.errors import SpecInvalid
+from support.indicators import latency, probe, ratio
 from support.manifests import right
 
 Body = dict[str, Any]
@@ -98,8 +96,7 @@ def test_a_whole_slo_becomes_its_value() -> None:
         objective=Objective(Percentage(Decimal("99.9"))),
         window=RollingWindow(Duration.parse("30d")),
         budgeting=Occurrences(),
-        indicator=RatioIndicator(
-            Counted.BAD,
+        indicator=ratio(
             'http_requests_total{service="checkout",code=~"5.."}',
             'http_requests_total{service="checkout"}',
         ),
@@ -113,15 +110,13 @@ def test_a_whole_slo_becomes_its_value() -> None:
     [
         (
             "slo-ratio-of-good",
-            RatioIndicator(Counted.GOOD, 'http_requests_total{code!~"5.."}', "http_requests_total"),
+            ratio('http_requests_total{code!~"5.."}', "http_requests_total", Counted.GOOD),
         ),
         (
             "slo-latency",
-            LatencyIndicator(
-                'http_request_duration_seconds_bucket{service="checkout"}', Duration(300)
-            ),
+            latency('http_request_duration_seconds_bucket{service="checkout"}', "300ms"),
         ),
-        ("slo-probe", ProbeIndicator('probe_success{job="checkout"}')),
+        ("slo-probe", probe('probe_success{job="checkout"}')),
         (
             "slo-query",
             QueryIndicator(

@@ -10,19 +10,19 @@ import pytest
 from penstock.api.printing import slo_status
 from penstock.api.resume import told_of
 from penstock.domain.evidence import Count, Evidence, Kind, Reading
-from penstock.domain.indicator import Counted, RatioIndicator
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import report
 from penstock.domain.slo import Occurrences, Slo
 from penstock.domain.window import RollingWindow
 from penstock.engine.telling import slo_is_worth_telling
+from support.indicators import ratio
 
 REF = ObjectRef("shop", "availability", "uid-1")
 NOW = datetime(2026, 11, 24, 10, 0, 5, 250_000, tzinfo=UTC)
 WINDOW = Duration.parse("30d")
 OBJECTIVE = Objective.parse("99.9%")
-INDICATOR = RatioIndicator(Counted.BAD, "errors_total", "requests_total")
+INDICATOR = ratio("errors_total", "requests_total")
 SLO = Slo(REF, 3, {}, "", OBJECTIVE, RollingWindow(WINDOW), Occurrences(), INDICATOR, None, 0)
 
 

@@ -10,16 +10,14 @@ import pytest
 
 from penstock.domain.evidence import REASONS, Count, Evidence, Grade, Kind, judged
 from penstock.domain.indicator import (
-    LatencyIndicator,
-    ProbeIndicator,
     QueryIndicator,
     RawRatioIndicator,
 )
-from penstock.domain.quantities import Duration
 from penstock.domain.report import SloReport, State, condition, indicator_name, report
 from penstock.domain.standing import Condition
 from penstock.domain.verdict import Reason
 from support.cases import NOW, reading
+from support.indicators import latency, probe
 from support.reports import SLO
 
 OUTAGE = [kind for kind in Kind if Evidence(kind).grade is Grade.OUTAGE]
@@ -152,8 +150,8 @@ def test_a_condition_of_another_type_is_no_former_one() -> None:
     ("indicator", "name"),
     [
         (SLO.indicator, "ratio"),
-        (LatencyIndicator("http_bucket", Duration.parse("300ms")), "latency"),
-        (ProbeIndicator("probe_success"), "probe"),
+        (latency("http_bucket", "300ms"), "latency"),
+        (probe("probe_success"), "probe"),
         (QueryIndicator("a", "b"), "query"),
         (RawRatioIndicator("a"), "rawRatio"),
     ],

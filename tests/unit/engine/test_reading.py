@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,19 +13,30 @@ from hypothesis import strategies as st
 from penstock.domain.evidence import Count, Evidence, Grade, Kind
 from penstock.domain.indicator import Counted
 from penstock.domain.quantities import Duration
-from penstock.engine.promql import Question, question
-from penstock.engine.reading import evidence, told_apart
-from support.measuring import inquiry, ratio, slo
+from penstock.engine.asking import Row
+from penstock.engine.budget.direct import Plan, evidence, plan
+from penstock.engine.promql import counts
+from support.indicators import ratio
+from support.measuring import inquiry, slo
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR, FIVE = Duration.parse("1h"), Duration.parse("5m")
 
 
-def asked(counted: Counted = Counted.BAD, minimum: int = 0) -> Question:
+def asked(counted: Counted = Counted.BAD, minimum: int = 0) -> Plan:
     of = slo("a", ratio("e_total", "t_total", counted), minimum=minimum)
-    found = question(inquiry(of, ["5m"]), AT, Duration.parse("2m"))
-    assert isinstance(found, Question)
+    found = plan(inquiry(of, ["5m"]), AT, Duration.parse("2m"))
+    assert isinstance(found, Plan)
     return found
+
+
+def answered(texts: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
+    """Rows of one instant."""
+    return {name: [Row({}, ((0, one),)) for one in some] for name, some in texts.items()}
+
+
+def evidence_of(planned: Plan, texts: Mapping[str, Sequence[str]]) -> Evidence:
+    return evidence(planned, counts(planned.question, answered(texts)), AT)
 
 
 def read(counted: Counted = Counted.BAD, minimum: int = 0, **texts: str | None) -> Evidence:
@@ -38,7 +50,7 @@ def read(counted: Counted = Counted.BAD, minimum: int = 0, **texts: str | None) 
         "age": "7.5",
     }
     legs = {name: text for name, text in (healthy | texts).items() if text is not None}
-    return evidence(asked(counted, minimum), {name: [text] for name, text in legs.items()}, AT)
+    return evidence_of(asked(counted, minimum), {name: [text] for name, text in legs.items()})
 
 
 def test_a_healthy_answer_is_a_reading_of_exact_numbers():
@@ -158,7 +170,7 @@ def test_minus_nothing_is_nothing():
 
 
 def test_two_rows_where_one_is_needed_are_ambiguous():
-    found = evidence(asked(), {"t3600000": ["1", "2"]}, AT)
+    found = evidence_of(asked(), {"t3600000": ["1", "2"]})
     assert found == Evidence(
         Kind.AMBIGUOUS, "2 series for total in the last 1h, where one is needed"
     )
@@ -184,21 +196,6 @@ def test_more_events_than_there_are_is_an_error_of_one_percent_or_one_event(
         assert found.reading.whole.bad == expected
 
 
-def test_rows_are_told_apart_by_their_labels():
-    one, other = asked(), asked()
-    rows = [("0t300000", "1"), ("1t300000", "2"), ("1seen", "3"), ("0t300000", "4")]
-    assert told_apart([one, other], rows) == [
-        {"t300000": ["1", "4"]},
-        {"t300000": ["2"], "seen": ["3"]},
-    ]
-
-
-@pytest.mark.parametrize("label", ["", "2seen", "x", "0", "-1seen", "0 seen", "99999seen"])
-def test_a_row_that_was_not_asked_for_is_an_error(label):
-    with pytest.raises(ValueError, match="not asked for"):
-        told_apart([asked(), asked()], [(label, "1")])
-
-
 LEGS = st.sampled_from(["e3600000", "t3600000", "e300000", "t300000", "seen", "age", "zzz"])
 NUMBERS = st.one_of(
     st.floats().map(str),
@@ -214,7 +211,7 @@ NUMBERS = st.one_of(
     st.integers(0, 1_000),
 )
 def test_whatever_comes_is_evidence_and_a_reading_always_makes_sense(answer, counted, minimum):
-    found = evidence(asked(counted, minimum), answer, AT)
+    found = evidence_of(asked(counted, minimum), answer)
     if found.reading is None:
         assert found.grade is Grade.OUTAGE
         assert found.detail

@@ -1,0 +1,93 @@
+"""What the engine asks a metrics source by: questions that share requests, and what comes back.
+
+The port is small on purpose. What a question means (PromQL, legs, counts) is `promql`'s; how a
+source is reached, cut off and spared is the adapter's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from penstock.domain.evidence import Evidence
+from penstock.domain.quantities import Duration
+from penstock.domain.source import Source
+from penstock.domain.source_report import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of an answer.
+
+    Attributes:
+        labels: as the server gave them.
+        points: milliseconds since the epoch, and the number as the server wrote it; one point for
+            an instant, one for each step that has a number for a span.
+    """
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[int, str], ...]
+
+
+Answer = Mapping[str, Sequence[Row]]
+"""The rows of one question, by the name of the leg that they are of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Many instants that are asked about at once: start, start + step, ... up to end."""
+
+    start: datetime
+    end: datetime
+    step: Duration
+
+
+class Asked(Protocol):
+    """A question, as far as who carries it needs to know."""
+
+    @property
+    def key(self) -> Hashable:
+        """By this its answer is told from others', and a refusal of it is remembered."""
+
+
+Q = TypeVar("Q", bound=Asked)
+
+
+class Form(Protocol[Q]):
+    """How questions are put together in one request, and its rows told apart again."""
+
+    @property
+    def most(self) -> int:
+        """More questions than this are never in one request."""
+
+    def cut(self, questions: Sequence[Q], together: int) -> Iterable[Sequence[Q]]:
+        """Batches that one request can bear, each of at most ``together`` questions."""
+
+    def query(self, questions: Sequence[Q]) -> str:
+        """One query for all of a batch."""
+
+    def told_apart(self, questions: Sequence[Q], rows: Iterable[Row]) -> Sequence[Answer]:
+        """The rows of a batch by the question that they answer, in the order of the questions.
+
+        Raises:
+            ValueError: there is a row that was not asked for.
+        """
+
+
+class Asker(Protocol):
+    """Asks metrics sources."""
+
+    async def ask(
+        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+    ) -> Mapping[Hashable, Answer | Evidence]:
+        """For each question, by its key: its rows, or why there are none.
+
+        Never raises for what a server answers or fails to answer. A request that is refused is cut
+        in halves, so that one bad question costs no other; one that is answered with warnings is
+        no answer (Partial).
+        """
+
+    async def look(self, source: Source) -> Health:
+        """How a source stands; it is asked if nobody has asked it for a while."""

@@ -1,0 +1,1 @@
+"""Measures budgets: short windows directly, longer ones from ledgers of closed buckets."""

@@ -1,0 +1,90 @@
+"""Asks which buckets a histogram has, once its threshold has proved to be none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.indicator import BORDER, LatencyIndicator
+from penstock.domain.quantities import Duration, plain
+from penstock.domain.selector import Selector
+from penstock.engine.asking import Answer, Row
+from penstock.engine.promql.measure import LABEL
+from penstock.engine.promql.together import MOST_UNITS, any_of, labelled
+
+BORDERS = "borders"
+
+
+@dataclass(frozen=True, slots=True)
+class BordersQuestion:
+    """Which buckets there are."""
+
+    key: Hashable
+    histogram: Selector
+
+
+class Borders:
+    """The form of these questions."""
+
+    most = MOST_UNITS
+
+    def cut(
+        self, questions: Sequence[BordersQuestion], together: int
+    ) -> Iterator[Sequence[BordersQuestion]]:
+        """Batches of so many."""
+        return (questions[first : first + together] for first in range(0, len(questions), together))
+
+    def query(self, questions: Sequence[BordersQuestion]) -> str:
+        """One query for all; each bucket is a row."""
+        return any_of(
+            [
+                labelled(f"count by ({BORDER}) ({asked.histogram.text})", str(index))
+                for index, asked in enumerate(questions)
+            ]
+        )
+
+    def told_apart(self, questions: Sequence[BordersQuestion], rows: Iterable[Row]) -> list[Answer]:
+        """The rows by the question that they answer.
+
+        Raises:
+            ValueError: there is a row that was not asked for.
+        """
+        answers: list[dict[str, list[Row]]] = [{BORDERS: []} for _ in questions]
+        numbers = {str(index): index for index in range(len(questions))}
+        for row in rows:
+            index = numbers.get(row.labels.get(LABEL, ""))
+            if index is None:
+                raise ValueError("there is a row that was not asked for")
+            answers[index][BORDERS].append(row)
+        return list(answers)
+
+
+def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = None) -> Evidence:
+    """That the threshold is no bucket, and which are the nearest, if that is known."""
+    threshold = indicator.threshold
+    detail = f"spec.indicator.latency.threshold: {threshold} is no bucket of the histogram"
+    rows = [] if answer is None or isinstance(answer, Evidence) else answer[BORDERS]
+    borders = {
+        border for row in rows if (border := _border(row.labels.get(BORDER, ""))) is not None
+    }
+    below = [max(under)] if (under := {one for one in borders if one < threshold.seconds}) else []
+    above = [min(over)] if (over := {one for one in borders if one > threshold.seconds}) else []
+    nearest = " and ".join(_written(one) for one in (*below, *above))
+    return Evidence(Kind.SLO_INVALID, f"{detail}; the nearest: {nearest}" if nearest else detail)
+
+
+def _border(text: str) -> Decimal | None:
+    try:
+        border = Decimal(text)
+    except InvalidOperation:
+        return None
+    return border if border.is_finite() else None
+
+
+def _written(seconds: Decimal) -> str:
+    """As a duration, where it is one of whole milliseconds."""
+    milliseconds = seconds * 1_000
+    is_whole = 0 < milliseconds < 10**12 and milliseconds == int(milliseconds)
+    return str(Duration(int(milliseconds))) if is_whole else f"{plain(seconds)} s"

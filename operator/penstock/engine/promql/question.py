@@ -1,0 +1,69 @@
+"""Questions about events, and the counts that answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+from penstock.domain.evidence import Count
+from penstock.domain.indicator import Indicator
+from penstock.domain.quantities import Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Count the events of the last ``length``, as Prometheus' `increase` guesses them."""
+
+    length: Duration
+
+    def __str__(self) -> str:
+        return str(self.length.milliseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Count the events of the bucket of ``length`` that ends at the evaluation time, exactly.
+
+    Attributes:
+        back: how far before the bucket is looked for what is born and what comes back.
+    """
+
+    length: Duration
+    back: Duration
+
+    def __str__(self) -> str:
+        return f"{self.length.milliseconds}b{self.back.milliseconds}"
+
+
+Leg = Look | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about one indicator.
+
+    Attributes:
+        key: by this its answer is told from others', and a refusal of it is remembered.
+        freshness: data that is older is stale; None where its age is not asked for, as of closes.
+    """
+
+    key: Hashable
+    indicator: Indicator
+    legs: frozenset[Leg]
+    freshness: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Bad and all events of a question that was answered.
+
+    Attributes:
+        at: for each leg and evaluation time, in milliseconds since the epoch; a time without data
+            is missing.
+        without_events: legs that have a total, but no series of the events that the author counts.
+            Good ones missing from a whole window are a slip of the pen, in a short look an outage;
+            bad ones that never happened are the rule.
+    """
+
+    at: Mapping[Leg, Mapping[int, Count]]
+    without_events: frozenset[Leg] = field(default=frozenset())

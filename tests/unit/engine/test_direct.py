@@ -1,0 +1,107 @@
+"""What is asked for an SLO whose window is read directly, and what is made of the counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.indicator import Counted
+from penstock.domain.quantities import Duration, Percentage
+from penstock.domain.slo import RatioTimeslices, Timeslices
+from penstock.domain.window import CalendarWindow, Period
+from penstock.engine.budget.direct import Plan, evidence, plan
+from penstock.engine.promql import Counts, Look
+from support.indicators import ratio, raw_ratio
+from support.measuring import inquiry, slo
+
+AT = datetime(2026, 3, 31, 12, tzinfo=UTC)
+FRESH = Duration.parse("2m")
+SHOP = ratio('x_total{code="500"}', "x_total")
+HOUR, FIVE = Look(Duration.parse("1h")), Look(Duration.parse("5m"))
+
+
+def planned(of=None, looks=("5m",)) -> Plan:
+    found = plan(inquiry(of or slo("a", SHOP), looks), AT, FRESH)
+    assert isinstance(found, Plan), found
+    return found
+
+
+def counted(whole: str, look: str | None = None, **more) -> Counts:
+    at = {HOUR: {7: Count(Decimal(1), Decimal(whole))}}
+    if look is not None:
+        at[FIVE] = {7: Count(Decimal(1), Decimal(look))}
+    return Counts(at, **more)
+
+
+def test_the_window_and_each_look_back_are_asked_once_with_their_freshness():
+    asked = planned(looks=("1h", "5m")).question
+    assert asked.legs == {HOUR, FIVE}
+    assert asked.freshness == FRESH
+    assert asked.key == (slo("a", SHOP).ref, 1)
+
+
+def test_a_calendar_window_is_asked_from_its_start_daylight_saving_included():
+    month = CalendarWindow(Period.MONTH, ZoneInfo("Europe/Berlin"), "Europe/Berlin")
+    since = planned(slo("a", SHOP, window=month)).window
+    assert since == Duration.parse("30d13h")  # 14:00 of the 31st, less the hour of the 29th
+    begun = plan(inquiry(slo("a", SHOP, window=month)), month.start(AT), FRESH)
+    assert begun == Evidence(Kind.INSUFFICIENT_HISTORY, "the window has only just begun")
+    soon = month.start(AT) + timedelta(milliseconds=1)
+    assert isinstance(plan(inquiry(slo("a", SHOP, window=month)), soon, FRESH), Plan)
+
+
+@pytest.mark.parametrize(
+    "budgeting",
+    [
+        Timeslices(Duration.parse("1m"), Percentage.parse("95%")),
+        RatioTimeslices(Duration.parse("1m")),
+    ],
+)
+def test_other_budgeting_is_said_to_be_unmeasured(budgeting):
+    found = plan(inquiry(slo("a", SHOP, budgeting=budgeting)), AT, FRESH)
+    assert isinstance(found, Evidence)
+    assert found.kind is Kind.SLO_INVALID
+
+
+def test_counts_are_a_reading_and_a_look_back_without_data_is_left_out():
+    found = evidence(planned(), counted("1000", "10"), AT)
+    assert found.kind is Kind.FRESH
+    assert found.reading is not None
+    assert found.reading.whole == Count(Decimal(1), Decimal(1_000))
+    assert set(found.reading.looks) == {FIVE.length}
+    assert evidence(planned(), counted("1000"), AT).reading.looks == {}
+
+
+def test_a_window_without_data_is_absent_though_a_longer_look_has_some():
+    found = evidence(planned(), Counts({FIVE: {7: Count(Decimal(1), Decimal(2))}}), AT)
+    assert found == Evidence(Kind.ABSENT, "there is nothing to count in the last 1h")
+
+
+def test_what_could_not_be_counted_is_told_as_it_is():
+    trouble = Evidence(Kind.PARTIAL, "the answer is partial")
+    assert evidence(planned(), trouble, AT) == trouble
+
+
+@pytest.mark.parametrize(
+    ("way", "lacking", "kind"),
+    [
+        (Counted.GOOD, [HOUR, FIVE], Kind.ABSENT),
+        (Counted.GOOD, [FIVE], Kind.FRESH),
+        (Counted.BAD, [HOUR, FIVE], Kind.FRESH),
+    ],
+)
+def test_only_good_events_that_the_whole_window_lacks_are_a_slip(way, lacking, kind):
+    of = slo("a", ratio("x_good", "x_total", way))
+    found = evidence(planned(of), counted("10", "5", without_events=frozenset(lacking)), AT)
+    assert found.kind is kind
+
+
+def test_a_ratio_of_no_events_never_has_too_few():
+    of = slo("a", raw_ratio("r$window"), minimum=100)
+    assert evidence(planned(of), counted("1"), AT).kind is Kind.FRESH
+    few = slo("a", SHOP, minimum=100)
+    assert evidence(planned(few), counted("1"), AT).kind is Kind.INSUFFICIENT_EVENTS

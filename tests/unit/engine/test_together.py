@@ -1,0 +1,283 @@
+"""The queries: which legs there are, who shares them, and how their rows are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.domain.indicator import Counted, Indicator
+from penstock.domain.quantities import Duration
+from penstock.engine.asking import Row
+from penstock.engine.promql import Close, Leg, Look, Question, groups
+from penstock.engine.promql.together import (
+    FORM,
+    MOST_LEGS,
+    MOST_QUESTIONS,
+    MOST_TEXT,
+    MOST_UNITS,
+)
+from support.indicators import latency, probe, query, ratio, raw_ratio
+
+FIVE, HOUR = Duration.parse("5m"), Duration.parse("1h")
+LOOK, CLOSE = Look(FIVE), Close(FIVE, HOUR)
+
+
+def asked(
+    indicator: Indicator,
+    legs: Iterable[Leg] = (LOOK,),
+    key: int = 0,
+    fresh: str | None = None,
+) -> Question:
+    return Question(key, indicator, frozenset(legs), Duration.parse(fresh) if fresh else None)
+
+
+def service(name: str, metric: str = "x_total", code: str = '=~"5.."') -> Indicator:
+    selects = f'{metric}{{service="{name}"'
+    return ratio(f"{selects},code{code}}}", f"{selects}}}")
+
+
+def distinct(number: int, legs: Iterable[Leg] = (LOOK,)) -> Question:
+    return asked(ratio(f"bad{number}", f"all{number}"), legs, number)
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_events_that_one_label_tells_apart_are_read_once_and_told_apart_by_the_server():
+    assert FORM.query([asked(ratio('x{a="b",code=~"5.."}', 'x{a="b"}'))]) == (
+        'sum by (penstock) (label_replace(label_replace(sum by (code) (increase(x{a="b"}[300s])), '
+        '"penstock", "0o300000", "", ""), "penstock", "0e300000", "code", "5.."))'
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "ways"),
+    [
+        ('code="5|0"', ["o", r'e "5\\|0"']),
+        ('code!="200"', ["e", 'o "200"']),
+        ('code!~"2..",code!="404"', ["e", 'o "404"', 'o "2.."']),
+        ('code=~"[45]..",code!="404"', ["o", 'e "[45].."', 'o "404"']),
+    ],
+)
+def test_every_comparison_of_one_label_tells_events_apart(events: str, ways: list[str]):
+    text = FORM.query([asked(ratio(f"x{{{events}}}", "x"))])
+    order = [text.index(f'"0{way[0]}300000", "code", {way[2:]}') for way in ways if way[1:]]
+    assert f'"0{ways[0]}300000", "", ""' in text
+    assert sorted(order) == order
+    assert text.count("[300s]") == 1
+
+
+@pytest.mark.parametrize(
+    ("events", "total"),
+    [
+        ('y{code="5"}', "x"),
+        ('x{a="1",b="2"}', "x"),
+        ('x{a="1"}', 'x{b="2"}'),
+        ('x{code=~"5..",code=~".*3"}', "x"),
+        ('x{penstock="1"}', "x"),
+        ('{__name__="x"}', '{__name__=~"x|y"}'),
+        ('x{"a.b"="1"}', "x"),
+    ],
+)
+def test_other_events_are_asked_apart(events: str, total: str):
+    text = FORM.query([asked(ratio(events, total))])
+    assert text.count("[300s]") == 2
+    assert '"0e300000", "", ""' in text
+    assert '"0t300000", "", ""' in text
+
+
+def test_freshness_and_age_are_asked_of_all_events():
+    text = FORM.query([asked(ratio("y", 'x{a="b"}'), fresh="2m")])
+    assert 'count by () (present_over_time(x{a="b"}[120s]))' in text
+    assert 'time() - max by () (timestamp(x{a="b"} offset -5m) or timestamp(x{a="b"}))' in text
+
+
+def test_a_threshold_is_found_however_its_border_is_written():
+    text = FORM.query([asked(latency("h_bucket", "1s"))])
+    assert r'h_bucket{le=~"1(\\.0)?|\\+Inf"}[300s]' in text
+    assert r'"0e300000", "le", "1(\\.0)?"' in text
+    assert r'le=~"0\\.3|\\+Inf"' in FORM.query([asked(latency("h_bucket", "300ms"))])
+
+
+def test_a_native_histogram_is_asked_for_a_share():
+    text = FORM.query([asked(latency("h", "300ms"))])
+    assert "histogram_fraction(0, 0.3, sum by () (increase(h[300s])))" in text
+    assert '"0f300000"' in text
+
+
+def test_an_authors_own_window_is_written_as_recording_rules_are_named():
+    text = FORM.query([asked(raw_ratio("r:ratio_rate$window"), [Look(HOUR)])])
+    assert text == 'label_replace((r:ratio_rate1h), "penstock", "0f3600000", "", "")'
+    both = FORM.query([asked(query("sum(a[$window])", "sum(b[$window])"), fresh="2m")])
+    assert both.count("[5m]") == 2
+    assert "present_over_time" not in both
+
+
+@pytest.mark.parametrize("legs", [[LOOK], [CLOSE], [LOOK, CLOSE]])
+def test_questions_that_differ_in_one_label_share_their_legs(legs: list[Leg]):
+    questions = [asked(service(name), legs, n) for n, name in enumerate(("a|b", "c", "d"))]
+    text = FORM.query(questions)
+    alone = FORM.query(questions[:1])
+    assert r'x_total{service=~"a\\|b|c|d"}' in text
+    assert 'service="c"' not in text
+    assert text.count("increase(") == alone.count("increase(")
+
+
+def test_questions_of_another_length_or_freshness_are_no_company():
+    questions = [
+        asked(service("a"), [LOOK]),
+        asked(service("b"), [Look(HOUR)]),
+        asked(service("c"), [LOOK], fresh="2m"),
+        asked(service("d", code='=~"4.."'), [LOOK]),
+    ]
+    assert '=~"a' not in FORM.query(questions)
+
+
+def test_the_label_that_most_others_share_is_the_one():
+    def of(service: str, job: str) -> Question:
+        selects = f'x{{job="{job}",service="{service}"'
+        return asked(ratio(f'{selects},code="5"}}', f"{selects}}}"), key=len(service))
+
+    text = FORM.query([of("a", "one"), of("b", "one"), of("c", "one"), of("c", "two")])
+    assert 'x{job="one",service=~"a|b|c"}' in text
+    assert 'x{job="two",service="c"}' in text
+
+
+@pytest.mark.parametrize(
+    ("events", "total"),
+    [
+        ('x{service="NAME"}', "y"),
+        ('x{service="NAME"}', 'y{service="other"}'),
+        ('x{service="NAME"}', 'y{service="NAME",service!="b"}'),
+        ('x{penstock="NAME"}', 'y{penstock="NAME"}'),
+        ('{__name__="NAME"}', 'NAME{code="5"}'),
+        ('x{"a.b"="NAME"}', 'y{"a.b"="NAME"}'),
+    ],
+)
+def test_a_label_that_does_not_stand_for_the_whole_question_is_not_shared(events, total):
+    questions = [
+        asked(ratio(events.replace("NAME", name), total.replace("NAME", name)), key=n)
+        for n, name in enumerate(("first", "second"))
+    ]
+    assert '=~"first' not in FORM.query(questions)
+
+
+def test_closes_of_several_shapes_share_what_is_asked_of_their_targets():
+    questions = [distinct(n, [CLOSE]) for n in range(10)]
+    text = FORM.query(questions)
+    assert text.count("process_start_time_seconds[") == 1
+    assert text.startswith("sum by (penstock) (")
+    probes = FORM.query([asked(probe("up"), [CLOSE]), asked(probe("down"), [CLOSE], 1)])
+    assert "process_start_time_seconds" not in probes
+
+
+def test_a_long_query_is_a_shallow_tree():
+    text = FORM.query([distinct(n) for n in range(25)])
+    depth = deepest = 0
+    for mark in text:
+        depth += {"(": 1, ")": -1}.get(mark, 0)
+        deepest = max(deepest, depth)
+    assert depth == 0
+    assert deepest <= 8 + 4
+
+
+def test_nothing_asked_is_no_query():
+    assert FORM.query([]) == ""
+    assert list(FORM.cut([], 25)) == []
+    assert groups([]) == []
+
+
+def test_a_thousand_of_one_shape_take_four_requests_and_of_none_forty():
+    alike = [asked(service(f"s{n}"), [LOOK, Look(HOUR)], n, "2m") for n in range(1_000)]
+    assert [len(one) for one in FORM.cut(alike, MOST_QUESTIONS)] == [250] * 4
+    others = [distinct(n) for n in range(1_000)]
+    cut = list(FORM.cut(others, MOST_QUESTIONS))
+    assert [len(one) for one in cut] == [MOST_UNITS] * 40
+    assert list(chain.from_iterable(cut)) == others
+
+
+def test_batches_have_no_more_questions_than_they_may():
+    questions = [*(distinct(n) for n in range(5)), *(asked(service(f"s{n}")) for n in range(5))]
+    assert [len(one) for one in FORM.cut(questions, 2)] == [2] * 5
+    assert [len(one) for one in FORM.cut(questions, 1)] == [1] * 10
+
+
+def test_batches_are_bounded_in_legs_and_in_characters():
+    many_legs = [distinct(n, [Look(Duration.of_seconds(s)) for s in range(60)]) for n in range(12)]
+    for batch in FORM.cut(many_legs, MOST_QUESTIONS):
+        assert FORM.query(batch).count('"penstock"') <= MOST_LEGS
+    wide = [asked(ratio(f"x{'x' * 4_000}{n}", "y"), [CLOSE], n) for n in range(12)]
+    long = [asked(service("v" * 1_000 + str(n)), [CLOSE], n) for n in range(250)]
+    for questions in (wide, long):
+        cut = list(FORM.cut(questions, MOST_QUESTIONS))
+        assert sum(map(len, cut)) == len(questions)
+        assert all(len(FORM.query(batch)) <= MOST_TEXT for batch in cut)
+
+
+def test_a_question_too_long_for_any_batch_is_asked_alone():
+    looks = [Look(Duration.of_seconds(n)) for n in range(1, 60)]
+    huge = asked(ratio("x" * 4_000, "y" * 4_000), looks, 7)
+    assert [len(one) for one in FORM.cut([distinct(0), huge, distinct(1)], 250)] == [1, 1, 1]
+
+
+def row(label: str, **labels: str) -> Row:
+    return Row({"penstock": label, **labels}, ((0, "1"),))
+
+
+def test_rows_are_told_apart_by_unit_and_by_label():
+    shared = [asked(service(name), fresh="2m") for name in ("a", "b", "a")]
+    rows = [
+        row("0t300000"),
+        row("1e300000", service="a"),
+        row("1e300000", service="b"),
+        row("1seen", service="b"),
+    ]
+    assert FORM.told_apart([distinct(0), *shared], rows) == [
+        {"t300000": [rows[0]]},
+        {"e300000": [rows[1]]},
+        {"e300000": [rows[2]], "seen": [rows[3]]},
+        {"e300000": [rows[1]]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "unasked",
+    [
+        *(row(label) for label in ("", "2seen", "x", "0", "-1seen", "0 seen", "99999seen")),
+        *(row(label) for label in ("0seen", "0o300000", "0e300", "0zzz", "0e300000b3600000")),
+        row("1e300000"),
+        row("1e300000", service="c"),
+        row("1t300000", service="a"),
+    ],
+)
+def test_a_row_that_was_not_asked_for_is_an_error(unasked: Row):
+    questions = [distinct(0), asked(service("a")), asked(service("b"))]
+    with pytest.raises(ValueError, match="not asked for"):
+        FORM.told_apart(questions, [unasked])
+
+
+ANY_INDICATOR = st.one_of(
+    st.builds(service, st.sampled_from("abc"), st.sampled_from(["x", "y"])),
+    st.sampled_from([probe('up{job="a"}'), probe('up{job="b"}'), raw_ratio("r$window")]),
+    st.sampled_from([latency('h_bucket{job="a"}', "1s"), latency('h_bucket{job="b"}', "1s")]),
+)
+ANY_QUESTION = st.builds(asked, ANY_INDICATOR, st.sampled_from([(LOOK,), (CLOSE,), (LOOK, CLOSE)]))
+
+
+@given(st.lists(ANY_QUESTION, max_size=12), st.integers(1, 12))
+def test_cutting_loses_and_adds_no_question(questions: list[Question], together: int):
+    cut = list(chain.from_iterable(FORM.cut(questions, together)))
+    assert sorted(map(id, cut)) == sorted(map(id, questions))
+
+
+def test_both_ways_of_counting_are_no_company():
+    one, other = service("a"), ratio('x_total{service="b",code=~"5.."}', 'x_total{service="b"}')
+    good = ratio('x_total{service="c",code=~"5.."}', 'x_total{service="c"}', Counted.GOOD)
+    text = FORM.query([asked(one), asked(other, key=1), asked(good, key=2)])
+    assert 'service=~"a|b"' in text
+    assert 'service="c"' in text

@@ -17,12 +17,41 @@ from penstock.domain.quantities import Duration, Objective, Ratio
 from penstock.domain.verdict import Reason
 
 
+class Unit(StrEnum):
+    """What a count counts."""
+
+    EVENTS = "events"
+    SECONDS = "seconds"
+    SLICES = "slices"
+    SHARES = "shares"
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Bad and all events in one look back; measured by increase(), so not always whole."""
+    """Bad and all events in one look back; measured by increase(), so not always whole.
+
+    ``events`` are the bad events behind it, where ``bad`` itself counts slices of time.
+    """
 
     bad: Decimal
     total: Decimal
+    events: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When things change if they go on like this; None: not that can be told.
+
+    Attributes:
+        exhausted_at: nothing is left any more at the present burn rate.
+        recovers_at: something is left again if no more errors come.
+    """
+
+    exhausted_at: datetime | None = None
+    recovers_at: datetime | None = None
+
+
+NO_FORECAST = Forecast()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +63,9 @@ class Reading:
         window: the length of the SLO's window at that instant.
         whole: events in the whole window.
         looks: events in the shorter looks back that burn rates need.
+        unit: what the counts count.
+        traffic: events in the whole window, where ``whole`` counts slices of time.
+        coverage: the share of the window that there is data of; None where it was not looked at.
     """
 
     at: datetime
@@ -41,6 +73,10 @@ class Reading:
     window: Duration
     whole: Count
     looks: Mapping[Duration, Count] = field(default_factory=dict)
+    unit: Unit = Unit.EVENTS
+    traffic: Count | None = None
+    coverage: Decimal | None = None
+    forecast: Forecast = NO_FORECAST
 
     @property
     def remaining(self) -> Ratio | None:
@@ -57,6 +93,13 @@ class Reading:
     def events(self, look: Duration) -> Count | None:
         """The events of one look back."""
         return self.whole if look == self.window else self.looks.get(look)
+
+    def bad_events(self, look: Duration) -> Decimal | None:
+        """Bad events of one look back; None where there are no counts of events at all."""
+        count = self.events(look)
+        if count is None or self.unit is Unit.SHARES:
+            return None
+        return count.bad if count.events is None else count.events
 
 
 class Grade(StrEnum):
@@ -141,10 +184,10 @@ class Evidence:
 
 def judged(reading: Reading, minimum_events: int) -> Evidence:
     """A reading as evidence: without traffic, or with too few events, its budget says nothing."""
-    total = reading.whole.total
+    total = (reading.traffic or reading.whole).total
     if total <= 0:
         return Evidence(Kind.NO_TRAFFIC, "no events in the window", reading)
-    if total < minimum_events:
+    if reading.unit is not Unit.SHARES and total < minimum_events:
         return Evidence(
             Kind.INSUFFICIENT_EVENTS,
             f"{int(total)} of at least {minimum_events} events in the window",

@@ -78,10 +78,10 @@ def _lacking_budget(reading: Reading, guard: Guard, question: Question) -> Reaso
 
 
 def _hot(reading: Reading, pair: ActivePair) -> bool:
-    events = reading.events(pair.long)
+    bad = reading.bad_events(pair.long)
     return (
-        events is not None
-        and events.bad >= pair.minimum_bad_events
+        reading.events(pair.long) is not None
+        and (bad is None or bad >= pair.minimum_bad_events)
         and _burn(reading, pair.long) > pair.factor
         and _burn(reading, pair.short) > pair.factor
     )

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from penstock.domain import budget, sentence
-from penstock.domain.evidence import Evidence, Grade
+from penstock.domain.evidence import NO_FORECAST, Evidence, Forecast, Grade, Unit
 from penstock.domain.indicator import (
     Indicator,
     LatencyIndicator,
@@ -45,6 +45,8 @@ class SloReport:
         remaining_time: the same as seconds of full outage.
         remaining_events, allowed_events: the same as bad events.
         burns: burn rate by look back, shortest first.
+        forecast: when nothing is left any more, or something again.
+        coverage: the share of the window that there is data of.
     """
 
     ref: ObjectRef
@@ -62,6 +64,8 @@ class SloReport:
     allowed_events: int | None = None
     burns: tuple[tuple[Duration, Decimal], ...] = ()
     conditions: tuple[Condition, ...] = ()
+    forecast: Forecast = NO_FORECAST
+    coverage: Decimal | None = None
 
 
 def report(slo: Slo, evidence: Evidence, now: datetime, before: SloReport | None) -> SloReport:
@@ -126,7 +130,9 @@ def _with_numbers(made: SloReport, slo: Slo, evidence: Evidence, now: datetime) 
         return made
     remaining = reading.remaining
     seconds = budget.allowed_time(slo.objective, length(slo.window, now)).seconds
-    allowed = budget.allowed_events(slo.objective, int(reading.whole.total))
+    allowed = None
+    if reading.unit is Unit.EVENTS:
+        allowed = budget.allowed_events(slo.objective, int(reading.whole.total))
     burns = tuple(
         (look, burn.value)
         for look in sorted(reading.looks)
@@ -136,9 +142,11 @@ def _with_numbers(made: SloReport, slo: Slo, evidence: Evidence, now: datetime) 
         made,
         remaining=remaining.value if remaining else None,
         remaining_time=int(remaining.value * seconds) if remaining else None,
-        remaining_events=int(remaining.value * allowed) if remaining else None,
-        allowed_events=int(allowed),
+        remaining_events=int(remaining.value * allowed) if remaining and allowed else None,
+        allowed_events=None if allowed is None else int(allowed),
         burns=burns,
+        forecast=reading.forecast,
+        coverage=reading.coverage,
     )
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain.case import Decision, Judged, Judgement
-from penstock.domain.evidence import Reading
-from penstock.domain.guard import CALM_LONG_BELOW, CALM_SHORT_BELOW, Guard
+from penstock.domain.evidence import Forecast, Reading, Unit
+from penstock.domain.guard import CALM_LONG_BELOW, CALM_SHORT_BELOW
 from penstock.domain.judge import hottest, share_left
 from penstock.domain.memory import Cause
 from penstock.domain.quantities import Duration, Objective
@@ -134,14 +134,13 @@ def _what_changes_it(
         return f"remove {where} to end it"
     if decision.verdict is Verdict.UNKNOWN:
         return "nothing new may start until it can be measured again"
-    guard = decision.slo.guard if decision.slo else None
+    return _opens(standing, decision, now)
+
+
+def _opens(standing: Standing, decision: Decision, now: datetime) -> str:
+    memory, guard = standing.memory, decision.slo.guard if decision.slo else None
     if guard is None:
         return ""
-    return _opens(standing, guard, now)
-
-
-def _opens(standing: Standing, guard: Guard, now: datetime) -> str:
-    memory = standing.memory
     short, long = guard.calm_looks
     calm = f"{memory.calm_required} of calm (burn under {times(CALM_SHORT_BELOW)} over {short} and "
     calm += f"under {times(CALM_LONG_BELOW)} over {long})"
@@ -150,8 +149,15 @@ def _opens(standing: Standing, guard: Guard, now: datetime) -> str:
         calm = f"calm that has lasted until {moment(end, now)}"
     if memory.held_for is Cause.BUDGET:
         threshold = min(guard.start_hold_at + guard.margin, Decimal(1))
-        return f"it opens when {percent(threshold)} is left, after {calm}"
+        return f"it opens when {percent(threshold)} is left{_back(decision, now)}, after {calm}"
     return f"it opens after {calm}"
+
+
+def _back(decision: Decision, now: datetime) -> str:
+    """When a spent budget is back, as far as its ledger can tell."""
+    reading = decision.slo.evidence.reading if decision.slo else None
+    at = reading.forecast.recovers_at if reading else None
+    return "" if at is None else f" (some of it about {moment(at, now)} if no more errors come)"
 
 
 def _release(
@@ -211,11 +217,30 @@ def slo(
     if reading is None or reading.remaining is None:
         return _cut(f"{name} ({promise}) has no budget figure: {detail}")
     left = percent(reading.remaining.value)
-    whole = reading.whole
-    return _cut(
-        f"{name} ({promise}) has {left} of its error budget left: {int(whole.bad)} bad of "
-        f"{int(whole.total)} events" + (f"; {detail}" if detail else "")
-    )
+    parts = [
+        f"{name} ({promise}) has {left} of its error budget left: {_counted(reading)}",
+        _forecast(reading.forecast, reading.at),
+        detail,
+    ]
+    return _cut("; ".join(part for part in parts if part))
+
+
+def _counted(reading: Reading) -> str:
+    """What the budget was measured by."""
+    bad, total = reading.whole.bad, reading.whole.total
+    if reading.unit is Unit.SHARES:
+        return f"a mean share of {percent(bad / total)} bad"
+    return f"{int(bad)} bad of {int(total)} {reading.unit}"
+
+
+def _forecast(forecast: Forecast, now: datetime) -> str:
+    if forecast.exhausted_at is not None:
+        return f"exhausted about {moment(forecast.exhausted_at, now)} at the present burn"
+    if forecast.recovers_at is not None:
+        return (
+            f"some is left again about {moment(forecast.recovers_at, now)} if no more errors come"
+        )
+    return ""
 
 
 def percent(share: Decimal) -> str:

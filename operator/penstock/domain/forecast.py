@@ -1,0 +1,67 @@
+"""When an error budget is exhausted, or back, if things go on as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from penstock.domain.budget import exhausted_in
+from penstock.domain.evidence import Forecast, Reading
+from penstock.domain.quantities import ONE, Duration, Ratio
+from penstock.domain.window import CalendarWindow, Window
+
+LOOKS = (Duration.parse("1h"), Duration.parse("6h"))
+
+
+def forecast(reading: Reading, window: Window, oldest: Iterable[tuple[int, Decimal]]) -> Forecast:
+    """What is to come.
+
+    Args:
+        reading: the budget now.
+        window: of the SLO.
+        oldest: the hours of the window from the oldest on: end in seconds since the epoch, and what
+            was bad in it.
+    """
+    left = reading.remaining
+    if left is None:
+        return Forecast()
+    if left.value <= 0:
+        return Forecast(recovers_at=_recovers_at(reading, window, oldest))
+    return Forecast(exhausted_at=_exhausted_at(reading, left, window))
+
+
+def _exhausted_at(reading: Reading, left: Ratio, window: Window) -> datetime | None:
+    """At the faster of the burn rates over 1h and 6h: left x W / r from now.
+
+    40 % left of 30d at burn 2: in 6d. A rolling window that burns at 1 or less is never exhausted,
+    as what leaves it makes up for what comes; a calendar one only if it is before its end.
+    """
+    burns = [burn for look in LOOKS if (burn := reading.burn(look)) is not None]
+    burn = max(burns, default=Ratio(Decimal(0)))
+    calendar = isinstance(window, CalendarWindow)
+    span = exhausted_in(left, burn, reading.window)
+    if span is None or (burn.value <= ONE and not calendar):
+        return None
+    at = reading.at + timedelta(milliseconds=span.milliseconds)
+    return at if not calendar or at < window.end(reading.at) else None
+
+
+def _recovers_at(
+    reading: Reading, window: Window, oldest: Iterable[tuple[int, Decimal]]
+) -> datetime | None:
+    """A calendar budget is whole at its next period; a rolling one when enough has left the window.
+
+    With 1,500 bad where 1,000 are allowed, and 200 bad in each of the oldest hours, the third hour
+    has to leave: 900 are fewer than 1,000, and something is left.
+    """
+    if isinstance(window, CalendarWindow):
+        return window.end(reading.at)
+    bad, allowed = reading.whole.bad, reading.objective.budget * reading.whole.total
+    for end, gone in oldest:
+        bad -= gone
+        if bad < allowed:
+            return datetime.fromtimestamp(end, UTC) + timedelta(
+                milliseconds=reading.window.milliseconds
+            )
+    return None

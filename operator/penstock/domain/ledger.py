@@ -1,0 +1,254 @@
+"""The ledger of one indicator: what happened in each stretch of time, read once and kept.
+
+A fine ring holds closed buckets of the last day, a coarse ring hours for as long as any window
+reaches. Windows, burn rates and slices are sums of these and of what is still open, so a window
+that moves, or an objective that changes, needs no new data. Times are whole seconds since the
+epoch; the ledger is a cache, and losing it costs reading again, never a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from penstock.domain.evidence import Count
+from penstock.domain.ring import Ring, Stage
+from penstock.domain.slices import Slicing, sliced
+
+HOUR = 3_600
+FINE_HOURS = 26
+SPARE_HOURS = 24
+# When late samples have had time to come: a bucket is read again, and once more, then sealed.
+REREAD_AFTER = 600
+SEAL_AFTER = 3_900
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is known of a stretch of time.
+
+    Attributes:
+        count: its events.
+        covered: the share of it that events are known of, from 0 to 1.
+        asked: the share of it that has been asked for.
+    """
+
+    count: Count
+    covered: Decimal
+    asked: Decimal
+
+
+class Ledger:
+    """Buckets of one indicator; ``grain`` is their length in seconds and divides an hour."""
+
+    def __init__(self, grain: int, reach: int) -> None:
+        self.grain, self.reach = grain, reach
+        self.fine = Ring(grain, FINE_HOURS * HOUR // grain)
+        self.coarse = Ring(HOUR, reach // HOUR + SPARE_HOURS)
+        self.slices: dict[Slicing, Ring] = {}
+        # Where exact closing began: before it, buckets come from backfill alone.
+        self.closed_until = 0
+
+    def stretch_out(self, reach: int) -> None:
+        """A longer window wants more hours; those that are there stay."""
+        if reach > self.reach:
+            self.reach = reach
+            for ring in (self.coarse, *self.slices.values()):
+                ring.keep = reach // HOUR + SPARE_HOURS
+
+    def slice_by(self, slicing: Slicing) -> None:
+        """Also keep slices of this kind, from what the fine ring still has."""
+        if slicing in self.slices:
+            return
+        self.slices[slicing] = Ring(HOUR, self.coarse.keep)
+        for hour in range(self.fine.first * self.grain // HOUR, self._hour(self.fine.end) + 1):
+            self._total_up(hour)
+
+    def close(self, end: int, count: Count | None, stage: Stage = Stage.CLOSED) -> None:
+        """Write the bucket that ends at ``end``; None: it was asked for, and nothing was there."""
+        number = end // self.grain - 1
+        if stage is Stage.APPROXIMATE and self.fine.stage(number) > stage:
+            return
+        self.fine.put(number, count, stage)
+        self._total_up(number * self.grain // HOUR)
+        while self.fine.stage(self.closed_until // self.grain) >= Stage.CLOSED:
+            self.closed_until += self.grain
+
+    def begin(self, border: int) -> None:
+        """Close from this border on; what lies before it is for the backfill."""
+        self.closed_until = border
+
+    def fill(self, hour: int, parts: list[Count | None], stage: Stage) -> None:
+        """Write an hour that is older than the fine ring: one part, or one for each bucket."""
+        if self.coarse.stage(hour) > stage:
+            return
+        there = [part for part in parts if part is not None]
+        self.coarse.put(hour, _sum(there) if there else None, stage)
+        if len(parts) == HOUR // self.grain:
+            for slicing, ring in self.slices.items():
+                ring.put(hour, sliced(slicing, parts, self.grain), stage)
+
+    def mend(self, begin: int, end: int, count: Count) -> None:
+        """Write the bucket after a gap, which now holds the gap's events too."""
+        self.fine.put(end // self.grain - 1, count, Stage.SEALED)
+        self.fine.mend(begin // self.grain, end // self.grain - 1)
+        for hour in range(begin // HOUR, self._hour(end // self.grain - 1) + 1):
+            self._total_up(hour)
+
+    def over(self, start: int, end: int) -> Stretch:
+        """The events from ``start`` up to ``end``, a border that is closed or an hour's.
+
+        A bucket or hour that ``start`` cuts counts by the share that lies inside.
+        """
+        if start >= end:
+            return Stretch(Count(Decimal(0), Decimal(0)), Decimal(0), Decimal(0))
+        if self.knows(start, end):
+            return _stretch([_part(self.fine, start, end)], end - start)
+        last = end // HOUR * HOUR
+        older, newer = _part(self.coarse, start, last), _part(self.fine, max(start, last), end)
+        return _stretch([older, newer], end - start)
+
+    def slices_over(self, slicing: Slicing, start: int, end: int) -> Stretch:
+        """The slices from ``start`` up to ``end``; one that ``end`` cuts is not judged yet."""
+        width = slicing.seconds
+        end = end // width * width
+        first = -(-start // width) * width
+        if first >= end:
+            return Stretch(Count(Decimal(0), Decimal(0)), Decimal(0), Decimal(0))
+        if self.knows(first, end):
+            return _stretch([self._sliced(slicing, first, end)], end - first)
+        last = end // HOUR * HOUR
+        older = _part(self.slices[slicing], start, last)
+        return _stretch([older, self._sliced(slicing, max(first, last), end)], end - start)
+
+    def hours(self, start: int, slicing: Slicing | None) -> Iterator[tuple[int, Decimal]]:
+        """Each hour from the one around ``start`` on, oldest first: its end and what was bad."""
+        ring = self.coarse if slicing is None else self.slices[slicing]
+        for hour in range(max(start // HOUR, ring.first), ring.end):
+            yield (hour + 1) * HOUR, ring.sums(hour, hour + 1).bad
+
+    def _sliced(self, slicing: Slicing, start: int, end: int) -> _Part:
+        begin, finish = start // self.grain, end // self.grain
+        parts = [self.fine.count(number) for number in range(begin, finish)]
+        covered, known = self.fine.covered(begin, finish), self.fine.known(begin, finish)
+        return _Part(
+            sliced(slicing, parts, self.grain),
+            Decimal(covered * self.grain),
+            Decimal(known * self.grain),
+        )
+
+    def knows(self, start: int, end: int) -> bool:
+        """Whether all of the fine ring from ``start`` to ``end`` has been asked for."""
+        begin, finish = start // self.grain, -(-end // self.grain)
+        return self.fine.known(begin, finish) == finish - begin
+
+    def to_close(self, border: int) -> tuple[int, int] | None:
+        """The first and the last end of the buckets up to ``border`` that are not closed."""
+        first = self.closed_until + self.grain
+        return (first, border) if first <= border else None
+
+    def to_read_again(self, now: int) -> list[int]:
+        """Ends of buckets that late samples may have changed, each due for its next reading."""
+        oldest = max(self.fine.first, (now - FINE_HOURS * HOUR) // self.grain)
+        due = [
+            number
+            for stage, age in ((Stage.CLOSED, REREAD_AFTER), (Stage.REREAD, SEAL_AFTER))
+            for number in self.fine.of_stage(stage, oldest, (now - age) // self.grain)
+        ]
+        return sorted((number + 1) * self.grain for number in due)
+
+    def next_stage(self, end: int, now: int) -> Stage:
+        """What a bucket that is read now becomes."""
+        if now - end >= SEAL_AFTER:
+            return Stage.SEALED
+        return Stage.REREAD if now - end >= REREAD_AFTER else Stage.CLOSED
+
+    def gap_before(self, end: int, back: int) -> tuple[int, int] | None:
+        """Begin and end of the stretch of nothing before a bucket with events.
+
+        None unless it is longer than ``back``, which a reading of the bucket looks back anyway, and
+        there are events before it that it can be measured from.
+        """
+        number = end // self.grain - 1
+        begin = number
+        while begin > self.fine.first and self.fine.is_empty(begin - 1):
+            begin -= 1
+        if self.fine.count(number) is None or self.fine.count(begin - 1) is None:
+            return None
+        if begin < number and self.fine.is_covered(begin):
+            return None
+        return (begin * self.grain, end) if (number - begin) * self.grain > back else None
+
+    def to_fill(self, start: int, until: int) -> Iterator[int]:
+        """Hours from ``start`` to ``until`` that were never asked for, the newest first."""
+        for hour in range(until // HOUR - 1, start // HOUR - 1, -1):
+            rings = (self.coarse, *self.slices.values())
+            if any(ring.stage(hour) is Stage.UNKNOWN for ring in rings):
+                yield hour
+
+    def to_refine(self, start: int, until: int) -> Iterator[int]:
+        """Hours that were read by plain increase alone, the newest first."""
+        for hour in range(until // HOUR - 1, start // HOUR - 1, -1):
+            if self.coarse.stage(hour) is Stage.APPROXIMATE and not self.coarse.is_empty(hour):
+                yield hour
+
+    def _hour(self, number: int) -> int:
+        return number * self.grain // HOUR
+
+    def _total_up(self, hour: int) -> None:
+        """An hour all of whose buckets are known is their sum."""
+        begin = hour * HOUR // self.grain
+        numbers = range(begin, begin + HOUR // self.grain)
+        if begin < self.fine.first or self.fine.known(begin, numbers.stop) < len(numbers):
+            return
+        stage = min(self.fine.stage(number) for number in numbers)
+        covered = self.fine.covered(begin, numbers.stop)
+        count = self.fine.sums(begin, numbers.stop) if covered else None
+        self.coarse.put(hour, count, stage)
+        for slicing, ring in self.slices.items():
+            parts = [self.fine.count(number) for number in numbers]
+            ring.put(hour, sliced(slicing, parts, self.grain), stage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    count: Count
+    covered: Decimal
+    asked: Decimal
+
+
+def _part(ring: Ring, start: int, end: int) -> _Part:
+    """A run of one ring; its first stretch by the share that lies after ``start``.
+
+    Seconds covered and asked for come beside it. An hour of which 20 minutes lie inside counts a
+    third of its events.
+    """
+    if start >= end:
+        return _Part(Count(Decimal(0), Decimal(0)), Decimal(0), Decimal(0))
+    begin, finish = start // ring.length, -(-end // ring.length)
+    inside = Decimal(min((begin + 1) * ring.length, end) - start) / ring.length
+    edge, rest = ring.sums(begin, begin + 1), ring.sums(begin + 1, finish)
+    seconds = [
+        (inside * known(begin, begin + 1) + known(begin + 1, finish)) * ring.length
+        for known in (ring.covered, ring.known)
+    ]
+    return _Part(
+        Count(edge.bad * inside + rest.bad, edge.total * inside + rest.total),
+        seconds[0],
+        seconds[1],
+    )
+
+
+def _stretch(parts: list[_Part], seconds: int) -> Stretch:
+    return Stretch(
+        _sum([part.count for part in parts]),
+        min(Decimal(1), sum((part.covered for part in parts), Decimal(0)) / seconds),
+        min(Decimal(1), sum((part.asked for part in parts), Decimal(0)) / seconds),
+    )
+
+
+def _sum(counts: list[Count]) -> Count:
+    return Count(
+        sum((one.bad for one in counts), Decimal(0)), sum((one.total for one in counts), Decimal(0))
+    )

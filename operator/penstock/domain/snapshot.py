@@ -1,0 +1,120 @@
+"""A ledger as bytes, small enough for 150 of them in a ConfigMap, and back.
+
+Hours of the whole window and the fine buckets that burn rates need; whole numbers as varints of
+their differences, compressed. Its shape may change with any version: bytes that are not understood
+are no ledger, and cost reading again.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import accumulate
+
+from penstock.domain.evidence import Count
+from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.ring import Ring
+from penstock.domain.slices import Slicing
+
+VERSION = 1
+FINE_SECONDS = 7 * HOUR
+LARGEST = 1 << 20
+_FRACTIONS = 1_000  # thousandths of an event, where extrapolation or probes give fractions
+
+
+def packed(ledger: Ledger) -> bytes:
+    """A snapshot: what is known now; ``unpacked`` is its inverse, but for older fine buckets."""
+    out = _Writer()
+    for number in (VERSION, ledger.grain, ledger.reach, ledger.closed_until, len(ledger.slices)):
+        out.number(number)
+    _put_ring(out, ledger.coarse, ledger.coarse.first)
+    _put_ring(out, ledger.fine, ledger.fine.end - FINE_SECONDS // ledger.grain)
+    for slicing, ring in ledger.slices.items():
+        out.number(slicing.seconds)
+        out.number(-1 if slicing.target is None else int(slicing.target * 10**9))
+        _put_ring(out, ring, ring.first)
+    return zlib.compress(bytes(out.data), 9)
+
+
+def unpacked(data: bytes) -> Ledger | None:
+    """The ledger in a snapshot; None if these bytes are none of this version."""
+    try:
+        plain = zlib.decompressobj().decompress(data, LARGEST)
+        numbers = _numbers(plain)
+        version, grain, reach, closed_until, slicings = (next(numbers) for _ in range(5))
+        if version != VERSION or not 0 < grain <= HOUR or HOUR % grain or reach <= 0:
+            return None
+        ledger = Ledger(grain, reach)
+        _take_ring(numbers, ledger.coarse)
+        _take_ring(numbers, ledger.fine)
+        for _ in range(slicings):
+            seconds, target = next(numbers), next(numbers)
+            slicing = Slicing(seconds, None if target < 0 else Decimal(target) / 10**9)
+            ring = ledger.slices[slicing] = Ring(HOUR, ledger.coarse.keep)
+            _take_ring(numbers, ring)
+        ledger.begin(closed_until)
+    except (zlib.error, ValueError, OverflowError):
+        return None
+    return ledger
+
+
+def _put_ring(out: _Writer, ring: Ring, first: int) -> None:
+    first = max(first, ring.first)
+    out.number(first)
+    out.number(ring.end - first)
+    counts = [ring.sums(number, number + 1) for number in range(first, ring.end)]
+    scale = 1 if all(_is_whole(one) for one in counts) else _FRACTIONS
+    out.number(scale)
+    for number in range(first, ring.end):
+        out.number(ring.mark(number))
+    for column in ([one.bad for one in counts], [one.total for one in counts]):
+        former = 0
+        for value in column:
+            scaled = int((value * scale).to_integral_value())
+            out.number(scaled - former)
+            former = scaled
+
+
+def _take_ring(numbers: Iterator[int], ring: Ring) -> None:
+    first, size = next(numbers), next(numbers)
+    if not 0 <= size <= LARGEST:
+        raise ValueError("a ring of no possible size")
+    scale = next(numbers)
+    if scale not in (1, _FRACTIONS):
+        raise ValueError("a ring of no possible scale")
+    marks = [next(numbers) for _ in range(size)]
+    columns = [list(accumulate(next(numbers) for _ in range(size))) for _ in range(2)]
+    for number, (mark, bad, total) in enumerate(zip(marks, *columns, strict=True), first):
+        ring.put_marked(number, Count(Decimal(bad) / scale, Decimal(total) / scale), mark)
+
+
+def _is_whole(count: Count) -> bool:
+    return count.bad % 1 == 0 and count.total % 1 == 0
+
+
+class _Writer:
+    """Whole numbers of either sign in seven bits a byte, the sign in the lowest."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def number(self, value: int) -> None:
+        rest = value * 2 if value >= 0 else -value * 2 - 1
+        while rest > 0x7F:
+            self.data.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        self.data.append(rest)
+
+
+def _numbers(data: bytes) -> Iterator[int]:
+    value = shift = 0
+    for byte in data:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 70:
+            raise ValueError("a number of no possible length")
+        if byte < 0x80:
+            yield -(value + 1 >> 1) if value & 1 else value >> 1
+            value = shift = 0
+    raise ValueError("the numbers end too early")

@@ -1,0 +1,221 @@
+"""Ledgers: closing, hours, windows, what is due next."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from penstock.domain.evidence import Count
+from penstock.domain.ledger import HOUR, REREAD_AFTER, SEAL_AFTER, Ledger
+from penstock.domain.ring import Stage
+from penstock.domain.slices import Slicing
+
+DAY = 24 * HOUR
+T0 = 500_000 * HOUR
+FIVE = 300
+SLICES = Slicing(1_800, Decimal("0.99"))
+
+
+def count(bad: int, total: int) -> Count:
+    return Count(Decimal(bad), Decimal(total))
+
+
+def filled(hours: int = 3, grain: int = FIVE) -> Ledger:
+    """Ten events in each bucket, of which one is bad."""
+    ledger = Ledger(grain, 30 * DAY)
+    ledger.begin(T0)
+    for end in range(T0 + grain, T0 + hours * HOUR + 1, grain):
+        ledger.close(end, count(1, 10))
+    return ledger
+
+
+def test_closing_moves_the_border_as_far_as_there_is_no_hole() -> None:
+    ledger = filled(hours=1)
+    assert ledger.closed_until == T0 + HOUR
+    ledger.close(T0 + HOUR + 2 * FIVE, count(1, 10))
+    assert ledger.closed_until == T0 + HOUR
+    ledger.close(T0 + HOUR + FIVE, count(1, 10))
+    assert ledger.closed_until == T0 + HOUR + 2 * FIVE
+
+
+def test_what_is_to_close_is_all_up_to_the_border() -> None:
+    ledger = filled(hours=1)
+    assert ledger.to_close(T0 + HOUR) is None
+    assert ledger.to_close(T0 + HOUR + FIVE) == (T0 + HOUR + FIVE, T0 + HOUR + FIVE)
+    assert ledger.to_close(T0 + 2 * HOUR) == (T0 + HOUR + FIVE, T0 + 2 * HOUR)
+
+
+def test_an_hour_is_the_sum_of_its_buckets() -> None:
+    ledger = filled(hours=2)
+    assert ledger.coarse.count(T0 // HOUR) == count(12, 120)
+    assert ledger.coarse.stage(T0 // HOUR + 1) is Stage.CLOSED
+
+
+def test_a_bucket_that_is_read_again_changes_its_hour() -> None:
+    ledger = filled(hours=2)
+    ledger.close(T0 + FIVE, count(5, 20), Stage.REREAD)
+    assert ledger.coarse.count(T0 // HOUR) == count(16, 130)
+    assert ledger.coarse.stage(T0 // HOUR) is Stage.CLOSED
+
+
+def test_a_window_is_the_sum_of_what_lies_in_it() -> None:
+    ledger = filled(hours=3)
+    found = ledger.over(T0 + HOUR, T0 + 3 * HOUR)
+    assert found.count == count(24, 240)
+    assert (found.covered, found.asked) == (1, 1)
+
+
+def test_the_bucket_that_a_window_cuts_counts_by_its_share() -> None:
+    found = filled(hours=1).over(T0 + 60, T0 + HOUR)
+    assert found.count == Count(Decimal("11.8"), Decimal(118))
+
+
+def test_the_hour_that_a_window_cuts_counts_by_its_share_where_buckets_are_gone() -> None:
+    ledger = filled(hours=2)
+    ledger.fill(T0 // HOUR - 1, [count(60, 600)], Stage.APPROXIMATE)
+    found = ledger.over(T0 - 1_200, T0 + 2 * HOUR)
+    assert found.count == count(24 + 20, 240 + 200)
+
+
+def test_a_stretch_that_was_never_asked_for_is_told() -> None:
+    found = filled(hours=1).over(T0 - HOUR, T0 + HOUR)
+    assert found.asked == Decimal("0.5")
+    assert found.count == count(12, 120)
+
+
+def test_a_stretch_of_nothing_is_asked_for_and_not_covered() -> None:
+    ledger = filled(hours=1)
+    for end in range(T0 + HOUR + FIVE, T0 + 2 * HOUR + 1, FIVE):
+        ledger.close(end, None)
+    found = ledger.over(T0, T0 + 2 * HOUR)
+    assert (found.asked, found.covered) == (1, Decimal("0.5"))
+
+
+@pytest.mark.parametrize(
+    ("age", "stage"),
+    [
+        (60, Stage.CLOSED),
+        (REREAD_AFTER, Stage.REREAD),
+        (SEAL_AFTER - 1, Stage.REREAD),
+        (SEAL_AFTER, Stage.SEALED),
+    ],
+)
+def test_how_far_a_bucket_can_be_relied_on_depends_on_when_it_is_read(
+    age: int, stage: Stage
+) -> None:
+    assert filled().next_stage(T0 + HOUR, T0 + HOUR + age) is stage
+
+
+def test_a_bucket_is_read_again_after_ten_minutes_and_after_an_hour_and_then_never() -> None:
+    ledger = Ledger(FIVE, 30 * DAY)
+    ledger.begin(T0)
+    end = T0 + FIVE
+    ledger.close(end, count(1, 10))
+    assert ledger.to_read_again(end + REREAD_AFTER - 1) == []
+    for age in (REREAD_AFTER, SEAL_AFTER):
+        assert ledger.to_read_again(end + age) == [end]
+        ledger.close(end, count(1, 10), ledger.next_stage(end, end + age))
+        assert ledger.to_read_again(end + age) == []
+    assert ledger.to_read_again(end + DAY) == []
+
+
+def test_plain_figures_never_replace_exact_ones() -> None:
+    ledger = filled(hours=1)
+    ledger.close(T0 + FIVE, count(0, 0), Stage.APPROXIMATE)
+    ledger.fill(T0 // HOUR, [count(0, 0)], Stage.APPROXIMATE)
+    assert ledger.coarse.count(T0 // HOUR) == count(12, 120)
+
+
+def test_a_longer_window_keeps_what_is_there_and_wants_more() -> None:
+    ledger = filled(hours=3)
+    before = len(list(ledger.to_fill(T0 - 30 * DAY, T0)))
+    ledger.stretch_out(90 * DAY)
+    assert ledger.over(T0, T0 + 3 * HOUR).count == count(36, 360)
+    assert before == 720
+    assert len(list(ledger.to_fill(T0 - 90 * DAY, T0))) == 2_160
+
+
+def test_the_past_is_filled_in_from_the_newest_hour_on() -> None:
+    ledger = filled(hours=1)
+    wanted = list(ledger.to_fill(T0 - DAY, T0 + HOUR))
+    assert wanted[0] == T0 // HOUR - 1
+    for hour in wanted:
+        ledger.fill(hour, [count(1, 60)], Stage.APPROXIMATE)
+    assert list(ledger.to_fill(T0 - DAY, T0 + HOUR)) == []
+    assert list(ledger.to_refine(T0 - DAY, T0 + HOUR)) == wanted
+
+
+def test_hours_of_nothing_are_filled_in_and_not_refined() -> None:
+    ledger = filled(hours=1)
+    ledger.fill(T0 // HOUR - 1, [None], Stage.APPROXIMATE)
+    assert list(ledger.to_fill(T0 - HOUR, T0)) == []
+    assert list(ledger.to_refine(T0 - HOUR, T0)) == []
+
+
+class TestGap:
+    def ledger(self, empty: int) -> tuple[Ledger, int]:
+        """An hour of data, so many empty buckets, and one with data; and its end."""
+        ledger = filled(hours=1)
+        for nth in range(1, empty + 1):
+            ledger.close(T0 + HOUR + nth * FIVE, None)
+        end = T0 + HOUR + (empty + 1) * FIVE
+        ledger.close(end, count(1, 10))
+        return ledger, end
+
+    def test_a_gap_longer_than_a_reading_looks_back_is_found(self) -> None:
+        ledger, end = self.ledger(empty=13)
+        assert ledger.gap_before(end, HOUR) == (T0 + HOUR, end)
+
+    def test_a_shorter_one_is_none(self) -> None:
+        ledger, end = self.ledger(empty=12)
+        assert ledger.gap_before(end, HOUR) is None
+
+    def test_nothing_before_the_first_data_is_no_gap(self) -> None:
+        ledger = Ledger(FIVE, 30 * DAY)
+        ledger.begin(T0)
+        for nth in range(1, 20):
+            ledger.close(T0 + nth * FIVE, None)
+        ledger.close(T0 + 20 * FIVE, count(1, 10))
+        assert ledger.gap_before(T0 + 20 * FIVE, HOUR) is None
+
+    def test_a_mended_gap_is_covered_and_found_no_more(self) -> None:
+        ledger, end = self.ledger(empty=20)
+        ledger.mend(T0 + HOUR, end, count(30, 300))
+        assert ledger.gap_before(end, HOUR) is None
+        found = ledger.over(T0, end)
+        assert found.covered == 1
+        assert found.count == count(12 + 30, 120 + 300)
+        assert ledger.fine.stage(end // FIVE - 1) is Stage.SEALED
+
+
+class TestSlices:
+    def test_slices_of_an_hour_are_kept_with_it(self) -> None:
+        ledger = filled(hours=2)
+        ledger.slice_by(SLICES)
+        assert ledger.slices[SLICES].count(T0 // HOUR) == count(2, 2)
+
+    def test_slices_of_a_window_come_from_hours_and_what_is_newer(self) -> None:
+        ledger = filled(hours=2)
+        ledger.slice_by(SLICES)
+        for hour in range(T0 // HOUR - 30, T0 // HOUR):
+            ledger.fill(hour, [count(0, 10)] * 12, Stage.APPROXIMATE)
+        for nth in range(1, 8):
+            ledger.close(T0 + 2 * HOUR + nth * FIVE, count(1, 10))
+        found = ledger.slices_over(SLICES, T0 - 30 * HOUR, T0 + 2 * HOUR + 7 * FIVE)
+        assert found.count == count(5, 65)
+        assert found.covered == 1
+
+    def test_a_slice_that_is_not_over_is_not_judged(self) -> None:
+        ledger = filled(hours=1)
+        ledger.slice_by(SLICES)
+        found = ledger.slices_over(SLICES, T0, T0 + 1_900)
+        assert found.count == count(1, 1)
+
+    def test_a_past_that_was_filled_in_by_whole_hours_lacks_slices(self) -> None:
+        ledger = filled(hours=1)
+        ledger.fill(T0 // HOUR - 1, [count(0, 60)], Stage.APPROXIMATE)
+        ledger.slice_by(SLICES)
+        assert list(ledger.to_fill(T0 - HOUR, T0)) == [T0 // HOUR - 1]
+        ledger.fill(T0 // HOUR - 1, [count(1, 5)] * 12, Stage.APPROXIMATE)
+        assert list(ledger.to_fill(T0 - HOUR, T0)) == []

@@ -22,12 +22,14 @@ from penstock.adapters.clock import SystemClock
 from penstock.adapters.cluster import OurObjects
 from penstock.adapters.credentials import Vault
 from penstock.adapters.lease import ElectedLease, NoElection
+from penstock.adapters.ledger_store import LedgerStore, NoStore
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.sources import Sources
 from penstock.adapters.telemetry import Telemetry, TelemetryServer
 from penstock.adapters.workloads.deployment import Deployments
 from penstock.adapters.workloads.kinds import AnyWorkload
-from penstock.engine.budget.direct import Direct
+from penstock.engine.budget.budgets import Budgets
+from penstock.engine.budget.library import Library
 from penstock.engine.catalog import Catalog
 from penstock.engine.desk import Desk
 from penstock.engine.evaluator import Evaluator, Pace
@@ -35,7 +37,7 @@ from penstock.engine.keeper import Keeper
 from penstock.engine.ports import Found
 from penstock.engine.reporter import Reporter
 from penstock.engine.source_keeper import SourceKeeper
-from penstock.errors import PenstockError
+from penstock.errors import ClusterError, PenstockError
 from penstock.handlers.feed import Feed
 from penstock.settings import Settings
 
@@ -63,6 +65,7 @@ class Parts:
     sources: SourceKeeper
     desk: Desk
     feed: Feed
+    library: Library
 
 
 def run(settings: Settings) -> int:
@@ -129,12 +132,20 @@ async def _main(settings: Settings) -> int:
             await stop.wait()
             work.cancel()
     finally:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(3):
-                await lease.give_back()
+        await _leave(parts, lease)
         await web.stop()
         await server.close()
     return ASKED_TO_STOP
+
+
+async def _leave(parts: Parts, lease: ElectedLease | NoElection) -> None:
+    """What the next process begins with; none of it may take long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(3):
+            if lease.held:
+                with contextlib.suppress(ClusterError):
+                    await parts.library.save()
+            await lease.give_back()
 
 
 def wire(
@@ -145,7 +156,11 @@ def wire(
     cluster = OurObjects(server, settings.namespace)
     workloads = AnyWorkload([Deployments(server, settings.namespace)])
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
-    metrics = Direct(Prometheus(Sources(vault, clock, telemetry), clock))
+    asker = Prometheus(Sources(vault, clock, telemetry), clock)
+    library = Library(
+        asker, _snapshots(settings, server), clock, telemetry, settings.scrape_interval
+    )
+    metrics = Budgets(asker, library, clock)
     hot = min(settings.hot_interval, settings.interval)
     pace = Pace(settings.interval, hot, settings.scrape_interval)
     keeper = Keeper(
@@ -182,7 +197,7 @@ def wire(
     )
     feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespace)
     sources = SourceKeeper(catalog, cluster, metrics, clock, telemetry, lease)
-    return Parts(telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed)
+    return Parts(telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed, library)
 
 
 async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
@@ -192,13 +207,20 @@ async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
         await parts.desk.primed.wait()
         group.create_task(parts.feed.run())
         await lease.acquire()
+        await parts.library.load()
         parts.desk.lead()
+        group.create_task(parts.library.run())
         group.create_task(parts.evaluator.run())
         group.create_task(parts.keeper.run())
         group.create_task(parts.reporter.run())
         group.create_task(parts.sources.run())
         await lease.keep()
         raise LeadershipLost
+
+
+def _snapshots(settings: Settings, server: ApiServer) -> LedgerStore | NoStore:
+    namespace = _own_namespace(settings)
+    return LedgerStore(server, namespace) if namespace else NoStore()
 
 
 def _lease(settings: Settings, server: ApiServer, clock: SystemClock) -> ElectedLease | NoElection:

@@ -28,6 +28,7 @@ from penstock.errors import Gone
 
 T = TypeVar("T")
 LOOKS = ("5m", "30m")
+T = TypeVar("T")
 TRIAL = 1  # the request by which a link begins: the server's own time
 
 

@@ -24,8 +24,15 @@ from penstock.api.rollout_status import (
     TransitionStatus,
     WorkloadStatus,
 )
-from penstock.api.slo import BudgetStatus, BurnRateStatus, SLODisplay, SLOStatus
+from penstock.api.slo import (
+    BudgetStatus,
+    BurnRateStatus,
+    ForecastStatus,
+    SLODisplay,
+    SLOStatus,
+)
 from penstock.api.source import SourceStatus
+from penstock.domain.evidence import NO_FORECAST, Forecast
 from penstock.domain.quantities import Ratio
 from penstock.domain.report import SloReport
 from penstock.domain.sentence import percent, times
@@ -46,6 +53,8 @@ def slo_status(report: SloReport) -> dict[str, Any]:
         summary=_cut(report.summary),
         budget=_budget(report),
         burn_rates=[BurnRateStatus(window=str(look), rate=f"{burn:.2f}") for look, burn in burns],
+        forecast=_forecast(report.forecast),
+        coverage=_ratio(report.coverage),
         evaluated_at=_time(report.evaluated_at),
         display=SLODisplay(
             objective=report.objective,
@@ -232,6 +241,17 @@ def _conditions(conditions: Iterable[Condition], generation: int) -> list[Condit
         )
         for one in conditions
     ]
+
+
+def _forecast(forecast: Forecast) -> ForecastStatus | None:
+    """To the minute: what is forecast moves with every evaluation."""
+    if forecast == NO_FORECAST:
+        return None
+    exhausted, recovers = forecast.exhausted_at, forecast.recovers_at
+    return ForecastStatus(
+        exhausted_at=None if exhausted is None else _time(exhausted.replace(second=0)),
+        recovers_at=None if recovers is None else _time(recovers.replace(second=0)),
+    )
 
 
 def _ratio(share: Decimal | None) -> str | None:

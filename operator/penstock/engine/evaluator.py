@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 Lane = tuple[str, str, bool]
 
 # Looks back that every SLO's status shows, as far as they fit into its window.
-SHOWN_LOOKS = tuple(Duration.parse(text) for text in ("5m", "30m", "1h", "6h"))
+SHOWN_LOOKS = tuple(Duration.parse(text) for text in ("5m", "30m", "1h", "2h", "6h", "1d", "3d"))
 GATHER_SECONDS = 0.2
 ASK_AGAIN_SECONDS = 0.5
 MISSED_EVALUATIONS = 3
@@ -177,24 +177,24 @@ class Evaluator:
             if entry is None or not isinstance(entry.value, Slo):
                 continue
             hot = self._hot(key)
-            self._set_next(key, hot=hot)
             found = self._catalog.source_of(entry.value)
             source = parsed_source(found)
+            self._set_next(key, source, hot=hot)
             if source is None:
                 self._learn(entry.value, _no_source(entry.value, found))
                 continue
             lane = (source.ref.namespace, source.ref.name, hot)
             sources[lane] = source
-            groups[lane].append(Inquiry(entry.value, self._looks(entry.value)))
+            groups[lane].append(Inquiry(entry.value, self._looks(entry.value), hot))
         for lane, inquiries in groups.items():
             self._start_asking(lane, sources[lane], inquiries)
 
-    def _set_next(self, key: Key, *, hot: bool) -> None:
+    def _set_next(self, key: Key, source: Source | None, *, hot: bool) -> None:
+        """All SLOs of one source at the same moments, since what is asked together costs least."""
         seconds = self._pace.hot if hot else self._pace.rest
-        if key not in self._known:
-            # The second round, earlier for each by another part of the interval, breaks the herd.
-            seconds -= phase("/".join(key), seconds / 2)
-        self._schedule.set(key, self._clock.monotonic() + seconds)
+        shift = phase(f"{source.ref.namespace}/{source.ref.name}" if source else "", seconds)
+        now = self._clock.monotonic()
+        self._schedule.set(key, ((now - shift) // seconds + 1) * seconds + shift)
 
     def _start_asking(self, lane: Lane, source: Source, inquiries: list[Inquiry]) -> None:
         """A source that still owes the last answer is not asked again: it is slow already."""

@@ -37,10 +37,14 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """What to measure of one SLO: its window, and looks back for burn rates."""
+    """What to measure of one SLO: its window, and looks back for burn rates.
+
+    ``hot`` while a release hangs on it: then it is read as exactly as it can be.
+    """
 
     slo: Slo
     looks: frozenset[Duration]
+    hot: bool = False
 
 
 class Metrics(Protocol):
@@ -57,6 +61,16 @@ class Metrics(Protocol):
 
     async def look(self, source: Source) -> Health:
         """How a source stands; never raises for what it answers or fails to answer."""
+
+
+class Snapshots(Protocol):
+    """Keeps ledgers over a restart: a cache, whose loss costs reading again and no decision."""
+
+    async def load(self) -> Mapping[str, bytes]:
+        """What was saved last, by name; what cannot be read is left out."""
+
+    async def save(self, kept: Mapping[str, bytes]) -> None:
+        """Replace what was saved. Raises ``ClusterError`` and its kin."""
 
 
 class Found(StrEnum):

@@ -13,6 +13,7 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport
 from penstock.domain.source_report import SourceReason, SourceReport
 from penstock.domain.standing import Standing
+from penstock.domain.verdict import Reason
 from penstock.engine.schedule import phase
 
 HEARTBEAT = timedelta(minutes=10)
@@ -36,7 +37,9 @@ def slo_is_worth_telling(report: SloReport, told: SloReport | None) -> bool:
     age = report.evaluated_at - told.evaluated_at
     if age >= heartbeat_after(report.ref, told.evaluated_at):
         return True
-    return age >= BUDGET_AT_MOST_EVERY and _moved(report.remaining, told.remaining)
+    backfilled = report.reason is Reason.WARMING_UP and report.summary != told.summary
+    moved = backfilled or _moved(report.remaining, told.remaining)
+    return age >= BUDGET_AT_MOST_EVERY and moved
 
 
 def _slo_transition(report: SloReport, told: SloReport) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from penstock.domain.evidence import Count
 from penstock.domain.indicator import Indicator
 from penstock.domain.quantities import Duration
+from penstock.engine.closing import SLOW_START
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,16 @@ class Close:
 
     Attributes:
         back: how far before the bucket is looked for what is born and what comes back.
+        unseen: for how long before the bucket nothing was scraped: what began meanwhile is new.
     """
 
     length: Duration
     back: Duration
+    unseen: Duration = SLOW_START
 
     def __str__(self) -> str:
-        return f"{self.length.milliseconds}b{self.back.milliseconds}"
+        lengths = (self.length, self.back, self.unseen)
+        return "b".join(str(one.milliseconds) for one in lengths)
 
 
 Leg = Look | Close

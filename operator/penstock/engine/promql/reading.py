@@ -20,7 +20,7 @@ from penstock.domain.quantities import ONE, Duration, plain
 from penstock.engine.asking import Answer
 from penstock.engine.promql.borders import no_bucket
 from penstock.engine.promql.measure import Measure, Part, measure_of
-from penstock.engine.promql.question import Counts, Leg, Question
+from penstock.engine.promql.question import Counts, Leg, Look, Question
 from penstock.engine.promql.together import AGE, SEEN, name
 
 # Two selectors may be scraped a moment apart, so one may be ahead of the other by this much.
@@ -125,7 +125,9 @@ class _Numbers:
         if total is None:
             return None
         events = self._events(total)
-        if events - total > max(SLACK_EVENTS, SLACK_SHARE * total):
+        # Whether a series is new is told apart for each: of a closed bucket one may be ahead.
+        is_guessed = isinstance(self.leg, Look)
+        if is_guessed and events - total > max(SLACK_EVENTS, SLACK_SHARE * total):
             raise _unusable(
                 Kind.MALFORMED,
                 f"{plain(events)} {self.measure.counted} events of {plain(total)} in the last "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from penstock.domain.selector import literal, quoted
 from penstock.engine.asking import Answer, Row
-from penstock.engine.closing import exact, exact_of, plain, written
+from penstock.engine.closing import exact_of, plain, reading, written
 from penstock.engine.promql.measure import LABEL, Counter, Part, Split
 from penstock.engine.promql.question import Close, Leg, Look, Question
 from penstock.engine.promql.units import Unit, units_of
@@ -147,7 +147,8 @@ class _Counted:
         inner = [*by, part.label] if isinstance(part, Split) else by
         selector, length = self.counter.selector, self.leg.length
         if isinstance(self.leg, Close):
-            text = exact(selector, inner, length, self.leg.back)
+            leg = self.leg
+            text = exact_of(reading(selector), inner, length, leg.back, unseen=leg.unseen)
         else:
             text = plain(selector, inner, length)
         named = self.named(text)
@@ -175,7 +176,7 @@ def _closed(leg: Close, by: tuple[str, ...], counted: Sequence[_Counted]) -> str
     def read(function: str, span: str) -> str:
         return any_of([one.named(f"{function}({one.counter.selector}{span})") for one in counted])
 
-    return exact_of(read, [*by, LABEL], leg.length, leg.back)
+    return exact_of(read, [*by, LABEL], leg.length, leg.back, unseen=leg.unseen)
 
 
 def _freshness(number: int, unit: Unit, texts: Sequence[str]) -> Iterator[str]:

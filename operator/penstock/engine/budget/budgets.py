@@ -1,0 +1,101 @@
+"""The port ``Metrics``: short windows are read directly, longer ones from ledgers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from penstock.domain.evidence import Count, Evidence
+from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef
+from penstock.domain.slo import Occurrences, Slo
+from penstock.domain.source import Source
+from penstock.domain.source_report import Health
+from penstock.domain.window import length
+from penstock.engine.asking import Asker
+from penstock.engine.budget.book import Account
+from penstock.engine.budget.direct import Direct
+from penstock.engine.budget.library import Library
+from penstock.engine.budget.reading import evidence, legs, plan
+from penstock.engine.ports import Clock, Inquiry
+from penstock.engine.promql import Counts, Leg, Question, measured
+
+SHORTEST_OF_LEDGER = Duration.parse("1h")
+
+
+class Budgets:
+    """Evidence of every SLO's budget."""
+
+    def __init__(self, asker: Asker, library: Library, clock: Clock) -> None:
+        self._asker, self._library, self._clock = asker, library, clock
+        self._direct = Direct(asker)
+
+    async def measure(
+        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+    ) -> Mapping[ObjectRef, Evidence]:
+        """Evidence for each inquiry, all for the same instant."""
+        short = [one for one in inquiries if _is_read_directly(one.slo, at)]
+        others = [one for one in inquiries if not _is_read_directly(one.slo, at)]
+        read, kept = await asyncio.gather(
+            self._direct.measure(source, short, at),
+            self._from_ledgers(source, others, at.replace(microsecond=0)),
+        )
+        return {**read, **kept}
+
+    async def look(self, source: Source) -> Health:
+        """How a source stands."""
+        return await self._asker.look(source)
+
+    async def _from_ledgers(
+        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+    ) -> dict[ObjectRef, Evidence]:
+        """One question for each indicator, however many SLOs promise something of it."""
+        if not inquiries:
+            return {}
+        book = self._library.book(source)
+        planned = []
+        wanted: dict[Account, set[Leg]] = defaultdict(set)
+        for inquiry in inquiries:
+            account = book.account(inquiry.slo, at, self._library.kept)
+            account.used_at, account.is_hot = self._clock.monotonic(), inquiry.hot
+            made = plan(inquiry.slo, inquiry.looks, account.ledger, at)
+            asked = legs(made, hot=inquiry.hot)
+            wanted[account].update(asked.values())
+            planned.append((inquiry, account, made, asked))
+        found = await self._ask(source, wanted, at)
+        self._library.wake(source)
+        return {
+            inquiry.slo.ref: told
+            if isinstance(told := found[account], Evidence)
+            else evidence(made, account.ledger, _by_look(told, asked, at))
+            for inquiry, account, made, asked in planned
+        }
+
+    async def _ask(
+        self, source: Source, wanted: Mapping[Account, set[Leg]], at: datetime
+    ) -> dict[Account, Counts | Evidence]:
+        questions = {
+            account: Question(
+                account.sli, account.sli.indicator, frozenset(asked), source.freshness
+            )
+            for account, asked in wanted.items()
+        }
+        found = await measured(self._asker, source, list(questions.values()), at)
+        return {account: found[question.key] for account, question in questions.items()}
+
+
+def _is_read_directly(slo: Slo, at: datetime) -> bool:
+    """Slices of time are kept by ledgers alone, however short the window is."""
+    return isinstance(slo.budgeting, Occurrences) and length(slo.window, at) < SHORTEST_OF_LEDGER
+
+
+def _by_look(read: Counts, asked: Mapping[Duration, Leg], at: datetime) -> dict[Duration, Count]:
+    """Counts by look back; one without data is missing."""
+    moment = int(at.timestamp()) * 1_000
+    return {
+        look: count
+        for look, leg in asked.items()
+        if (count := read.at.get(leg, {}).get(moment)) is not None
+    }

@@ -1,0 +1,121 @@
+"""All ledgers of all sources: keeps them up beside the measuring, and over a restart.
+
+Upkeep is a task of its own, so that no decision waits for a backfill, and asks each source one
+request at a time, so that the source always has room for a decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+
+from penstock.domain.ledger import Ledger
+from penstock.domain.snapshot import packed, unpacked
+from penstock.domain.source import Source
+from penstock.engine.asking import Asker
+from penstock.engine.budget.book import Book, name_of
+from penstock.engine.budget.upkeep import Upkeep
+from penstock.engine.ports import Clock, Snapshots, Tally
+from penstock.errors import ClusterError
+
+log = logging.getLogger(__name__)
+
+LEAST_LAG_SECONDS, LAG_SCRAPES = 60, 3
+BETWEEN_REQUESTS_SECONDS = 0.1
+SNAPSHOT_SECONDS = 600.0
+
+
+class Library:
+    """The books, by source.
+
+    Args:
+        asker: asks a source.
+        snapshots: where ledgers outlive the process.
+        scrape_seconds: how far apart samples usually are.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        snapshots: Snapshots,
+        clock: Clock,
+        tally: Tally,
+        scrape_seconds: float,
+    ) -> None:
+        self._asker, self._snapshots, self._clock, self._tally = asker, snapshots, clock, tally
+        self._lag = int(max(LEAST_LAG_SECONDS, LAG_SCRAPES * scrape_seconds))
+        self._books: dict[str, Book] = {}
+        self._woken: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._news = asyncio.Event()
+        self.kept: dict[str, Ledger] = {}
+
+    def book(self, source: Source) -> Book:
+        """The ledgers of a source; of another address they are others."""
+        name = name_of(source)
+        if name not in self._books:
+            self._books[name] = Book(source)
+        self._books[name].source = source
+        return self._books[name]
+
+    def wake(self, source: Source) -> None:
+        """This source has just been asked: its upkeep may go on."""
+        self._woken[name_of(source)].set()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled; a last snapshot is then up to the caller."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._save_now_and_then())
+            served: set[str] = set()
+            while True:
+                for name in self._books.keys() - served:
+                    group.create_task(self._keep_up(name))
+                    served.add(name)
+                await self._news.wait()
+                self._news.clear()
+
+    async def load(self) -> None:
+        """Take up what the last process saved; a ledger that cannot be read is begun afresh."""
+        try:
+            saved = await self._snapshots.load()
+        except ClusterError as error:
+            log.warning("no ledger is taken up, budgets are read again: %s", error)
+            return
+        for digest, data in saved.items():
+            ledger = unpacked(data)
+            if ledger is not None:
+                self.kept[digest] = ledger
+        log.info("%d of %d ledgers are taken up", len(self.kept), len(saved))
+
+    async def save(self) -> None:
+        """Write a snapshot of every ledger, also of those that nobody has asked for yet."""
+        held = {one.sli.digest: one.ledger for book in self._books.values() for one in book}
+        await self._snapshots.save({name: packed(it) for name, it in (self.kept | held).items()})
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(SNAPSHOT_SECONDS)
+            self.kept.clear()  # nobody has asked for these since the start
+            for book in self._books.values():
+                book.forget_unused(self._clock.monotonic())
+            try:
+                await self.save()
+            except ClusterError as error:
+                log.warning("ledgers were not saved, a restart reads more again: %s", error)
+
+    async def _keep_up(self, name: str) -> None:
+        woken = self._woken[name]
+        while True:
+            await woken.wait()
+            woken.clear()
+            more = False
+            upkeep = Upkeep(self._asker, self._books[name], self._lag)
+            try:
+                more = await upkeep.once(self._clock.now(), self._clock.monotonic())
+            except Exception:
+                log.exception("upkeep of the ledgers of %s failed", name)
+                self._tally.count("penstock_errors_total", where="ledger")
+            if more:
+                await asyncio.sleep(BETWEEN_REQUESTS_SECONDS)
+                woken.set()

@@ -1,0 +1,207 @@
+"""An SLO's evidence from its ledger and from what is still open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from penstock.domain.evidence import Count, Evidence, Kind, Reading, Unit, judged
+from penstock.domain.forecast import forecast
+from penstock.domain.indicator import ProbeIndicator, RawRatioIndicator
+from penstock.domain.ledger import HOUR, Ledger, Stretch
+from penstock.domain.quantities import Duration
+from penstock.domain.slices import Slicing, slicing_of
+from penstock.domain.slo import Slo, Timeslices
+from penstock.domain.window import length
+from penstock.engine.budget.book import BURN_SECONDS
+from penstock.engine.promql import Close, Leg, Look
+
+FIVE_MINUTES = Duration.parse("5m")
+LONGEST_OPEN = 3_600
+# Longer looks are read exactly only by closing buckets: it would be dear in every round.
+EXACT_UP_TO = Duration.parse("10m")
+# Asked for so much of the window, a budget can be told; of the rest nothing is known yet.
+ENOUGH_ASKED = Decimal("0.95")
+DAY = 24 * HOUR
+_NONE = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one SLO is read at one instant.
+
+    Attributes:
+        at: seconds since the epoch.
+        asked: looks back that are asked for directly.
+        open: seconds since the last closed bucket; None while the ledger is too far behind.
+    """
+
+    slo: Slo
+    at: int
+    looks: frozenset[Duration]
+    asked: frozenset[Duration]
+    open: int | None
+
+
+def legs(made: Plan, *, hot: bool) -> dict[Duration, Leg]:
+    """How each look is asked for: while a release hangs on it, first errors of new pods count."""
+    return {
+        look: Close(look, FIVE_MINUTES) if hot and look <= EXACT_UP_TO else Look(look)
+        for look in made.asked
+    }
+
+
+def plan(slo: Slo, looks: frozenset[Duration], ledger: Ledger, at: datetime) -> Plan:
+    """Short looks are always asked for; longer ones only while the ledger lacks them."""
+    now = int(at.timestamp())
+    since = now - ledger.closed_until
+    open_ = since if 0 < since <= LONGEST_OPEN else None
+    asked = {look for look in looks if look <= FIVE_MINUTES} | {FIVE_MINUTES}
+    asked |= {
+        look
+        for look in looks
+        if look > FIVE_MINUTES and look.seconds <= BURN_SECONDS and not _has(ledger, look, now)
+    }
+    if open_ is not None and not isinstance(slo.indicator, RawRatioIndicator):
+        # Ratios are often recorded for a few windows only, and closed buckets are means of them.
+        asked.add(Duration.of_seconds(open_))
+    return Plan(slo, now, looks, frozenset(asked), open_)
+
+
+def evidence(made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> Evidence:
+    """What ledger and fresh counts together say of an SLO.
+
+    Args:
+        made: the plan that was asked by.
+        ledger: of the SLO's indicator.
+        fresh: the counts that were asked for; one without data is missing.
+    """
+    reader = _Reader(made, ledger, fresh)
+    whole = reader.known()
+    if made.open is None and len(ledger.fine):
+        # What was known before may have held a release: that is an outage, no young service.
+        closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
+        return Evidence(Kind.STALE, f"its ledger ends at {closed:%H:%M UTC} and is catching up")
+    reading = reader.reading()
+    if whole.asked < ENOUGH_ASKED:
+        return Evidence(
+            Kind.WARMING_UP, f"Backfilling {int(whole.asked * 100)} %", _without_budget(reading)
+        )
+    if whole.covered == 0 and reader.open() is None:
+        return Evidence(
+            Kind.ABSENT, f"no series matches the indicator in the last {reading.window}"
+        )
+    seconds = reader.covered_seconds()
+    needed = min(int(reading.window.seconds) // 10, DAY)
+    if seconds < needed:
+        told = f"{_told(seconds)} of {reading.window} is known; a budget needs {_told(needed)}"
+        return Evidence(Kind.INSUFFICIENT_HISTORY, told, reading)
+    return judged(reading, made.slo.minimum_events)
+
+
+class _Reader:
+    """Reads windows and looks of one SLO."""
+
+    def __init__(self, made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> None:
+        self.slo, self.made, self.ledger, self.fresh = made.slo, made, ledger, fresh
+        self.slicing = slicing_of(made.slo.budgeting)
+        self.when = datetime.fromtimestamp(made.at, tz=UTC)
+        self.start = int(made.slo.window.start(self.when).timestamp())
+        self.border = ledger.closed_until
+
+    def open(self) -> Count | None:
+        """Events since the last closed bucket."""
+        seconds = self.made.open
+        return None if seconds is None else self.fresh.get(Duration.of_seconds(seconds))
+
+    def known(self) -> Stretch:
+        """The window up to the last closed bucket."""
+        if self.slicing is None or self.start >= self.border:
+            return self.ledger.over(self.start, self.border)
+        return self.ledger.slices_over(self.slicing, self.start, self.border)
+
+    def covered_seconds(self) -> int:
+        """How much of the window there is data of."""
+        closed = int(self.known().covered * max(0, self.border - self.start))
+        return closed if self.open() is None else closed + (self.made.open or 0)
+
+    def reading(self) -> Reading:
+        window = length(self.slo.window, self.when)
+        known = self.known()
+        made = Reading(
+            at=self.when,
+            objective=self.slo.objective,
+            window=window,
+            whole=self._whole(known.count, window),
+            looks={
+                look: count for look in self.made.looks if (count := self._look(look)) is not None
+            },
+            unit=_unit(self.slo),
+            traffic=self._events(self.start) if self.slicing else None,
+            coverage=known.covered,
+        )
+        hours = self.ledger.hours(self.start, self.slicing)
+        return replace(made, forecast=forecast(made, self.slo.window, hours))
+
+    def _whole(self, known: Count, window: Duration) -> Count:
+        if self.slicing is None:
+            return _plus(known, self.open())
+        if isinstance(self.slo.budgeting, Timeslices):
+            return Count(known.bad, window.seconds / self.slicing.seconds)
+        return known
+
+    def _look(self, look: Duration) -> Count | None:
+        if self.slicing is not None and look.seconds >= self.slicing.seconds:
+            return self._slices(self.slicing, look)
+        if look in self.made.asked:
+            return self.fresh.get(look)
+        return self._events(self.made.at - int(look.seconds))
+
+    def _events(self, start: int) -> Count | None:
+        """Events since ``start``; None where nothing is known of them."""
+        stretch = self.ledger.over(start, self.border)
+        if stretch.asked < ENOUGH_ASKED and start < self.border:
+            return None
+        if stretch.covered == 0 and self.open() is None:
+            return None
+        return _plus(stretch.count, self.open())
+
+    def _slices(self, slicing: Slicing, look: Duration) -> Count | None:
+        """Closed slices, and what is open as one more, so that an outage is seen before it ends."""
+        start = self.made.at - int(look.seconds)
+        events = self.fresh.get(look) if look in self.made.asked else self._events(start)
+        if events is None:
+            return None
+        stretch = self.ledger.slices_over(slicing, start, self.border)
+        bad, slices, now = stretch.count.bad, stretch.count.total, self.open()
+        if slicing.weighs(now):
+            bad, slices = bad + slicing.bad(now), slices + 1
+        return Count(bad, slices, events.bad)
+
+
+def _has(ledger: Ledger, look: Duration, now: int) -> bool:
+    start = now - int(look.seconds)
+    return start < ledger.closed_until and ledger.knows(start, ledger.closed_until)
+
+
+def _unit(slo: Slo) -> Unit:
+    if slicing_of(slo.budgeting) is not None:
+        return Unit.SLICES
+    if isinstance(slo.indicator, RawRatioIndicator):
+        return Unit.SHARES
+    return Unit.SECONDS if isinstance(slo.indicator, ProbeIndicator) else Unit.EVENTS
+
+
+def _without_budget(reading: Reading) -> Reading:
+    """Burn rates work at once; of a window that is half known no budget is told."""
+    return replace(reading, whole=Count(_NONE, _NONE), traffic=None)
+
+
+def _plus(known: Count, more: Count | None) -> Count:
+    return known if more is None else Count(known.bad + more.bad, known.total + more.total)
+
+
+def _told(seconds: int) -> str:
+    """Whole minutes, so that the sentence does not change at every look."""
+    return str(Duration.of_seconds(seconds // 60 * 60))

@@ -1,0 +1,208 @@
+"""Keeps one source's ledgers: closes buckets, reads them again, mends gaps, fills in the past.
+
+Everything asked for is idempotent: the same bucket, asked again by whoever, gives the same count,
+so a crash in the middle of anything costs asking again. An answer that failed or was partial leaves
+the bucket as it was, to be asked for another time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from penstock.domain.evidence import Count, Kind
+from penstock.domain.ledger import HOUR
+from penstock.domain.quantities import Duration
+from penstock.domain.ring import Stage
+from penstock.engine.asking import Asker, Span
+from penstock.engine.budget.book import Account, Book
+from penstock.engine.promql import Close, Counts, Leg, Look, Question, measured
+
+LOOK_BACK = Duration.parse("1h")
+LONGEST_GAP = 6 * HOUR
+GAP_SPARE = 600
+# Server work in one request is bounded: buckets closed late, hours filled in, indicators together.
+MOST_BUCKETS = 96
+FILL_HOURS, REFINE_HOURS = 24, 6
+FILL_TOGETHER = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Buckets, from the first end to the last, that are asked for in one request."""
+
+    first: int
+    last: int
+
+
+class Upkeep:
+    """Of one source's ledgers.
+
+    Args:
+        asker: asks the source.
+        lag: seconds after its end at which a bucket is closed; samples take as long to come.
+    """
+
+    def __init__(self, asker: Asker, book: Book, lag: int) -> None:
+        self._asker, self._book, self._lag = asker, book, lag
+
+    async def once(self, at: datetime, monotonic: float) -> bool:
+        """Do what is due; whether there is more to do right away."""
+        now = int(at.timestamp())
+        accounts = [one for one in self._book if one.not_before <= monotonic]
+        closed = await self._close(accounts, now, monotonic)
+        await self._read_again(accounts, now, monotonic)
+        await self._mend(closed, monotonic)
+        filled = await self._fill(accounts, now, monotonic)
+        return filled or await self._refine(accounts, now, monotonic)
+
+    async def _close(
+        self, accounts: Sequence[Account], now: int, monotonic: float
+    ) -> list[tuple[Account, int]]:
+        """Close what has ended; the buckets that were, for a look at the gaps before them."""
+        due: dict[tuple[int, Run], list[Account]] = defaultdict(list)
+        for account in accounts:
+            grain = account.sli.grain
+            ends = account.ledger.to_close((now - self._lag) // grain * grain)
+            if ends is not None:
+                first, last = ends
+                last = min(last, first + (MOST_BUCKETS - 1) * grain)
+                due[grain, Run(first, last)].append(account)
+        closed: list[tuple[Account, int]] = []
+        for (_, run), those in due.items():
+            for account in await self._buckets(those, run, now, monotonic):
+                grain = account.sli.grain
+                closed += [(account, end) for end in range(run.first, run.last + 1, grain)]
+        return closed
+
+    async def _read_again(self, accounts: Sequence[Account], now: int, monotonic: float) -> None:
+        due: dict[tuple[int, Run], list[Account]] = defaultdict(list)
+        for account in accounts:
+            for run in _runs(account.ledger.to_read_again(now), account.sli.grain):
+                due[account.sli.grain, run].append(account)
+        for (_, run), those in due.items():
+            await self._buckets(those, run, now, monotonic)
+
+    async def _buckets(
+        self, accounts: Sequence[Account], run: Run, now: int, monotonic: float
+    ) -> list[Account]:
+        """Read these buckets of these accounts; those that were answered."""
+        leg = Close(accounts[0].span, LOOK_BACK)
+        answered = await self._ask(accounts, leg, run, accounts[0].sli.grain, monotonic)
+        for account, found in answered.items():
+            ledger = account.ledger
+            for end in range(run.first, run.last + 1, account.sli.grain):
+                count = found.get(end * 1_000) or ledger.fine.count(end // ledger.grain - 1)
+                ledger.close(end, count, ledger.next_stage(end, now))
+        return list(answered)
+
+    async def _mend(self, closed: Iterable[tuple[Account, int]], monotonic: float) -> None:
+        """What happened while nothing was scraped is in the first bucket that looks back so far."""
+        for account, end in closed:
+            gap = account.ledger.gap_before(end, int(LOOK_BACK.seconds))
+            if gap is None or end - gap[0] > LONGEST_GAP:
+                continue
+            missed = Duration.of_seconds(end - gap[0])
+            back = Duration.of_seconds(end - gap[0] + GAP_SPARE)
+            leg, run = Close(account.span, back, unseen=missed), Run(end, end)
+            answered = await self._ask([account], leg, run, account.sli.grain, monotonic)
+            count = answered.get(account, {}).get(end * 1_000)
+            if count is not None:
+                account.ledger.mend(gap[0], end, count)
+
+    async def _fill(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
+        """One request's worth of the past, what a release hangs on first."""
+        wanted: dict[tuple[int, Run], list[Account]] = defaultdict(list)
+        for account in sorted(accounts, key=lambda one: not one.is_hot):
+            ledger = account.ledger
+            until = ledger.closed_until // HOUR * HOUR
+            hours = ledger.to_fill(now - ledger.reach, until)
+            run = _consecutive(list(islice(hours, FILL_HOURS)))
+            if run is not None:
+                step = ledger.grain if ledger.slices else HOUR
+                wanted[step, run].append(account)
+        if not wanted:
+            return False
+        (step, run), those = next(iter(wanted.items()))
+        leg = Look(Duration.of_seconds(step))
+        return await self._hours(those[:FILL_TOGETHER], leg, run, step, monotonic)
+
+    async def _refine(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
+        """What was filled in by plain increase is read exactly, some hours at a time."""
+        for account in accounts:
+            ledger = account.ledger
+            until = ledger.closed_until // HOUR * HOUR
+            hours = list(islice(ledger.to_refine(now - ledger.reach, until), REFINE_HOURS))
+            run = _consecutive(hours)
+            if run is not None:
+                step = ledger.grain if ledger.slices else HOUR
+                leg = Close(Duration.of_seconds(step), LOOK_BACK)
+                return await self._hours([account], leg, run, step, monotonic)
+        return False
+
+    async def _hours(
+        self, accounts: Sequence[Account], leg: Leg, run: Run, step: int, monotonic: float
+    ) -> bool:
+        """Read these hours, of which ``run`` has the first's and the last's end."""
+        first = Run(run.first - HOUR + step, run.last)
+        answered = await self._ask(accounts, leg, first, step, monotonic)
+        stage = Stage.APPROXIMATE if isinstance(leg, Look) else Stage.SEALED
+        for account, found in answered.items():
+            for end in range(run.first, run.last + 1, HOUR):
+                parts = [
+                    found.get(moment * 1_000) for moment in range(end - HOUR + step, end + 1, step)
+                ]
+                account.ledger.fill(end // HOUR - 1, parts, stage)
+        return bool(answered)
+
+    async def _ask(
+        self, accounts: Sequence[Account], leg: Leg, run: Run, step: int, monotonic: float
+    ) -> dict[Account, Mapping[int, Count]]:
+        """Counts by account and time, of those accounts that were answered."""
+        asked = [
+            Question(account.sli, account.sli.indicator, frozenset({leg}), None)
+            for account in accounts
+        ]
+        when: datetime | Span = _moment(run.last)
+        if run.first != run.last:
+            when = Span(_moment(run.first), _moment(run.last), Duration.of_seconds(step))
+        answers = await measured(self._asker, self._book.source, asked, when)
+        found: dict[Account, Mapping[int, Count]] = {}
+        for account in accounts:
+            read = answers[account.sli]
+            if isinstance(read, Counts):
+                found[account] = read.at.get(leg, {})
+                account.answered()
+            elif read.kind is not Kind.UNREACHABLE:
+                account.refused(monotonic)
+        return found
+
+
+def _runs(ends: Sequence[int], step: int) -> list[Run]:
+    """Consecutive ends together."""
+    runs: list[Run] = []
+    for end in ends:
+        if runs and end - runs[-1].last == step and end - runs[-1].first < MOST_BUCKETS * step:
+            runs[-1] = Run(runs[-1].first, end)
+        else:
+            runs.append(Run(end, end))
+    return runs
+
+
+def _consecutive(hours: Sequence[int]) -> Run | None:
+    """The first of hours that go backwards, and those that follow without a hole."""
+    if not hours:
+        return None
+    last = first = hours[0]
+    for hour in hours[1:]:
+        if hour != first - 1:
+            break
+        first = hour
+    return Run((first + 1) * HOUR, (last + 1) * HOUR)
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

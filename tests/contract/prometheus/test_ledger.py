@@ -1,0 +1,384 @@
+"""Budgets from ledgers, over a real Prometheus, beside brute force over what was scraped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from penstock.domain.evidence import Count, Evidence, Kind, Unit
+from penstock.domain.indicator import QueryIndicator
+from penstock.domain.quantities import Duration, Percentage
+from penstock.domain.ring import Stage
+from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
+from penstock.domain.window import CalendarWindow, Period
+from support.books import LOOKS, THEN, Bookkeeping, Shop
+from support.history import NOW
+from support.indicators import ratio
+from support.measuring import Meter, slo
+from support.scrapes import Scrapes
+
+pytestmark = pytest.mark.servers
+
+BAD = 'http_requests_total{code="500"}'
+ALL = "http_requests_total"
+DAY = timedelta(days=1)
+FIVE = timedelta(minutes=5)
+
+
+def availability(name: str = "availability", window: str = "1d", objective: str = "95%") -> Slo:
+    return slo(name, ratio(BAD, ALL), window=window, objective=objective)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return Shop().serve()
+
+
+@pytest.fixture(scope="module")
+def at_rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """For tests in which no time passes."""
+    with Shop().serve().served(tmp_path_factory.mktemp("shop")) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def meter() -> Iterator[Meter]:
+    with Meter() as found:
+        yield found
+
+
+@pytest.fixture
+def books(meter: Meter, at_rest: str) -> Bookkeeping:
+    return Bookkeeping(meter, at_rest, Scrapes())
+
+
+@pytest.fixture
+def moving(meter: Meter, tmp_path: Path) -> Iterator[Bookkeeping]:
+    """For tests in which time goes on."""
+    with Shop().serve().served(tmp_path) as (url, to_come):
+        yield Bookkeeping(meter, url, to_come)
+
+
+def filled(books: Bookkeeping, *slos: Slo, at: datetime = THEN) -> Bookkeeping:
+    books.measure(slos, at)
+    books.keep_up(at)
+    return books
+
+
+def assert_about(evidence: Evidence, expected: tuple[Decimal, Decimal]) -> None:
+    """The hour that a window of a day cuts counts by its share."""
+    for found, true in zip(whole(evidence), expected, strict=True):
+        assert float(found) == pytest.approx(float(true), rel=0.005)
+
+
+def whole(evidence: Evidence) -> tuple[Decimal, Decimal]:
+    assert evidence.kind is Kind.FRESH, evidence
+    assert evidence.reading is not None
+    return evidence.reading.whole.bad, evidence.reading.whole.total
+
+
+class TestFilled:
+    def test_at_first_burn_rates_are_there_and_no_budget(
+        self, books: Bookkeeping, shop: Shop
+    ) -> None:
+        found = books.measure([availability()], THEN)["availability"]
+        assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0 %")
+        assert found.reading is not None
+        assert found.reading.remaining is None
+        for look in LOOKS:
+            count = found.reading.looks[look]
+            start = THEN - timedelta(milliseconds=look.milliseconds)
+            bad, total = shop.true(start, THEN)
+            assert float(count.total) == pytest.approx(float(total), rel=0.02)
+            assert float(count.bad) == pytest.approx(float(bad), rel=0.1)
+
+    def test_its_window_is_what_brute_force_says_to_the_event(
+        self, books: Bookkeeping, shop: Shop
+    ) -> None:
+        found = filled(books, availability()).measure([availability()], THEN)["availability"]
+        assert whole(found) == shop.true(THEN - DAY, THEN)
+        assert found.reading is not None
+        assert found.reading.coverage == 1
+        for look in LOOKS:
+            start = THEN - timedelta(milliseconds=look.milliseconds)
+            assert found.reading.looks[look] == Count(*shop.true(start, THEN))
+
+    def test_progress_is_told_while_the_past_is_read(self, books: Bookkeeping) -> None:
+        one = availability()
+        books.measure([one], THEN)
+        books.keep_up(THEN, most=1)
+        told = books.measure([one], THEN)["availability"]
+        assert told.kind in (Kind.WARMING_UP, Kind.FRESH)
+        books.keep_up(THEN)
+        assert books.measure([one], THEN)["availability"].kind is Kind.FRESH
+
+    def test_it_stays_exact_while_time_goes_on(self, moving: Bookkeeping, shop: Shop) -> None:
+        one, books = availability(), moving
+        filled(books, one)
+        for step in range(1, 25):
+            at = books.until(THEN + step * FIVE)
+            found = books.measure([one], at)["availability"]
+            assert_about(found, shop.true(at - DAY, at))
+            if at.minute == 0:
+                assert whole(found) == shop.true(at - DAY, at)
+            books.keep_up(at)
+
+    def test_between_borders_what_is_open_is_added(self, moving: Bookkeeping, shop: Shop) -> None:
+        one, books = availability(), moving
+        filled(books, one)
+        for seconds in (45, 105, 195, 270):
+            at = books.until(THEN + timedelta(seconds=seconds))
+            bad, total = whole(books.measure([one], at, hot=False)["availability"])
+            expected = shop.true(at - DAY, at)
+            assert float(total) == pytest.approx(float(expected[1]), rel=0.001)
+            assert float(bad) == pytest.approx(float(expected[0]), rel=0.01)
+
+    def test_a_skipped_hour_is_made_up(self, moving: Bookkeeping, shop: Shop) -> None:
+        one, books = availability(), moving
+        filled(books, one)
+        at = books.until(THEN + timedelta(minutes=55))
+        books.keep_up(at)
+        at = books.until(THEN + timedelta(minutes=60))
+        assert whole(books.measure([one], at)["availability"]) == shop.true(at - DAY, at)
+
+    def test_one_that_is_far_behind_is_stale_until_it_has_caught_up(
+        self, moving: Bookkeeping, shop: Shop
+    ) -> None:
+        one, books = availability(), moving
+        filled(books, one)
+        at = books.until(THEN + timedelta(minutes=70))
+        found = books.measure([one], at)["availability"]
+        assert found.kind is Kind.STALE
+        assert "is catching up" in found.detail
+        books.keep_up(at)
+        assert_about(books.measure([one], at)["availability"], shop.true(at - DAY, at))
+
+
+class TestKept:
+    def test_a_restarted_operator_reads_no_past_again(
+        self, moving: Bookkeeping, meter: Meter, shop: Shop
+    ) -> None:
+        one, books = availability(), moving
+        filled(books, one)
+        books.save_now()
+        books.begin()
+        before = meter.tally.samples
+        at = books.until(THEN + 2 * FIVE)
+        books.measure([one], at)
+        books.keep_up(at)
+        found = books.measure([one], at)["availability"]
+        assert_about(found, shop.true(at - DAY, at))
+        assert meter.tally.samples - before < 20_000
+
+    @pytest.mark.parametrize("change", ["objective", "window"])
+    def test_another_objective_or_a_shorter_window_reads_nothing_again(
+        self, books: Bookkeeping, meter: Meter, shop: Shop, change: str
+    ) -> None:
+        filled(books, availability())
+        before = meter.tally.samples
+        assert books.keep_up(THEN) == 1
+        assert meter.tally.samples == before
+        other = (
+            availability(objective="99%") if change == "objective" else availability(window="12h")
+        )
+        found = books.measure([other], THEN)["availability"]
+        books.keep_up(THEN)
+        asked = meter.tally.samples - before
+        length = DAY if change == "objective" else DAY / 2
+        assert whole(found) == shop.true(THEN - length, THEN)
+        books.measure([availability()], THEN)
+        assert meter.tally.samples - before == 2 * asked
+
+    def test_slos_of_one_indicator_share_a_ledger(self, books: Bookkeeping, meter: Meter) -> None:
+        filled(books, availability())
+        requests = sum(meter.tally.requests.values())
+        found = books.measure([availability(), availability("other", "6h", "90%")], THEN)
+        assert {one.kind for one in found.values()} == {Kind.FRESH}
+        assert sum(meter.tally.requests.values()) == requests + 1
+        assert books.keep_up(THEN) == 1
+
+    def test_buckets_are_read_again_and_sealed(self, moving: Bookkeeping) -> None:
+        one, books = availability(), moving
+        filled(books, one)
+        (account,) = books.library.book(books.source)
+        fine = account.ledger.fine
+        last = fine.end - 1
+        assert fine.stage(last) is Stage.CLOSED
+        for minutes, stage in ((11, Stage.REREAD), (66, Stage.SEALED)):
+            books.keep_up(books.until(THEN + timedelta(minutes=minutes)))
+            assert fine.stage(last) is stage
+
+
+class TestWindows:
+    def test_a_calendar_week_begins_at_its_own_midnight(
+        self, books: Bookkeeping, shop: Shop
+    ) -> None:
+        zone = ZoneInfo("Asia/Kolkata")
+        week = CalendarWindow(Period.WEEK, zone, "Asia/Kolkata")
+        one = slo("week", ratio(BAD, ALL), window=week, objective="95%")
+        filled(books, one)
+        found = books.measure([one], THEN)["week"]
+        start = week.start(THEN)
+        expected = shop.true(start, THEN)
+        assert found.reading is not None
+        if found.kind is Kind.WARMING_UP or found.kind is Kind.INSUFFICIENT_HISTORY:
+            assert THEN - start < timedelta(days=1) or found.reading.coverage < 1
+        assert float(found.reading.whole.total) == pytest.approx(float(expected[1]), rel=0.001)
+
+    def test_of_a_month_a_day_is_enough_to_judge_what_is_known(
+        self, books: Bookkeeping, shop: Shop
+    ) -> None:
+        one = availability(window="30d")
+        found = filled(books, one).measure([one], THEN)["availability"]
+        assert_about(found, shop.true(THEN - timedelta(hours=30), THEN))
+        assert found.reading is not None
+        assert found.reading.coverage == pytest.approx(Decimal(30) / 720, rel=Decimal("0.01"))
+
+
+def test_a_young_service_is_judged_by_its_burn_rates(meter: Meter, tmp_path: Path) -> None:
+    """Six hours of a month."""
+    young = Shop(hours=6).serve()
+    with young.served(tmp_path) as (url, _):
+        books = Bookkeeping(meter, url, Scrapes())
+        one = availability(window="30d")
+        found = filled(books, one).measure([one], THEN)["availability"]
+    assert found.kind is Kind.INSUFFICIENT_HISTORY
+    assert found.detail == "6h of 30d is known; a budget needs 1d"
+    assert found.reading is not None
+    assert found.reading.looks.keys() == set(LOOKS)
+
+
+class TestSlices:
+    def sliced(self, shop: Shop, minutes: int) -> list[tuple[Decimal, Decimal]]:
+        step = timedelta(minutes=minutes)
+        starts = [THEN - DAY + nth * step for nth in range(int(DAY / step))]
+        return [shop.true(start, start + step) for start in starts]
+
+    @pytest.mark.parametrize("minutes", [1, 5, 15])
+    def test_bad_slices_of_all_slices(self, books: Bookkeeping, shop: Shop, minutes: int) -> None:
+        target = Percentage.parse("97%")
+        method = Timeslices(Duration.parse(f"{minutes}m"), target)
+        one = slo("slices", ratio(BAD, ALL), window="1d", objective="50%", budgeting=method)
+        filled(books, one)
+        # What the last minutes hold is not closed yet.
+        found = books.measure([one], THEN)["slices"]
+        assert found.reading is not None
+        assert found.reading.unit is Unit.SLICES
+        slices = self.sliced(shop, minutes)
+        closed = slices[: len(slices) - max(1, 5 // minutes)]
+        limit = 1 - target.ratio.value
+        bad = sum(total > 0 and wrong / total > limit for wrong, total in closed)
+        assert float(found.reading.whole.bad) == pytest.approx(bad, abs=1)
+        assert found.reading.whole.total == len(slices)
+        assert found.reading.traffic is not None
+        assert found.reading.traffic.total == shop.true(THEN - DAY, THEN)[1]
+
+    def test_the_mean_of_the_slices_shares(self, books: Bookkeeping, shop: Shop) -> None:
+        method = RatioTimeslices(Duration.parse("5m"))
+        one = slo("mean", ratio(BAD, ALL), window="1d", objective="90%", budgeting=method)
+        filled(books, one)
+        found = books.measure([one], THEN)["mean"]
+        assert found.reading is not None
+        closed = [one for one in self.sliced(shop, 5)[:-1] if one[1]]
+        mean = sum(bad / total for bad, total in closed) / len(closed)
+        whole = found.reading.whole
+        assert float(whole.bad / whole.total) == pytest.approx(float(mean), rel=0.01)
+
+
+class TestTrouble:
+    def test_events_of_an_outage_of_scraping_are_in_the_bucket_after_it(
+        self, meter: Meter, tmp_path: Path
+    ) -> None:
+        """An hour and a half without a scrape, while the pods go on working."""
+        begin = (THEN + timedelta(minutes=10) - NOW).total_seconds()
+        shop = Shop().serve(out=(begin, begin + 90 * 60))
+        with shop.served(tmp_path) as (url, to_come):
+            books, one = Bookkeeping(meter, url, to_come), availability()
+            filled(books, one)
+            for minutes in range(5, 121, 5):
+                at = books.until(THEN + timedelta(minutes=minutes))
+                found = books.measure([one], at)["availability"]
+                books.keep_up(at)
+            found = books.measure([one], at)["availability"]
+        assert found.reading is not None
+        assert found.reading.coverage == 1
+        assert whole(found) == shop.true(at - DAY, at)
+
+    def test_while_nothing_is_scraped_evidence_is_stale(self, meter: Meter, tmp_path: Path) -> None:
+        begin = (THEN + timedelta(minutes=10) - NOW).total_seconds()
+        shop = Shop().serve(out=(begin, begin + 30 * 60))
+        with shop.served(tmp_path) as (url, to_come):
+            books, one = Bookkeeping(meter, url, to_come), availability()
+            filled(books, one)
+            at = books.until(THEN + timedelta(minutes=20))
+            assert books.measure([one], at)["availability"].kind is Kind.STALE
+
+    def test_samples_that_come_late_are_counted_when_their_bucket_is_read_again(
+        self, meter: Meter, tmp_path: Path
+    ) -> None:
+        shop = Shop().serve()
+        with shop.served(tmp_path) as (url, to_come):
+            late = to_come.withhold(
+                lambda at, labels: (
+                    ("instance" in dict(labels)) and dict(labels)["instance"][0] == "2"
+                )
+            )
+            books, one = Bookkeeping(meter, url, to_come), availability()
+            filled(books, one)
+            at = books.until(THEN + timedelta(minutes=7))
+            books.measure([one], at)
+            books.keep_up(at)
+            (account,) = books.library.book(books.source)
+            number = int(THEN.timestamp()) // 300
+            five = THEN + FIVE
+            early = account.ledger.fine.count(number)
+            assert early is not None
+            assert early.total < shop.true(THEN, five)[1]
+            late.withhold(lambda at, _: at > (five + FIVE - NOW).total_seconds())
+            late.send(url)
+            books.keep_up(books.until(five + timedelta(minutes=10)))
+            again = account.ledger.fine.count(number)
+        assert again == Count(*shop.true(THEN, five))
+
+    def test_one_bad_slo_costs_no_other_its_evidence(
+        self, books: Bookkeeping, meter: Meter
+    ) -> None:
+        broken = slo(
+            "broken",
+            QueryIndicator("sum(increase(x[$window])) +", "sum(increase(x[$window]))"),
+            window="1d",
+        )
+        good = [
+            slo(f"good-{n}", ratio(f'http_requests_total{{code="50{n}"}}', ALL), window="1d")
+            for n in range(8)
+        ]
+        found = books.measure([broken, *good], THEN)
+        assert found["broken"].kind is Kind.REJECTED
+        books.keep_up(THEN)
+        found = books.measure([broken, *good], THEN)
+        assert found["broken"].kind is Kind.REJECTED
+        assert {found[one.ref.name].kind for one in good} == {Kind.FRESH}
+
+    def test_an_unreachable_source_closes_nothing_and_is_made_up_later(
+        self, moving: Bookkeeping, shop: Shop
+    ) -> None:
+        one, books = availability(), moving
+        filled(books, one)
+        at = books.until(THEN + timedelta(minutes=12))
+        here, books.source = books.source, replace(books.source, url="http://127.0.0.1:9")
+        (account,) = books.library.book(here)
+        closed = account.ledger.closed_until
+        assert books.measure([one], at)["availability"].kind is Kind.UNREACHABLE
+        books.keep_up(at)
+        books.source = here
+        assert account.ledger.closed_until == closed
+        at = books.until(THEN + timedelta(minutes=60))
+        books.measure([one], at)
+        books.keep_up(at)
+        assert whole(books.measure([one], at)["availability"]) == shop.true(at - DAY, at)

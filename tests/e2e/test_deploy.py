@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import deployed
-from support.deployed import RELEASE_ALL, ROLES, shipped_rules, without
+from support.deployed import RELEASE_ALL, ROLES, shipped_rules, without, without_in
 from support.gates import ADMISSION, ROOT, Server
 from support.penstock_run import Operator, wait_for
 from support.story import Story, played
@@ -29,6 +29,7 @@ OURS = "penstock.dev"
 CLUSTER_SOURCES = f"/apis/{OURS}/v1alpha1/clustermetricssources"
 # Server-side apply that makes an object asks for `patch`, and the server itself then for `create`.
 ASKED_WITHIN = Permission(OURS, "gaterecords", "create")
+LEDGERS = "penstock-ledger-0"
 CREDENTIALS = ROOT / "deploy" / "examples" / "credentials" / "rbac.yaml"
 
 
@@ -135,6 +136,7 @@ def test_a_whole_story_uses_every_right_that_is_granted_and_needs_no_other(
     story: Story, everywhere: str
 ) -> None:
     story.guarded(replicas=4)
+    story.slo("long", window={"rolling": "1d"})
     wait_for(
         "the other source answers too",
         lambda: ready(story, f"{CLUSTER_SOURCES}/{everywhere}"),
@@ -156,7 +158,10 @@ def test_a_whole_story_uses_every_right_that_is_granted_and_needs_no_other(
     entries = audit.of_user(
         audit.wait_for(
             story.bed.audit_log,
-            lambda found: audit.unused(rules, audit.of_user(found, ACCOUNT.user)) == [ASKED_WITHIN],
+            lambda found: (
+                audit.unused(rules, audit.of_user(found, ACCOUNT.user))
+                == [ASKED_WITHIN, Permission("", "configmaps", "create")]
+            ),
         ),
         ACCOUNT.user,
     )
@@ -263,6 +268,28 @@ def test_without_the_right_to_post_events_all_else_goes_on(story: Story) -> None
         hold_a_release(story)
         story.wait_held()
         wait_told(story, lost)
+
+
+@pytest.mark.parametrize("verb", ["get", "create", "patch"])
+def test_without_the_right_to_keep_ledgers_budgets_are_measured_all_the_same(
+    story: Story, verb: str
+) -> None:
+    """Only a restart costs more."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{LEDGERS}"
+    story.kube.call("DELETE", path, ok=(404,))
+    with without_in(story.bed, "penstock-lease", Permission("", "configmaps", verb)):
+        if verb == "get":
+            story.operator.stop()
+            story.operator.start()
+        story.source()
+        story.slo("long", window={"rolling": "1d"})
+        words = f'cannot {verb} resource "configmaps"'
+        wait_for(f"the log says {words}", lambda: words in story.operator.last_words())
+        wait_for(
+            "it is measured",
+            lambda: story.kube.call("GET", f"{story.path('slos')}/long").get("status", {}),
+            lambda status: len(status.get("burnRates") or ()) > 0,
+        )
 
 
 def wait_told(story: Story, lost: Permission) -> None:

@@ -81,6 +81,23 @@ def without(bed: Bed, lost: Permission) -> Iterator[None]:
         _wait_allowed(bed, lost, "yes")
 
 
+@contextmanager
+def without_in(bed: Bed, role: str, lost: Permission) -> Iterator[None]:
+    """A Role of the operator's namespace less one verb on one resource, for a while."""
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles/{role}"
+    rules = bed.kube.call("GET", path)["rules"]
+
+    def grant(wanted: list[dict[str, Any]]) -> None:
+        merge = "application/merge-patch+json"
+        bed.kube.call("PATCH", path, {"rules": wanted}, content_type=merge)
+
+    grant([part for rule in rules for part in _less(rule, lost)])
+    try:
+        yield
+    finally:
+        grant(rules)
+
+
 def _grant(bed: Bed, rules: list[dict[str, Any]]) -> None:
     patch = {"rules": rules}
     bed.kube.call("PATCH", CLUSTER_ROLE, patch, content_type="application/merge-patch+json")

@@ -39,6 +39,7 @@ from penstock.domain.slo import Slo
 from penstock.domain.standing import Record, Standing
 from penstock.domain.verdict import GateState
 from penstock.domain.window import length
+from penstock.engine.budget.direct import Direct
 from penstock.engine.catalog import Catalog, Named, parsed_source
 from penstock.engine.ports import Inquiry
 from penstock.settings import Settings
@@ -106,7 +107,7 @@ class _Eye:
         clock, settings = SystemClock(), Settings()
         vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
         self._sources = Sources(vault, clock, Telemetry())
-        self._metrics = Prometheus(self._sources, clock)
+        self._metrics = Direct(Prometheus(self._sources, clock))
         self._catalog = Catalog()
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ class Library:
         self._lag = int(max(LEAST_LAG_SECONDS, LAG_SCRAPES * scrape_seconds))
         self._books: dict[str, Book] = {}
         self._woken: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        self._news = asyncio.Event()
+        self._news, self._filled = asyncio.Event(), asyncio.Event()
         self.kept: dict[str, Ledger] = {}
 
     def book(self, source: Source) -> Book:
@@ -94,28 +94,43 @@ class Library:
         await self._snapshots.save({name: packed(it) for name, it in (self.kept | held).items()})
 
     async def _save_now_and_then(self) -> None:
+        """Every so often, and as soon as a past has been read: that is what costs most."""
         while True:
-            await asyncio.sleep(SNAPSHOT_SECONDS)
-            self.kept.clear()  # nobody has asked for these since the start
-            for book in self._books.values():
-                book.forget_unused(self._clock.monotonic())
+            try:
+                async with asyncio.timeout(SNAPSHOT_SECONDS):
+                    await self._filled.wait()
+            except TimeoutError:
+                self._tidy()
+            self._filled.clear()
             try:
                 await self.save()
             except ClusterError as error:
                 log.warning("ledgers were not saved, a restart reads more again: %s", error)
 
+    def _tidy(self) -> None:
+        """Let go of what nobody has asked for since the start, or for long."""
+        self.kept.clear()
+        for book in self._books.values():
+            book.forget_unused(self._clock.monotonic())
+
     async def _keep_up(self, name: str) -> None:
-        woken = self._woken[name]
+        woken, more = self._woken[name], False
         while True:
             await woken.wait()
             woken.clear()
-            more = False
-            upkeep = Upkeep(self._asker, self._books[name], self._lag)
-            try:
-                more = await upkeep.once(self._clock.now(), self._clock.monotonic())
-            except Exception:
-                log.exception("upkeep of the ledgers of %s failed", name)
-                self._tally.count("penstock_errors_total", where="ledger")
+            was_filling, more = more, await self._upkeep(name)
             if more:
                 await asyncio.sleep(BETWEEN_REQUESTS_SECONDS)
                 woken.set()
+            elif was_filling:
+                self._filled.set()
+
+    async def _upkeep(self, name: str) -> bool:
+        """Whether there is more to do right away."""
+        upkeep = Upkeep(self._asker, self._books[name], self._lag)
+        try:
+            return await upkeep.once(self._clock.now(), self._clock.monotonic())
+        except Exception:
+            log.exception("upkeep of the ledgers of %s failed", name)
+            self._tally.count("penstock_errors_total", where="ledger")
+            return False

@@ -270,7 +270,7 @@ def test_promql_that_prometheus_refuses_is_told_and_costs_nobody_else(story: Sto
     story.rollout("other", workload="other", slos=("fine",))
 
     gate = story.wait_gate("Unknown", "QueryRejected")
-    assert "repeat" in gate["message"]
+    assert "5{1001}" in gate["message"]
     story.wait_gate("Open", "BudgetHealthy", name="other")
     story.wait_refused()
     assert story.refusal(name="other") is None

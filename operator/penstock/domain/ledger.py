@@ -39,6 +39,10 @@ class Stretch:
     asked: Decimal
 
 
+# Of no time at all, everything is known.
+_NOTHING = Stretch(Count(Decimal(0), Decimal(0)), Decimal(1), Decimal(1))
+
+
 class Ledger:
     """Buckets of one indicator; ``grain`` is their length in seconds and divides an hour."""
 
@@ -102,7 +106,7 @@ class Ledger:
         A bucket or hour that ``start`` cuts counts by the share that lies inside.
         """
         if start >= end:
-            return Stretch(Count(Decimal(0), Decimal(0)), Decimal(0), Decimal(0))
+            return _NOTHING
         if self.knows(start, end):
             return _stretch([_part(self.fine, start, end)], end - start)
         last = end // HOUR * HOUR
@@ -115,11 +119,11 @@ class Ledger:
         end = end // width * width
         first = -(-start // width) * width
         if first >= end:
-            return Stretch(Count(Decimal(0), Decimal(0)), Decimal(0), Decimal(0))
+            return _NOTHING
         if self.knows(first, end):
             return _stretch([self._sliced(slicing, first, end)], end - first)
         last = end // HOUR * HOUR
-        older = _part(self.slices[slicing], start, last)
+        older = _part(self.slices[slicing], first, last)
         return _stretch([older, self._sliced(slicing, max(first, last), end)], end - start)
 
     def hours(self, start: int, slicing: Slicing | None) -> Iterator[tuple[int, Decimal]]:

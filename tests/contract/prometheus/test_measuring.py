@@ -13,8 +13,7 @@ import pytest
 
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.indicator import Counted, QueryIndicator
-from penstock.domain.quantities import Duration, Percentage
-from penstock.domain.slo import Timeslices
+from penstock.domain.quantities import Duration
 from penstock.domain.source import Source
 from penstock.domain.window import CalendarWindow, Period, length
 from support.history import NOW, STEP, History, ago
@@ -366,14 +365,6 @@ def test_no_text_gets_out_of_its_parentheses(meter, server, escape):
     clean = [one.reading.whole for one in meter.all(server, slos[1:], NOW)]
     found = meter.all(server, slos, NOW)
     assert [one.reading.whole for one in found[1:]] == clean
-
-
-def test_what_this_version_does_not_measure_is_said_and_costs_nobody(meter, server):
-    sliced = Timeslices(Duration.parse("1m"), Percentage.parse("95%"))
-    clean = ratio('clean_total{code="500"}', "clean_total")
-    found = meter.all(server, [slo("b", clean, budgeting=sliced), slo("c", clean)], NOW)
-    assert list(map(kind, found)) == [Kind.SLO_INVALID, Kind.FRESH]
-    assert "Timeslices" in found[0].detail
 
 
 def test_all_of_a_tick_is_for_one_instant(meter, server):

@@ -10,8 +10,7 @@ import pytest
 
 from penstock.domain.evidence import Count, Evidence, Kind
 from penstock.domain.indicator import Counted
-from penstock.domain.quantities import Duration, Percentage
-from penstock.domain.slo import RatioTimeslices, Timeslices
+from penstock.domain.quantities import Duration
 from penstock.domain.window import CalendarWindow, Period
 from penstock.engine.budget.direct import Plan, evidence, plan
 from penstock.engine.promql import Counts, Look
@@ -52,19 +51,6 @@ def test_a_calendar_window_is_asked_from_its_start_daylight_saving_included():
     assert begun == Evidence(Kind.INSUFFICIENT_HISTORY, "the window has only just begun")
     soon = month.start(AT) + timedelta(milliseconds=1)
     assert isinstance(plan(inquiry(slo("a", SHOP, window=month)), soon, FRESH), Plan)
-
-
-@pytest.mark.parametrize(
-    "budgeting",
-    [
-        Timeslices(Duration.parse("1m"), Percentage.parse("95%")),
-        RatioTimeslices(Duration.parse("1m")),
-    ],
-)
-def test_other_budgeting_is_said_to_be_unmeasured(budgeting):
-    found = plan(inquiry(slo("a", SHOP, budgeting=budgeting)), AT, FRESH)
-    assert isinstance(found, Evidence)
-    assert found.kind is Kind.SLO_INVALID
 
 
 def test_counts_are_a_reading_and_a_look_back_without_data_is_left_out():

@@ -14,7 +14,7 @@ from penstock.domain.evidence import Count, Evidence, Kind, Reading, judged
 from penstock.domain.indicator import Counted, RatioIndicator, RawRatioIndicator
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.refs import ObjectRef
-from penstock.domain.slo import Occurrences, Slo
+from penstock.domain.slo import Slo
 from penstock.domain.source import Source
 from penstock.domain.source_report import Health
 from penstock.domain.window import length
@@ -61,10 +61,6 @@ class Plan:
 def plan(inquiry: Inquiry, at: datetime, freshness: Duration) -> Plan | Evidence:
     """What to ask for an inquiry, or why nothing can be asked."""
     slo = inquiry.slo
-    if not isinstance(slo.budgeting, Occurrences):
-        method = type(slo.budgeting).__name__
-        detail = f"this version does not measure budgeting by {method}; write method Occurrences"
-        return Evidence(Kind.SLO_INVALID, detail)
     window = _since_start(slo, at)
     if window.milliseconds <= 0:
         return Evidence(Kind.INSUFFICIENT_HISTORY, "the window has only just begun")

@@ -84,10 +84,10 @@ def evidence(made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> Eviden
         closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
         return Evidence(Kind.STALE, f"its ledger ends at {closed:%H:%M UTC} and is catching up")
     reading = reader.reading()
-    if whole.asked < ENOUGH_ASKED:
-        return Evidence(
-            Kind.WARMING_UP, f"Backfilling {int(whole.asked * 100)} %", _without_budget(reading)
-        )
+    asked = whole.asked if made.open is not None else _NONE
+    if asked < ENOUGH_ASKED:
+        detail = f"Backfilling {int(asked * 100)} %"
+        return Evidence(Kind.WARMING_UP, detail, _without_budget(reading))
     if whole.covered == 0 and reader.open() is None:
         return Evidence(
             Kind.ABSENT, f"no series matches the indicator in the last {reading.window}"

@@ -1,0 +1,165 @@
+"""What a ledger and fresh counts together say of a budget, state by state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from penstock.domain.evidence import Count, Evidence, Kind, Unit
+from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.quantities import Duration, Percentage
+from penstock.domain.ring import Stage
+from penstock.domain.slices import slicing_of
+from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
+from penstock.domain.window import CalendarWindow, Period
+from penstock.engine.budget.reading import evidence, legs, plan
+from penstock.engine.promql import Close, Look
+from support.indicators import probe, ratio, raw_ratio
+from support.measuring import slo
+
+SHOP = ratio('x{code="500"}', "x")
+NOW = datetime(2026, 11, 1, 12, 3, tzinfo=UTC)  # a Sunday
+AT = int(NOW.timestamp())
+BORDER = AT - 180
+FIVE = Duration.parse("5m")
+LOOKS = frozenset(Duration.parse(text) for text in ("5m", "1h", "6h"))
+
+
+def count(bad: int, total: int) -> Count:
+    return Count(Decimal(bad), Decimal(total))
+
+
+def ledger(of: Slo | None = None, *, hours: int = 720, buckets: int = 7 * 12) -> Ledger:
+    """Ten events in each bucket, of which one is bad, up to the border; before it whole hours."""
+    made = Ledger(300, 30 * 24 * HOUR)
+    slicing = slicing_of(of.budgeting) if of else None
+    if slicing:
+        made.slice_by(slicing)
+    begin = (BORDER - buckets * 300) // HOUR * HOUR
+    made.begin(begin)
+    for hour in range(begin // HOUR - hours, begin // HOUR):
+        made.fill(hour, [count(1, 10)] * 12, Stage.SEALED)
+    for end in range(begin + 300, BORDER + 1, 300):
+        made.close(end, count(1, 10))
+    return made
+
+
+def read(one: Slo, book: Ledger, fresh: Mapping[str, Count] | None = None) -> Evidence:
+    counts = {"3m": count(2, 6), "5m": count(2, 12)} if fresh is None else fresh
+    by_look = {Duration.parse(look): found for look, found in counts.items()}
+    return evidence(plan(one, LOOKS, book, NOW), book, by_look)
+
+
+def test_a_window_is_what_is_closed_and_what_is_open() -> None:
+    found = read(slo("a", SHOP, window="1d"), ledger())
+    assert found.kind is Kind.FRESH
+    assert found.reading is not None
+    # 23 h 57 m of ten events in five minutes, and six in the last three.
+    assert found.reading.whole.total == Decimal("2874") + 6
+    assert found.reading.looks[FIVE] == count(2, 12)
+    assert found.reading.coverage == 1
+
+
+def test_a_new_ledger_is_being_filled() -> None:
+    new = Ledger(300, 24 * HOUR)
+    new.begin(BORDER - 6 * HOUR)
+    found = read(slo("a", SHOP, window="1d"), new)
+    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0 %")
+
+
+def test_how_much_of_the_past_has_been_read_is_told() -> None:
+    found = read(slo("a", SHOP, window="1d"), ledger(hours=3))
+    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 41 %")
+    assert found.reading is not None
+    assert found.reading.remaining is None
+    assert found.reading.looks.keys() == LOOKS
+
+
+def test_one_that_fell_behind_is_no_young_one() -> None:
+    """What was known before may have held a release, so it must not be judged by burn alone."""
+    behind = ledger()
+    one = slo("a", SHOP, window="1d")
+    later = NOW + timedelta(hours=2)
+    found = evidence(plan(one, LOOKS, behind, later), behind, {})
+    assert found.kind is Kind.STALE
+    assert found.detail == "its ledger ends at 12:00 UTC and is catching up"
+
+
+def test_a_window_without_any_data_is_absent() -> None:
+    empty = Ledger(300, 24 * HOUR)
+    empty.begin(BORDER - 25 * HOUR)
+    for end in range(empty.closed_until + 300, BORDER + 1, 300):
+        empty.close(end, None)
+    assert read(slo("a", SHOP, window="1d"), empty, {}).kind is Kind.ABSENT
+
+
+def test_a_calendar_period_that_has_just_begun_has_no_budget_to_judge() -> None:
+    """At noon in UTC Monday begins twelve hours further east."""
+    week = CalendarWindow(Period.WEEK, timezone(timedelta(hours=12)), "UTC+12")
+    assert NOW - week.start(NOW) == timedelta(minutes=3)
+    found = read(slo("a", SHOP, window=week), ledger())
+    assert found.kind is Kind.INSUFFICIENT_HISTORY
+    assert found.reading is not None
+    assert found.reading.looks.keys() == LOOKS
+
+
+def test_slices_are_judged_as_slices() -> None:
+    method = Timeslices(FIVE, Percentage.parse("95%"))
+    one = slo("a", SHOP, window="1d", objective="50%", budgeting=method)
+    found = read(one, ledger(one))
+    assert found.reading is not None
+    assert found.reading.unit is Unit.SLICES
+    # Every slice has 10 % bad, which is more than 5 %; there are 288, of which 287 are closed.
+    assert found.reading.whole == count(287, 288)
+    hour = found.reading.looks[Duration.parse("1h")]
+    assert (hour.bad, hour.total) == (12, 12)
+    assert hour.events == Decimal("13.4")
+    assert found.reading.bad_events(Duration.parse("1h")) == Decimal("13.4")
+
+
+def test_the_mean_of_shares_leaves_empty_slices_out() -> None:
+    one = slo("a", SHOP, window="1d", objective="50%", budgeting=RatioTimeslices(FIVE))
+    found = read(one, ledger(one))
+    assert found.reading is not None
+    assert found.reading.whole == Count(Decimal("28.7"), Decimal(287))
+
+
+@pytest.mark.parametrize(
+    ("indicator", "unit"),
+    [(SHOP, Unit.EVENTS), (probe("up"), Unit.SECONDS), (raw_ratio("r$window"), Unit.SHARES)],
+)
+def test_what_is_counted_depends_on_the_indicator(indicator, unit) -> None:
+    found = read(slo("a", indicator, window="1d"), ledger())
+    assert found.reading is not None
+    assert found.reading.unit is unit
+
+
+def test_shares_have_no_number_of_bad_events() -> None:
+    found = read(slo("a", raw_ratio("r$window"), window="1d", minimum=1_000_000), ledger())
+    assert found.kind is Kind.FRESH
+    assert found.reading is not None
+    assert found.reading.bad_events(FIVE) is None
+
+
+def test_looks_that_the_ledger_lacks_are_asked_for() -> None:
+    one = slo("a", SHOP, window="1d")
+    asked = {str(look) for look in plan(one, LOOKS, ledger(), NOW).asked}
+    assert asked == {"3m", "5m"}
+    asked = {str(look) for look in plan(one, LOOKS, ledger(buckets=12), NOW).asked}
+    assert asked == {"3m", "5m", "6h"}
+
+
+def test_while_a_release_hangs_on_it_short_looks_are_read_exactly() -> None:
+    made = plan(slo("a", SHOP, window="1d"), LOOKS, ledger(buckets=12), NOW)
+    exact, plainly = legs(made, hot=True), legs(made, hot=False)
+    assert {type(leg) for look, leg in exact.items() if look <= FIVE} == {Close}
+    assert type(exact[Duration.parse("6h")]) is Look
+    assert {type(leg) for leg in plainly.values()} == {Look}
+
+
+def test_recorded_shares_are_not_asked_for_over_odd_lengths() -> None:
+    made = plan(slo("a", raw_ratio("r$window"), window="1d"), LOOKS, ledger(), NOW)
+    assert made.asked == {FIVE}

@@ -1,7 +1,7 @@
 """Runs every way of reading budgets on one month, and prints how far off each is and what it took.
 
-Ours plugs into `measure`: `ours` reads whole budgets (of the services, and of the thousand
-objectives with selectors of their own), `cycle` is one evaluation of the fleet whose past is known.
+Ours reads the services' budgets as an operator that was always there, those of the thousand with
+selectors of their own as one that is new, and the fleet's as one cycle.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from benchmarks.month import bars, promises, tables
 from benchmarks.month.data import Month
 from benchmarks.month.generated import Size, month
 from benchmarks.month.naive import Fleet, Naive, NaiveCounts
+from benchmarks.month.ours import Ours, of_engine
 from benchmarks.month.pyrra import Pyrra, Slices
 from benchmarks.month.reading import Evaluation, Method
 from benchmarks.month.served import Served, served
@@ -25,19 +26,18 @@ RECORDED = ("steady00", "medium00", "lowlazy00", "batch00")
 EACH_OF_DISTINCT = 20
 
 
-def measure(ours: Method | None = None, cycle: Method | None = None) -> list[Figure]:
+def measure() -> list[Figure]:
     """The tables are printed as soon as they are known; the figures are those of ours."""
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1_000_000))
     print(f"SEED={seed} repeats this month", flush=True)
     with month(seed, _size(), print) as made:
         with served(made) as server:
-            figures = _services(server, made, ours)
-            figures += _distinct(server, made, ours)
-            figures += _fleet(server, made, cycle)
+            figures = _services(server, made, Ours())
+            figures += of_engine(made, server, promises.of_services(made), made.end)
+            figures += _distinct(server, made, Ours("ours, backfilled", backfilled=True))
+            figures += _fleet(server, made, Ours("ours, a cycle", backfilled=True, window="6h"))
         with served(made) as server:
             _recorded(server, made)
-    if ours is None:
-        print("\nonly the baselines were measured: no engine is plugged in", flush=True)
     return figures
 
 
@@ -51,12 +51,12 @@ def _size() -> Size:
     )
 
 
-def _services(server: Served, made: Month, ours: Method | None) -> list[Figure]:
+def _services(server: Served, made: Month, ours: Method) -> list[Figure]:
     asked = promises.of_services(made)
     true = promises.truths(made, asked)
     counts, naive, sloth = NaiveCounts(), Naive(), Sloth()
     methods: list[Method] = [counts, naive, Slices(), sloth, Pyrra()]
-    methods += [ours] if ours else []
+    methods.append(ours)
     found = {one.name: _evaluated(one, server, made, asked) for one in methods}
     print(f"\n{len(asked)} services, {made.window}: median (worst)\n")
     counted = [found[one.name] for one in methods if one not in (naive, sloth)]
@@ -66,39 +66,35 @@ def _services(server: Served, made: Month, ours: Method | None) -> list[Figure]:
     print(tables.by_class("points", tables.points_off, asked, true, found.values()), "\n")
     print(tables.verdicts(asked, true, found.values()), "\n")
     print(tables.costs(found.values()), flush=True)
-    if ours is None:
-        return []
     told = found[ours.name]
     figures = bars.of_costs(told, found[naive.name], found[sloth.name])
     return figures + bars.of_exactness(told, found[counts.name], asked, true)
 
 
-def _distinct(server: Served, made: Month, ours: Method | None) -> list[Figure]:
+def _distinct(server: Served, made: Month, ours: Method) -> list[Figure]:
     """The naive query is counted for all, but paid for by one in twenty: a month takes long."""
     asked = promises.distinct(made)
     true = promises.truths(made, asked)
     counts = _evaluated(NaiveCounts(), server, made, asked)
     paid = _evaluated(Naive(), server, made, asked[::EACH_OF_DISTINCT])
-    found = [counts, *([_evaluated(ours, server, made, asked)] if ours else [])]
+    found = [counts, _evaluated(ours, server, made, asked)]
     print(f"\n{len(asked)} SLOs with selectors of their own: budget points shown too many\n")
     print(tables.by_class("points", tables.points_off, asked, true, found), "\n")
     print(tables.verdicts(asked, true, found), "\n")
     print(f"what it takes: the naive one for each {EACH_OF_DISTINCT}th\n")
     print(tables.costs([paid, *found]), flush=True)
-    return bars.of_exactness(found[-1], counts, asked, true) if ours else []
+    return bars.of_exactness(found[-1], counts, asked, true)
 
 
-def _fleet(server: Served, made: Month, cycle: Method | None) -> list[Figure]:
+def _fleet(server: Served, made: Month, cycle: Method) -> list[Figure]:
     asked = promises.of_fleet(made)
     if not asked:
         return []
     bare, library = Fleet(library=False), Fleet(library=True)
-    methods: list[Method] = [bare, library, *([cycle] if cycle else [])]
+    methods: list[Method] = [bare, library, cycle]
     found = {one.name: _evaluated(one, server, made, asked) for one in methods}
     print(f"\n{len(asked)} services of 4 series each\n")
     print(tables.costs(found.values()), flush=True)
-    if cycle is None:
-        return []
     return bars.of_fleet(found[cycle.name], found[bare.name], found[library.name])
 
 

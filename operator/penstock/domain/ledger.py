@@ -168,21 +168,21 @@ class Ledger:
             return Stage.SEALED
         return Stage.REREAD if now - end >= REREAD_AFTER else Stage.CLOSED
 
-    def gap_before(self, end: int, back: int) -> tuple[int, int] | None:
-        """Begin and end of the stretch of nothing before a bucket with events.
+    def gap_before(self, end: int) -> tuple[int, int] | None:
+        """Begin and end of the stretch of nothing before a bucket with events, both included.
 
-        None unless it is longer than ``back``, which a reading of the bucket looks back anyway, and
-        there are events before it that it can be measured from.
+        None unless there are events before it that it can be measured from. A short one counts too:
+        what began in it is new, however long ago that was.
         """
         number = end // self.grain - 1
         begin = number
         while begin > self.fine.first and self.fine.is_empty(begin - 1):
             begin -= 1
+        if begin == number or self.fine.is_covered(begin):
+            return None
         if self.fine.count(number) is None or self.fine.count(begin - 1) is None:
             return None
-        if begin < number and self.fine.is_covered(begin):
-            return None
-        return (begin * self.grain, end) if (number - begin) * self.grain > back else None
+        return begin * self.grain, end
 
     def to_fill(self, start: int, until: int) -> Iterator[int]:
         """Hours from ``start`` to ``until`` that were never asked for, the newest first."""

@@ -65,6 +65,12 @@ class Ring:
         """The number after the newest; equal to ``first`` when there is none."""
         return self._first + len(self._marks)
 
+    @property
+    def size_in_bytes(self) -> int:
+        """What its stretches take in memory."""
+        sums = (self._bad, self._total)
+        return len(self._marks) + sum(one.itemsize * len(one) for one in sums)
+
     def put(self, number: int, count: Count | None, stage: Stage) -> None:
         """Write one stretch; None says that it was asked for and nothing was there."""
         self.put_marked(number, count or _NOTHING, stage | (0 if count else _EMPTY))

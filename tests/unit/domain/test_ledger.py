@@ -163,13 +163,14 @@ class TestGap:
         ledger.close(end, count(1, 10))
         return ledger, end
 
-    def test_a_gap_longer_than_a_reading_looks_back_is_found(self) -> None:
-        ledger, end = self.ledger(empty=13)
-        assert ledger.gap_before(end, HOUR) == (T0 + HOUR, end)
+    @pytest.mark.parametrize("empty", [1, 12, 30])
+    def test_a_gap_is_found(self, empty: int) -> None:
+        ledger, end = self.ledger(empty=empty)
+        assert ledger.gap_before(end) == (T0 + HOUR, end)
 
-    def test_a_shorter_one_is_none(self) -> None:
-        ledger, end = self.ledger(empty=12)
-        assert ledger.gap_before(end, HOUR) is None
+    def test_where_nothing_is_missing_there_is_none(self) -> None:
+        ledger, end = self.ledger(empty=0)
+        assert ledger.gap_before(end) is None
 
     def test_nothing_before_the_first_data_is_no_gap(self) -> None:
         ledger = Ledger(FIVE, 30 * DAY)
@@ -177,12 +178,12 @@ class TestGap:
         for nth in range(1, 20):
             ledger.close(T0 + nth * FIVE, None)
         ledger.close(T0 + 20 * FIVE, count(1, 10))
-        assert ledger.gap_before(T0 + 20 * FIVE, HOUR) is None
+        assert ledger.gap_before(T0 + 20 * FIVE) is None
 
     def test_a_mended_gap_is_covered_and_found_no_more(self) -> None:
         ledger, end = self.ledger(empty=20)
         ledger.mend(T0 + HOUR, end, count(30, 300))
-        assert ledger.gap_before(end, HOUR) is None
+        assert ledger.gap_before(end) is None
         found = ledger.over(T0, end)
         assert found.covered == 1
         assert found.count == count(12 + 30, 120 + 300)

@@ -8,7 +8,7 @@ the bucket as it was, to be asked for another time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,9 +24,9 @@ from penstock.engine.promql import Close, Counts, Leg, Look, Question, measured
 LOOK_BACK = Duration.parse("1h")
 LONGEST_GAP = 6 * HOUR
 GAP_SPARE = 600
-# Server work in one request is bounded: buckets closed late, hours filled in, indicators together.
-MOST_BUCKETS = 96
-FILL_HOURS, REFINE_HOURS = 24, 6
+# Work of the server in one request is bounded: buckets of all indicators, and hours of the past.
+MOST_BUCKETS, MOST_READ = 96, 480
+FILL_HOURS, REFINE_HOURS = 24, 12
 FILL_TOGETHER = 10
 
 
@@ -90,19 +90,22 @@ class Upkeep:
         self, accounts: Sequence[Account], run: Run, now: int, monotonic: float
     ) -> list[Account]:
         """Read these buckets of these accounts; those that were answered."""
-        leg = Close(accounts[0].span, LOOK_BACK)
-        answered = await self._ask(accounts, leg, run, accounts[0].sli.grain, monotonic)
-        for account, found in answered.items():
-            ledger = account.ledger
-            for end in range(run.first, run.last + 1, account.sli.grain):
-                count = found.get(end * 1_000) or ledger.fine.count(end // ledger.grain - 1)
-                ledger.close(end, count, ledger.next_stage(end, now))
-        return list(answered)
+        grain, answered = accounts[0].sli.grain, list[Account]()
+        together = MOST_READ // ((run.last - run.first) // grain + 1)
+        for some in _batched(accounts, together):
+            leg = Close(accounts[0].span, LOOK_BACK)
+            for account, found in (await self._ask(some, leg, run, grain, monotonic)).items():
+                answered.append(account)
+                ledger = account.ledger
+                for end in range(run.first, run.last + 1, grain):
+                    count = found.get(end * 1_000) or ledger.fine.count(end // grain - 1)
+                    ledger.close(end, count, ledger.next_stage(end, now))
+        return answered
 
     async def _mend(self, closed: Iterable[tuple[Account, int]], monotonic: float) -> None:
         """What happened while nothing was scraped is in the first bucket that looks back so far."""
         for account, end in closed:
-            gap = account.ledger.gap_before(end, int(LOOK_BACK.seconds))
+            gap = account.ledger.gap_before(end)
             if gap is None or end - gap[0] > LONGEST_GAP:
                 continue
             missed = Duration.of_seconds(end - gap[0])
@@ -131,17 +134,20 @@ class Upkeep:
         return await self._hours(those[:FILL_TOGETHER], leg, run, step, monotonic)
 
     async def _refine(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
-        """What was filled in by plain increase is read exactly, some hours at a time."""
+        """What was filled in by plain increase is read exactly, some hours of some at a time."""
+        wanted: dict[tuple[int, Run], list[Account]] = defaultdict(list)
         for account in accounts:
             ledger = account.ledger
             until = ledger.closed_until // HOUR * HOUR
             hours = list(islice(ledger.to_refine(now - ledger.reach, until), REFINE_HOURS))
             run = _consecutive(hours)
             if run is not None:
-                step = ledger.grain if ledger.slices else HOUR
-                leg = Close(Duration.of_seconds(step), LOOK_BACK)
-                return await self._hours([account], leg, run, step, monotonic)
-        return False
+                wanted[ledger.grain if ledger.slices else HOUR, run].append(account)
+        if not wanted:
+            return False
+        (step, run), those = next(iter(wanted.items()))
+        leg = Close(Duration.of_seconds(step), LOOK_BACK)
+        return await self._hours(those[:FILL_TOGETHER], leg, run, step, monotonic)
 
     async def _hours(
         self, accounts: Sequence[Account], leg: Leg, run: Run, step: int, monotonic: float
@@ -179,6 +185,11 @@ class Upkeep:
             elif read.kind is not Kind.UNREACHABLE:
                 account.refused(monotonic)
         return found
+
+
+def _batched(accounts: Sequence[Account], most: int) -> Iterator[Sequence[Account]]:
+    """So many at a time."""
+    return (accounts[first : first + most] for first in range(0, len(accounts), most))
 
 
 def _runs(ends: Sequence[int], step: int) -> list[Run]:

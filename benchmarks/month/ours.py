@@ -1,0 +1,291 @@
+"""Our engine over the month: the operator's own parts on a clock of the benchmark's.
+
+Ledgers are filled as closing their buckets one by one would have (`Ours`), or as a new operator
+reads a past that it has not seen (`Backfilled`). What one evaluation takes is then metered: a
+cycle, and its share of closing a bucket and reading two others again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.figures import Figure
+from benchmarks.month.data import Month
+from benchmarks.month.promises import Promise, objective, truths
+from benchmarks.month.reading import Cost, Evaluation, Reading, metered
+from benchmarks.month.served import Served
+from penstock.adapters.clock import SystemClock
+from penstock.adapters.credentials import Vault
+from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.sources import Sources
+from penstock.api.promql import selector
+from penstock.domain.evidence import Evidence
+from penstock.domain.indicator import Counted, RatioIndicator
+from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.quantities import Duration, Objective
+from penstock.domain.refs import ObjectRef
+from penstock.domain.slo import Occurrences, Slo, SourceKind
+from penstock.domain.snapshot import packed
+from penstock.domain.source import Source, Tls
+from penstock.domain.window import RollingWindow
+from penstock.engine.budget.budgets import Budgets
+from penstock.engine.budget.library import Library
+from penstock.engine.budget.upkeep import Upkeep
+from penstock.engine.ports import Inquiry
+from penstock.errors import Gone
+
+LOOKS = frozenset(Duration.parse(text) for text in ("5m", "30m", "1h", "2h", "6h", "1d", "3d"))
+LAG, BUCKET, CYCLE = 60, 300, 15
+
+
+class Counts:
+    """The tally that the adapter counts into."""
+
+    def __init__(self) -> None:
+        self.requests = self.samples = 0
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        """Requests and samples; nothing else is of interest."""
+        self.requests += amount if name == "penstock_source_requests_total" else 0
+        self.samples += amount if name == "penstock_source_samples_total" else 0
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+        """Nothing here is told."""
+
+    def forget(self, **labels: str) -> None:
+        """Nothing here is told."""
+
+
+class NowhereKept:
+    """Snapshots are measured, not kept."""
+
+    async def load(self) -> Mapping[str, bytes]:
+        """Nothing."""
+        return {}
+
+    async def save(self, kept: Mapping[str, bytes]) -> None:
+        """Nowhere."""
+
+
+async def _no_secret(namespace: str, name: str) -> dict[str, bytes]:
+    raise Gone(f"{namespace}/{name}")
+
+
+class Engine:
+    """All of the operator that measures, without its clock."""
+
+    def __init__(self, url: str, slos: Sequence[Slo]) -> None:
+        self.slos, self.counts, clock = slos, Counts(), SystemClock()
+        self._sources = Sources(Vault(_no_secret, clock, "", Path("/nowhere")), clock, self.counts)
+        asker = Prometheus(self._sources, clock)
+        self.library = Library(asker, NowhereKept(), clock, self.counts, CYCLE)
+        self.budgets = Budgets(asker, self.library, clock)
+        self.source = _source(url)
+        self.book = self.library.book(self.source)
+        self.upkeep = Upkeep(asker, self.book, LAG)
+        self._runner = asyncio.Runner()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sources.close()
+        self._runner.close()
+
+    def measure(self, at: int, *, hot: bool = False) -> Mapping[str, Evidence]:
+        """One cycle at an instant in seconds; evidence by the SLO's name."""
+        asked = [Inquiry(one, LOOKS, hot) for one in self.slos]
+        moment = datetime.fromtimestamp(at, UTC)
+        found = self._runner.run(self.budgets.measure(self.source, asked, moment))
+        return {ref.name: one for ref, one in found.items()}
+
+    def keep_up(self, at: int) -> bool:
+        """One round of upkeep; whether there is more to do."""
+        return self._runner.run(self.upkeep.once(datetime.fromtimestamp(at, UTC), 0.0))
+
+    def open_accounts(self, at: int, begin: int) -> None:
+        """As if the operator had been there since ``begin``."""
+        moment = datetime.fromtimestamp(at, UTC)
+        for one in self.slos:
+            account = self.book.account(one, moment, {})
+            if not len(account.ledger.fine):
+                account.ledger.begin(begin // HOUR * HOUR)
+
+    @property
+    def ledgers(self) -> list[Ledger]:
+        """One for each indicator."""
+        return [account.ledger for account in self.book]
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Every bucket closed once, from the window's start on.
+
+    Attributes:
+        backfilled: only the last hours are; the past is read as a new operator reads it.
+    """
+
+    name: str = "ours"
+    backfilled: bool = False
+    window: str = ""
+
+    def evaluate(
+        self, server: Served, month: Month, promises: Sequence[Promise], at: int
+    ) -> Evaluation:
+        """What the ledgers say when the month ends."""
+        engine = Engine(server.url, slos(month, promises, self.window or month.window))
+        try:
+            end = at // 1_000
+            length = 0 if self.backfilled else month.window_days * 24 * HOUR
+            fill(engine, end - 2 * BUCKET, length)
+            close = _metered(server, engine, lambda: engine.keep_up(end - BUCKET + LAG))
+            cycle = _metered(server, engine, lambda: engine.measure(end - 90))
+            engine.keep_up(end)
+            found = engine.measure(end, hot=True)
+        finally:
+            engine.close()
+        readings = {one.name: _reading(found[one.name]) for one in promises}
+        return Evaluation(self.name, readings, _together(cycle, close, len(promises)))
+
+
+def fill(engine: Engine, at: int, length: int) -> None:
+    """Close all buckets of so many seconds, or read the past, until nothing is left to do."""
+    if length:
+        engine.open_accounts(at, at - length)
+    engine.measure(at)
+    border = (at - LAG) // BUCKET * BUCKET
+    while engine.keep_up(at) or min(one.closed_until for one in engine.ledgers) < border:
+        continue
+
+
+def of_engine(month: Month, server: Served, promises: Sequence[Promise], at: int) -> list[Figure]:
+    """What ledgers take in memory and in a snapshot, and what a restart reads."""
+    engine = Engine(server.url, slos(month, promises, month.window))
+    try:
+        end = at // 1_000 - 2 * BUCKET
+        fill(engine, end, 0)
+        memory = max(_bytes(one) for one in engine.ledgers)
+        kept = {account.sli.digest: packed(account.ledger) for account in engine.book}
+        cost = _per_series(server, engine, month, at // 1_000)
+        again = _read_again(engine, at // 1_000)
+    finally:
+        engine.close()
+    largest = max(len(data) for data in kept.values())
+    return [
+        *cost,
+        Figure("bytes of a ledger in memory", memory, 32_000, "a dict of each bucket", 302_000),
+        Figure("bytes of a ledger in a snapshot", largest, 6_000, "in memory", memory),
+        Figure("samples read again, another objective", *again),
+    ]
+
+
+def _read_again(engine: Engine, at: int) -> tuple[float, float, str, float]:
+    """Samples that another objective needs beside its cycle; the bar, and what a cycle needs."""
+    while engine.keep_up(at):
+        continue
+    cycles = []
+    for objective_ in ("98.7%", "97.6%"):
+        before = engine.counts.samples
+        engine.slos = [replace(one, objective=Objective.parse(objective_)) for one in engine.slos]
+        engine.measure(at)
+        engine.keep_up(at)
+        cycles.append(engine.counts.samples - before)
+    return cycles[1] - cycles[0], 0, "a cycle", cycles[0]
+
+
+def _per_series(server: Served, engine: Engine, month: Month, end: int) -> list[Figure]:
+    live = sum(one.live for one in month.of_class())
+    closes = _metered(server, engine, lambda: engine.keep_up(end - BUCKET + LAG))
+    cycle = _metered(server, engine, lambda: engine.measure(end - BUCKET // 2 - LAG))
+    return [
+        Figure("samples a live series and cycle", cycle.samples / live, 45, "its 5m alone", 20),
+        Figure(
+            "samples a live series and close, with two read again",
+            closes.samples / live,
+            3 * 900,
+            "its 5m alone",
+            20,
+        ),
+        Figure(
+            "requests of a close and two readings again",
+            closes.requests,
+            3 * cycle.requests,
+            "a cycle's",
+            cycle.requests,
+        ),
+    ]
+
+
+def _metered(server: Served, engine: Engine, what: Callable[[], object]) -> Cost:
+    requests, samples = engine.counts.requests, engine.counts.samples
+    with metered(server) as meter:
+        what()
+    meter.tally.requests = engine.counts.requests - requests
+    meter.tally.samples = engine.counts.samples - samples
+    return meter.cost(len(engine.slos))
+
+
+def _together(cycle: Cost, close: Cost, objectives: int) -> Cost:
+    """A cycle, and its share of what happens every five minutes."""
+    cycles = BUCKET / CYCLE
+    return replace(
+        cycle,
+        objectives=objectives,
+        samples=round(cycle.samples + close.samples / cycles),
+        server_cpu=cycle.server_cpu + close.server_cpu / cycles,
+        client_cpu=cycle.client_cpu + close.client_cpu / cycles,
+    )
+
+
+def slos(month: Month, promises: Sequence[Promise], window: str) -> list[Slo]:
+    """The promises as SLOs, each with an objective of which 80 of 100 points are truly spent."""
+    true = truths(month, promises)
+    return [
+        Slo(
+            ref=ObjectRef("month", one.name, one.name),
+            generation=1,
+            labels={},
+            description="",
+            objective=Objective.parse(objective(true[one.name])),
+            window=RollingWindow(Duration.parse(window)),
+            budgeting=Occurrences(),
+            indicator=RatioIndicator(
+                Counted.BAD,
+                selector("bad", one.bad, may_sum=True),
+                selector("total", one.total, may_sum=True),
+            ),
+            source=None,
+            minimum_events=0,
+        )
+        for one in promises
+    ]
+
+
+def _source(url: str) -> Source:
+    return Source(
+        ref=ObjectRef("month", "default", "uid"),
+        generation=1,
+        kind=SourceKind.METRICS_SOURCE,
+        url=url,
+        auth=None,
+        tls=Tls(),
+        headers=(),
+        timeout=Duration.parse("60s"),
+        freshness=Duration.parse("2m"),
+    )
+
+
+def _reading(found: Evidence) -> Reading:
+    if found.reading is None:
+        return Reading(None)
+    whole = found.reading.whole
+    burns = {
+        str(look): one.bad / one.total for look, one in found.reading.looks.items() if one.total
+    }
+    return Reading.counted(whole.bad, whole.total, burns)
+
+
+def _bytes(ledger: Ledger) -> int:
+    return sum(ring.size_in_bytes for ring in (ledger.fine, ledger.coarse))

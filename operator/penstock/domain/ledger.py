@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from penstock.domain.evidence import Count
-from penstock.domain.ring import Ring, Stage
+from penstock.domain.ring import Ring, Run, Stage, exact
 from penstock.domain.slices import Slicing, sliced
 
 HOUR = 3_600
@@ -39,6 +39,7 @@ class Stretch:
     asked: Decimal
 
 
+_ALL = Decimal(1)
 # Of no time at all, everything is known.
 _NOTHING = Stretch(Count(Decimal(0), Decimal(0)), Decimal(1), Decimal(1))
 
@@ -108,10 +109,10 @@ class Ledger:
         if start >= end:
             return _NOTHING
         if self.knows(start, end):
-            return _stretch([_part(self.fine, start, end)], end - start)
+            return _stretch(self.fine.run(start, end), Run(), end - start)
         last = end // HOUR * HOUR
-        older, newer = _part(self.coarse, start, last), _part(self.fine, max(start, last), end)
-        return _stretch([older, newer], end - start)
+        newer = self.fine.run(max(start, last), end)
+        return _stretch(self.coarse.run(start, last), newer, end - start)
 
     def slices_over(self, slicing: Slicing, start: int, end: int) -> Stretch:
         """The slices from ``start`` up to ``end``; one that ``end`` cuts is not judged yet."""
@@ -121,10 +122,10 @@ class Ledger:
         if first >= end:
             return _NOTHING
         if self.knows(first, end):
-            return _stretch([self._sliced(slicing, first, end)], end - first)
+            return _stretch(self._sliced(slicing, first, end), Run(), end - first)
         last = end // HOUR * HOUR
-        older = _part(self.slices[slicing], first, last)
-        return _stretch([older, self._sliced(slicing, max(first, last), end)], end - start)
+        newer = self._sliced(slicing, max(first, last), end)
+        return _stretch(self.slices[slicing].run(first, last), newer, end - first)
 
     def hours(self, start: int, slicing: Slicing | None) -> Iterator[tuple[int, Decimal]]:
         """Each hour from the one around ``start`` on, oldest first: its end and what was bad."""
@@ -132,15 +133,13 @@ class Ledger:
         for hour in range(max(start // HOUR, ring.first), ring.end):
             yield (hour + 1) * HOUR, ring.sums(hour, hour + 1).bad
 
-    def _sliced(self, slicing: Slicing, start: int, end: int) -> _Part:
+    def _sliced(self, slicing: Slicing, start: int, end: int) -> Run:
         begin, finish = start // self.grain, end // self.grain
-        parts = [self.fine.count(number) for number in range(begin, finish)]
-        covered, known = self.fine.covered(begin, finish), self.fine.known(begin, finish)
-        return _Part(
-            sliced(slicing, parts, self.grain),
-            Decimal(covered * self.grain),
-            Decimal(known * self.grain),
+        found = sliced(
+            slicing, [self.fine.count(number) for number in range(begin, finish)], self.grain
         )
+        covered, known = self.fine.covered(begin, finish), self.fine.known(begin, finish)
+        return Run(float(found.bad), float(found.total), covered * self.grain, known * self.grain)
 
     def knows(self, start: int, end: int) -> bool:
         """Whether all of the fine ring from ``start`` to ``end`` has been asked for."""
@@ -215,40 +214,11 @@ class Ledger:
             ring.put(hour, sliced(slicing, parts, self.grain), stage)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    count: Count
-    covered: Decimal
-    asked: Decimal
-
-
-def _part(ring: Ring, start: int, end: int) -> _Part:
-    """A run of one ring; its first stretch by the share that lies after ``start``.
-
-    Seconds covered and asked for come beside it. An hour of which 20 minutes lie inside counts a
-    third of its events.
-    """
-    if start >= end:
-        return _Part(Count(Decimal(0), Decimal(0)), Decimal(0), Decimal(0))
-    begin, finish = start // ring.length, -(-end // ring.length)
-    inside = Decimal(min((begin + 1) * ring.length, end) - start) / ring.length
-    edge, rest = ring.sums(begin, begin + 1), ring.sums(begin + 1, finish)
-    seconds = [
-        (inside * known(begin, begin + 1) + known(begin + 1, finish)) * ring.length
-        for known in (ring.covered, ring.known)
-    ]
-    return _Part(
-        Count(edge.bad * inside + rest.bad, edge.total * inside + rest.total),
-        seconds[0],
-        seconds[1],
-    )
-
-
-def _stretch(parts: list[_Part], seconds: int) -> Stretch:
+def _stretch(older: Run, newer: Run, seconds: int) -> Stretch:
     return Stretch(
-        _sum([part.count for part in parts]),
-        min(Decimal(1), sum((part.covered for part in parts), Decimal(0)) / seconds),
-        min(Decimal(1), sum((part.asked for part in parts), Decimal(0)) / seconds),
+        Count(exact(older.bad + newer.bad), exact(older.total + newer.total)),
+        min(_ALL, exact((older.covered + newer.covered) / seconds)),
+        min(_ALL, exact((older.asked + newer.asked) / seconds)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 
 from penstock.domain.evidence import Count, Evidence, Kind, Reading, Unit, judged
 from penstock.domain.forecast import forecast
@@ -78,7 +79,7 @@ def evidence(made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> Eviden
         fresh: the counts that were asked for; one without data is missing.
     """
     reader = _Reader(made, ledger, fresh)
-    whole = reader.known()
+    whole = reader.known
     if made.open is None and len(ledger.fine):
         # What was known before may have held a release: that is an outage, no young service.
         closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
@@ -115,6 +116,7 @@ class _Reader:
         seconds = self.made.open
         return None if seconds is None else self.fresh.get(Duration.of_seconds(seconds))
 
+    @cached_property
     def known(self) -> Stretch:
         """The window up to the last closed bucket."""
         if self.slicing is None or self.start >= self.border:
@@ -123,12 +125,12 @@ class _Reader:
 
     def covered_seconds(self) -> int:
         """How much of the window there is data of."""
-        closed = int(self.known().covered * max(0, self.border - self.start))
+        closed = int(self.known.covered * max(0, self.border - self.start))
         return closed if self.open() is None else closed + (self.made.open or 0)
 
     def reading(self) -> Reading:
         window = length(self.slo.window, self.when)
-        known = self.known()
+        known = self.known
         made = Reading(
             at=self.when,
             objective=self.slo.objective,

@@ -1,0 +1,111 @@
+"""Ledgers while answers fail, and while the process that keeps them is ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from penstock.domain.evidence import Kind
+from penstock.engine.budget.upkeep import Upkeep
+from support.books import LAG, THEN, Bookkeeping, Shop
+from support.indicators import ratio
+from support.measuring import Meter, slo
+from testbed.acts import Act, Garble, ReplaceBody, prometheus_error
+from testbed.plan import Match, Plan, Rule
+from testbed.proxy import FaultProxy
+
+pytestmark = pytest.mark.servers
+
+ONE = slo(
+    "availability", ratio('http_requests_total{code="500"}', "http_requests_total"), window="1d"
+)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+WARNED = """{"status": "success", "warnings": ["store 10.0.0.1 is unavailable"],
+"data": {"resultType": "%s", "result": []}}"""
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop().serve()
+
+
+@pytest.fixture
+def books(shop: Shop, tmp_path: Path) -> Iterator[Bookkeeping]:
+    with Meter() as meter, Shop().serve().served(tmp_path) as (url, to_come):
+        found = Bookkeeping(meter, url, to_come)
+        found.measure([ONE], THEN)
+        found.keep_up(THEN)
+        yield found
+
+
+def is_right(books: Bookkeeping, shop: Shop) -> None:
+    """An hour later, after all that is due: the window to the event."""
+    at = books.until(THEN + HOUR)
+    books.measure([ONE], at)
+    books.keep_up(at)
+    found = books.measure([ONE], at)["availability"]
+    assert found.kind is Kind.FRESH, found
+    assert found.reading is not None
+    whole = found.reading.whole
+    assert (whole.bad, whole.total) == shop.true(at - DAY, at)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        ReplaceBody(WARNED % "vector", content_type="application/json"),
+        prometheus_error(503, "unavailable", "starting"),
+        prometheus_error(422, "execution", "too many samples"),
+        Garble(3),
+    ],
+    ids=lambda act: type(act).__name__,
+)
+def test_an_answer_that_failed_or_was_partial_closes_nothing(
+    books: Bookkeeping, shop: Shop, act: Act
+) -> None:
+    (account,) = books.library.book(books.source)
+    closed = account.ledger.closed_until
+    at = books.until(THEN + timedelta(minutes=12))
+    here = books.source
+    with FaultProxy(here.url) as proxy, proxy.faults(Plan((Rule(Match(), act),))):
+        book = books.library.book(here)
+        book.source = replace(here, url=proxy.url)
+        upkeep = Upkeep(books.meter.asker, book, LAG)
+        books.meter.run(upkeep.once(at, books.meter.clock.monotonic()))
+    assert account.ledger.closed_until == closed
+    account.not_before = 0.0
+    is_right(books, shop)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.002, 0.005, 0.01, 0.02, 0.05])
+def test_ended_in_the_middle_of_a_close_it_goes_on_as_if_nothing_had_been(
+    books: Bookkeeping, shop: Shop, seconds: float
+) -> None:
+    """The next process has what the last one saved, and asks for the rest again."""
+    books.save_now()
+    at = books.until(THEN + timedelta(minutes=40))
+
+    async def killed() -> None:
+        upkeep = Upkeep(books.meter.asker, books.library.book(books.source), LAG)
+        work = asyncio.create_task(upkeep.once(at, books.meter.clock.monotonic()))
+        await asyncio.sleep(seconds)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    books.meter.run(killed())
+    books.begin()
+    is_right(books, shop)
+
+
+def test_a_lost_snapshot_costs_reading_again_and_nothing_else(
+    books: Bookkeeping, shop: Shop
+) -> None:
+    books.save_now()
+    books.saved = dict.fromkeys(books.saved, b"damaged")
+    books.begin()
+    is_right(books, shop)

@@ -19,6 +19,8 @@ from penstock.domain.slices import Slicing, sliced
 HOUR = 3_600
 FINE_HOURS = 26
 SPARE_HOURS = 24
+# What happened in a longer one is not looked for.
+LONGEST_GAP = 6 * HOUR
 # When late samples have had time to come: a bucket is read again, and once more, then sealed.
 REREAD_AFTER = 600
 SEAL_AFTER = 3_900
@@ -90,6 +92,8 @@ class Ledger:
             return
         there = [part for part in parts if part is not None]
         self.coarse.put(hour, _sum(there) if there else None, stage)
+        if there and stage is Stage.SEALED:
+            self._cover_gap(hour)
         if len(parts) == HOUR // self.grain:
             for slicing, ring in self.slices.items():
                 ring.put(hour, sliced(slicing, parts, self.grain), stage)
@@ -195,6 +199,14 @@ class Ledger:
         for hour in range(until // HOUR - 1, start // HOUR - 1, -1):
             if self.coarse.stage(hour) is Stage.APPROXIMATE and not self.coarse.is_empty(hour):
                 yield hour
+
+    def _cover_gap(self, hour: int) -> None:
+        """An hour that was read exactly holds what happened in the empty ones before it."""
+        begin = hour
+        while self.coarse.is_empty(begin - 1):
+            begin -= 1
+        if (hour - begin) * HOUR < LONGEST_GAP and self.coarse.count(begin - 1) is not None:
+            self.coarse.mend(begin, hour)
 
     def _hour(self, number: int) -> int:
         return number * self.grain // HOUR

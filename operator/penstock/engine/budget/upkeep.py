@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from penstock.domain.evidence import Count, Kind
-from penstock.domain.ledger import HOUR
+from penstock.domain.ledger import HOUR, LONGEST_GAP
 from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.engine.asking import Asker, Span
@@ -22,7 +22,7 @@ from penstock.engine.budget.book import Account, Book
 from penstock.engine.promql import Close, Counts, Leg, Look, Question, measured
 
 LOOK_BACK = Duration.parse("1h")
-LONGEST_GAP = 6 * HOUR
+GAP = Duration.of_seconds(LONGEST_GAP)
 GAP_SPARE = 600
 # Work of the server in one request is bounded: buckets of all indicators, and hours of the past.
 MOST_BUCKETS, MOST_READ = 96, 480
@@ -146,7 +146,8 @@ class Upkeep:
         if not wanted:
             return False
         (step, run), those = next(iter(wanted.items()))
-        leg = Close(Duration.of_seconds(step), LOOK_BACK)
+        # Nobody looks for gaps in the past one by one: every hour looks back as far as one may be.
+        leg = Close(Duration.of_seconds(step), GAP, unseen=GAP)
         return await self._hours(those[:FILL_TOGETHER], leg, run, step, monotonic)
 
     async def _hours(

@@ -26,10 +26,13 @@ def pids_in(log: Path) -> list[int]:
 
 
 def start_family_in_another_process(log: Path) -> subprocess.Popen[bytes]:
+    # Whoever runs the tests in the background has them, and so the starter, ignore SIGINT.
     program = textwrap.dedent(f"""
+        import signal
         import time
         from pathlib import Path
         from testbed.tether import Tethered
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         family = Tethered(["sh", "-c", {FAMILY!r}], log=Path({str(log)!r}))
         time.sleep(300)
     """)

@@ -1,7 +1,7 @@
 """One tiny month for all tests of the benchmark's own parts.
 
-``SEED=... pytest tests/bench`` draws another. Once in many, a counter that began anew has grown past
-its old value before it is scraped again: then raw samples cannot tell, and brute force is wrong.
+``SEED=... pytest tests/bench`` draws another. Once in many, a counter that began anew has grown
+past its old value before it is scraped again: raw samples cannot tell, and brute force is wrong.
 """
 
 from __future__ import annotations

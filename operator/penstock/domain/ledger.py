@@ -187,18 +187,16 @@ class Ledger:
             return None
         return begin * self.grain, end
 
-    def to_fill(self, start: int, until: int) -> Iterator[int]:
-        """Hours from ``start`` to ``until`` that were never asked for, the newest first."""
-        for hour in range(until // HOUR - 1, start // HOUR - 1, -1):
-            rings = (self.coarse, *self.slices.values())
-            if any(ring.stage(hour) is Stage.UNKNOWN for ring in rings):
-                yield hour
+    def to_fill(self, start: int) -> int | None:
+        """The newest hour since ``start`` that was never asked for, as long as it is needed."""
+        begin, end = start // HOUR, self.closed_until // HOUR
+        rings = (self.coarse, *self.slices.values())
+        unknown = [ring.newest_unknown(begin, end) for ring in rings]
+        return max((hour for hour in unknown if hour is not None), default=None)
 
-    def to_refine(self, start: int, until: int) -> Iterator[int]:
-        """Hours that were read by plain increase alone, the newest first."""
-        for hour in range(until // HOUR - 1, start // HOUR - 1, -1):
-            if self.coarse.stage(hour) is Stage.APPROXIMATE and not self.coarse.is_empty(hour):
-                yield hour
+    def to_refine(self, start: int) -> int | None:
+        """The newest hour since ``start`` that was read by plain increase alone."""
+        return self.coarse.newest_approximate(start // HOUR, self.closed_until // HOUR)
 
     def _cover_gap(self, hour: int) -> None:
         """An hour that was read exactly holds what happened in the empty ones before it."""

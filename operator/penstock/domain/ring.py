@@ -170,9 +170,30 @@ class Ring:
         return self._known(*self._indices(begin, end))
 
     def of_stage(self, stage: Stage, begin: int, end: int) -> Iterator[int]:
-        """The numbers of these stretches that are of one stage."""
-        kept = range(max(begin, self._first), min(end, self.end))
-        return (number for number in kept if self.stage(number) is stage)
+        """The numbers of these stretches that are of one stage, in no order."""
+        low, high = self._indices(begin, end)
+        for flags in (0, _EMPTY, _MENDED, _EMPTY | _MENDED):
+            index = self._marks.find(stage | flags, low, high)
+            while index >= 0:
+                yield self._first + index
+                index = self._marks.find(stage | flags, index + 1, high)
+
+    def newest_unknown(self, begin: int, end: int) -> int | None:
+        """The newest of these stretches that was never asked for, kept or not."""
+        if begin >= end:
+            return None
+        if end > self.end or end <= self._first:
+            return end - 1
+        low, high = self._indices(begin, end)
+        index = self._marks.rfind(0, low, high)
+        if index >= 0:
+            return self._first + index
+        return self._first - 1 if begin < self._first else None
+
+    def newest_approximate(self, begin: int, end: int) -> int | None:
+        """The newest of these stretches whose events were read by plain increase alone."""
+        index = self._marks.rfind(Stage.APPROXIMATE, *self._indices(begin, end))
+        return self._first + index if index >= 0 else None
 
     def _indices(self, begin: int, end: int) -> tuple[int, int]:
         """Where these numbers lie, as far as they are kept; the second is never the lower."""

@@ -8,10 +8,9 @@ the bucket as it was, to be asked for another time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 
 from penstock.domain.evidence import Count, Kind
 from penstock.domain.ledger import HOUR, LONGEST_GAP
@@ -27,7 +26,7 @@ GAP_SPARE = 600
 # Work of the server in one request is bounded: buckets of all indicators, and hours of the past.
 MOST_BUCKETS, MOST_READ = 96, 480
 FILL_HOURS, REFINE_HOURS = 24, 12
-FILL_TOGETHER = 10
+TOGETHER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,37 +117,23 @@ class Upkeep:
 
     async def _fill(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
         """One request's worth of the past, what a release hangs on first."""
-        wanted: dict[tuple[int, Run], list[Account]] = defaultdict(list)
-        for account in sorted(accounts, key=lambda one: not one.is_hot):
-            ledger = account.ledger
-            until = ledger.closed_until // HOUR * HOUR
-            hours = ledger.to_fill(now - ledger.reach, until)
-            run = _consecutive(list(islice(hours, FILL_HOURS)))
-            if run is not None:
-                step = ledger.grain if ledger.slices else HOUR
-                wanted[step, run].append(account)
-        if not wanted:
+        first = sorted(accounts, key=lambda one: not one.is_hot)
+        hour, those = _alike(first, lambda one: one.ledger.to_fill(now - one.ledger.reach))
+        if not those:
             return False
-        (step, run), those = next(iter(wanted.items()))
+        run, step = _hours_until(hour, FILL_HOURS, now - those[0].ledger.reach), _step(those[0])
         leg = Look(Duration.of_seconds(step))
-        return await self._hours(those[:FILL_TOGETHER], leg, run, step, monotonic)
+        return await self._hours(those, leg, run, step, monotonic)
 
     async def _refine(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
         """What was filled in by plain increase is read exactly, some hours of some at a time."""
-        wanted: dict[tuple[int, Run], list[Account]] = defaultdict(list)
-        for account in accounts:
-            ledger = account.ledger
-            until = ledger.closed_until // HOUR * HOUR
-            hours = list(islice(ledger.to_refine(now - ledger.reach, until), REFINE_HOURS))
-            run = _consecutive(hours)
-            if run is not None:
-                wanted[ledger.grain if ledger.slices else HOUR, run].append(account)
-        if not wanted:
+        hour, those = _alike(accounts, lambda one: one.ledger.to_refine(now - one.ledger.reach))
+        if not those:
             return False
-        (step, run), those = next(iter(wanted.items()))
+        run, step = _hours_until(hour, REFINE_HOURS, now - those[0].ledger.reach), _step(those[0])
         # Nobody looks for gaps in the past one by one: every hour looks back as far as one may be.
         leg = Close(Duration.of_seconds(step), GAP, unseen=GAP)
-        return await self._hours(those[:FILL_TOGETHER], leg, run, step, monotonic)
+        return await self._hours(those, leg, run, step, monotonic)
 
     async def _hours(
         self, accounts: Sequence[Account], leg: Leg, run: Run, step: int, monotonic: float
@@ -204,16 +189,33 @@ def _runs(ends: Sequence[int], step: int) -> list[Run]:
     return runs
 
 
-def _consecutive(hours: Sequence[int]) -> Run | None:
-    """The first of hours that go backwards, and those that follow without a hole."""
-    if not hours:
-        return None
-    last = first = hours[0]
-    for hour in hours[1:]:
-        if hour != first - 1:
+def _alike(
+    accounts: Sequence[Account], newest: Callable[[Account], int | None]
+) -> tuple[int, list[Account]]:
+    """The hour that the first account lacks, and some accounts that lack it too."""
+    chosen: list[Account] = []
+    wanted = (0, 0)
+    for account in accounts:
+        hour = newest(account)
+        if hour is None:
+            continue
+        wanted = wanted if chosen else (hour, _step(account))
+        if (hour, _step(account)) == wanted:
+            chosen.append(account)
+        if len(chosen) == TOGETHER:
             break
-        first = hour
-    return Run((first + 1) * HOUR, (last + 1) * HOUR)
+    return wanted[0], chosen
+
+
+def _step(account: Account) -> int:
+    """The past is read by the hour; where time is sliced, by the bucket."""
+    return account.sli.grain if account.ledger.slices else HOUR
+
+
+def _hours_until(hour: int, most: int, start: int) -> Run:
+    """Up to so many hours, of which this is the last; what is known already is no harm."""
+    first = max(hour - most + 1, start // HOUR)
+    return Run((first + 1) * HOUR, (hour + 1) * HOUR)
 
 
 def _moment(seconds: int) -> datetime:

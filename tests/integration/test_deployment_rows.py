@@ -52,9 +52,12 @@ def test_row_05_a_person_who_resumes_what_we_hold_is_respected_and_named(story: 
     story.do("rollout", "resume", "deployment/web")
 
     story.wait("the resume is noticed", lambda it: it["status"]["release"].get("resumedAt"))
-    event = story.events()[-1]
+    event = wait_for(
+        "an Event says it",
+        lambda: story.events()[-1],
+        lambda it: "resumed by a person" in it["message"],
+    )
     assert event["type"] == "Warning"
-    assert "resumed by a person" in event["message"]
     assert "paused" not in story.deployment()["spec"]
     assert story.gate()["state"] == "Closed"
 

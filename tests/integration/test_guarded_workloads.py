@@ -84,7 +84,11 @@ def test_a_rollout_deleted_while_it_holds_gives_back_and_says_so(story: Story) -
 
     wait_for("the pause is gone", lambda: not story.deployment()["spec"].get("paused"))
     wait_for("it is told", story.reasons, lambda it: "HoldReleased" in it)
-    assert "its Rollout was deleted" in story.events()[-1]["message"]
+    wait_for(
+        "an Event says it",
+        lambda: story.events()[-1]["message"],
+        lambda told: "its Rollout was deleted" in told,
+    )
     assert "penstock.dev/held" not in story.deployment()["metadata"]["labels"]
     story.wait_admitted()
 

@@ -59,6 +59,8 @@ def test_row_25_a_workload_that_another_tool_points_at_is_refused_with_its_name(
 ) -> None:
     path = f"/apis/{theirs['apiVersion']}/namespaces/{story.namespace}/{plural}"
     story.kube.call("POST", path, theirs)
+    # Another story's look may have listed their kind a moment ago.
+    time.sleep(KEPT_SECONDS)
     story.guarded()
     story.deploy(played("other", replicas=2))
     story.rollout("other", workload="other")

@@ -58,7 +58,7 @@ def selector(path: str, text: str, *, may_sum: bool = False) -> Selector:
     Raises:
         SpecInvalid: it is not PromQL, or more than a selector.
     """
-    bare, strings = _without_strings(text)
+    bare, strings = _without_strings(path, text)
     _check_outline(path, bare)
     found = _unwrapped(path, _parsed(path, bare), may_sum=may_sum)
     if not isinstance(found, promql_parser.VectorSelector):
@@ -112,13 +112,17 @@ def expression(path: str, text: str) -> str:
     return bare
 
 
-def _without_strings(text: str) -> tuple[str, list[str]]:
-    """The text without comments, in which each string is just its number in quotes; the strings."""
+def _without_strings(path: str, text: str) -> tuple[str, list[str]]:
+    """The text, in which each string is just its number in quotes; the strings.
+
+    Raises:
+        SpecInvalid: there is a comment.
+    """
     strings: list[str] = []
 
     def number(found: re.Match[str]) -> str:
         if found["string"] is None:
-            return " "
+            raise SpecInvalid(path, f"a selector here has no comment; {_WRITE}")
         strings.append(found["string"])
         return f'"{len(strings) - 1}"'
 

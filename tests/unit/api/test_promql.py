@@ -33,9 +33,6 @@ def read(text: str) -> Selector:
         ("sum without () (x)", "x"),
         ("((x))", "x"),
         ("sum((x))", "x"),
-        ("x # a comment", "x"),
-        ("# it's a comment\nx", "x"),
-        ('x{a="b", # `\n c="d"} # `', 'x{a="b",c="d"}'),
         ('x{a=")"}', 'x{a=")"}'),
         ('x{a="}"}', 'x{a="}"}'),
         ('x{a="#"}', 'x{a="#"}'),
@@ -146,3 +143,11 @@ def test_an_expression_is_kept_without_its_comments(text: str, kept: str) -> Non
 def test_an_expression_that_could_leave_its_parentheses_is_refused(text: str) -> None:
     with pytest.raises(SpecInvalid):
         expression("spec", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["x # a comment", "# it's a comment\nx", 'x{a="b", # `\n c="d"} # `']
+)
+def test_a_selector_with_a_comment_is_refused(text):
+    with pytest.raises(SpecInvalid, match="a selector here has no comment"):
+        selector("spec", text)

@@ -20,6 +20,7 @@ from testbed import identities
 from testbed.acts import (
     Act,
     ApplyThenCut,
+    CutThenApply,
     CutWatch,
     Delay,
     Drop,
@@ -32,13 +33,16 @@ from testbed.acts import (
 from testbed.bed import Bed
 from testbed.plan import Always, First, Match, Nth, Plan, Rule, When
 from testbed.proxy import FaultProxy, before_api_server
+from testbed.recorder import HOLD_MANAGER, Write
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
-STATUS, RECORD, HOLD = "rollouts/web/status$", "gaterecords/web$", "deployments/web$"
+STATUS, RECORD, HOLD = "rollouts/web/status$", "gaterecords(/web)?$", "deployments/web$"
 EVENT = "events$"
 LISTS = "penstock.dev/v1alpha1/(rollouts|slos|gaterecords)$"
 OUTAGE_SECONDS = 20.0
+# Longer than a gate takes to close, and to open again.
+LATE_SECONDS = 25.0
 STREAMS = 5
 
 
@@ -113,7 +117,7 @@ def on_writes(story: Story, *acts: tuple[str, When, Act]) -> Plan:
     here = f"namespaces/{story.namespace}/"
     return Plan(
         tuple(
-            Rule(Match(("PATCH", "POST"), path=here + path, when=when), act)
+            Rule(Match(("PATCH", "POST", "PUT"), path=here + path, when=when), act)
             for path, when, act in acts
         )
     )
@@ -272,6 +276,41 @@ def test_a_late_hold_does_not_touch_a_namesake(story: Story, proxy: FaultProxy) 
         )
     assert late[0].applied is False
     assert story.pausers() == []
+
+
+def late_writes(story: Story, proxy: FaultProxy) -> list[Write]:
+    found = proxy.recorder.writes(namespace=story.namespace)
+    return [one for one in found if one.fault.startswith("CutThenApply")]
+
+
+def test_what_is_written_late_undoes_nothing_that_was_decided_since(
+    story: Story, proxy: FaultProxy
+) -> None:
+    late = CutThenApply(LATE_SECONDS)
+    closing = on_writes(story, (STATUS, First(1), late), (RECORD, First(1), late))
+    with proxy.faults(closing) as armed:
+        close_and_open(story)
+        told = end_state(story)
+        wait_for("they came", lambda: late_writes(story, proxy), lambda it: len(it) == 2)
+        assert len(armed.hits) == 2
+    assert [one.code for one in late_writes(story, proxy)] == [409, 409]
+    assert end_state(story) == told
+
+
+def test_a_late_release_does_not_end_the_hold_that_was_made_since(
+    story: Story, proxy: FaultProxy
+) -> None:
+    story.hold()
+    story.wait_held()
+    with proxy.faults(on_writes(story, (HOLD, First(1), CutThenApply(LATE_SECONDS)))):
+        story.unhold()
+        story.wait_released()
+        story.hold()
+        story.wait_held()
+        wait_for("it came", lambda: late_writes(story, proxy))
+    assert [one.code for one in late_writes(story, proxy)] == [409]
+    held = [one for one in story.pausers() if one.startswith(HOLD_MANAGER)]
+    assert len(held) == 1
 
 
 @pytest.mark.parametrize("seed", [1, 2])

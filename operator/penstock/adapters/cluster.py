@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.latest import Latest, version_of
 from penstock.api.entries import API_VERSION, KINDS, entry
 from penstock.api.gate_record import record_labels
 from penstock.api.printing import (
@@ -37,6 +38,7 @@ class OurObjects:
 
     def __init__(self, server: ApiServer, namespace: str = "") -> None:
         self._server, self._namespace = server, namespace
+        self._latest = Latest(server)
 
     async def list(self, resource: Resource) -> Sequence[Entry]:
         """All objects of a kind; Rollouts with the template bodies that their records keep."""
@@ -44,11 +46,19 @@ class OurObjects:
         if resource is Resource.ROLLOUT:
             async for body in self._server.pages(self._collection(GATE_RECORDS)):
                 records[body["metadata"]["namespace"], body["metadata"]["name"]] = body
-        found = []
+            self._learn(GATE_RECORDS, records)
+        bodies: dict[tuple[str, str], Body] = {}
         async for body in self._server.pages(self._collection(resource)):
-            key = (body["metadata"].get("namespace", ""), body["metadata"]["name"])
-            found.append(entry(resource, body, records.get(key)))
-        return found
+            bodies[body["metadata"].get("namespace", ""), body["metadata"]["name"]] = body
+        self._learn(resource, bodies)
+        return [entry(resource, body, records.get(key)) for key, body in bodies.items()]
+
+    def _learn(self, plural: str, bodies: Mapping[tuple[str, str], Body]) -> None:
+        versions = {
+            self._path(plural, namespace, name): version_of(body)
+            for (namespace, name), body in bodies.items()
+        }
+        self._latest.learn(plural, versions)
 
     async def write_slo(self, report: SloReport) -> None:
         """Apply an SLO's whole status."""
@@ -74,7 +84,11 @@ class OurObjects:
         await self._write_status(resource, ref, status)
 
     async def write_record(self, ref: ObjectRef, record: Record) -> None:
-        """Apply the GateRecord of one Rollout; garbage collection removes it with its owner."""
+        """Write the GateRecord of one Rollout; garbage collection removes it with its owner.
+
+        It is replaced as a whole, because only a plain creation is refused when the record is there
+        already: an apply that comes late would undo what was written since.
+        """
         owner = {
             "apiVersion": API_VERSION,
             "kind": "Rollout",
@@ -84,7 +98,7 @@ class OurObjects:
             "blockOwnerDeletion": False,
         }
         data = record_data(record)
-        body = {
+        body: Body = {
             "apiVersion": API_VERSION,
             "kind": "GateRecord",
             "metadata": {
@@ -95,7 +109,15 @@ class OurObjects:
             },
             "data": data,
         }
-        await self._server.apply(self._record(ref), body, MANAGER, force=True)
+        path = self._path(GATE_RECORDS, ref.namespace, ref.name)
+
+        async def send(version: str) -> Body:
+            if not version:
+                return await self._server.create(path.rpartition("/")[0], body)
+            metadata = {**body["metadata"], "resourceVersion": version}
+            return await self._server.replace(path, {**body, "metadata": metadata})
+
+        await self._latest.write(GATE_RECORDS, path, send)
 
     async def tell(self, event: Event) -> None:
         """Post one Event; it shows under ``kubectl describe`` of the object."""
@@ -133,15 +155,20 @@ class OurObjects:
         self, resource: Resource, ref: ObjectRef, status: Mapping[str, Any]
     ) -> None:
         """The uid goes along, so that a namesake made meanwhile is never written to."""
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": KINDS[resource],
-            "metadata": {"name": ref.name, "uid": ref.uid}
-            | ({"namespace": ref.namespace} if ref.namespace else {}),
-            "status": dict(status),
-        }
-        path = f"{self._collection(resource, ref.namespace)}/{part(ref.name)}/status"
-        await self._server.apply(path, body, MANAGER, force=True)
+        path = self._path(resource, ref.namespace, ref.name)
+
+        async def send(version: str) -> Body:
+            named = {"namespace": ref.namespace, "resourceVersion": version}
+            metadata = {key: value for key, value in named.items() if value}
+            body = {
+                "apiVersion": API_VERSION,
+                "kind": KINDS[resource],
+                "metadata": {"name": ref.name, "uid": ref.uid, **metadata},
+                "status": dict(status),
+            }
+            return await self._server.apply(f"{path}/status", body, MANAGER, force=True)
+
+        await self._latest.write(resource, path, send)
 
     def _collection(self, plural: str, namespace: str = "") -> str:
         where = namespace or self._namespace
@@ -149,8 +176,8 @@ class OurObjects:
             return f"{ROOT}/{plural}"
         return f"{ROOT}/namespaces/{part(where)}/{plural}"
 
-    def _record(self, ref: ObjectRef) -> str:
-        return f"{self._collection(GATE_RECORDS, ref.namespace)}/{part(ref.name)}"
+    def _path(self, plural: str, namespace: str, name: str) -> str:
+        return f"{self._collection(plural, namespace)}/{part(name)}"
 
 
 def _decoded(value: object) -> bytes:

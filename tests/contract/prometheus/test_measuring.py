@@ -276,7 +276,6 @@ AUTHORS_FORMS = [
     '{__name__="many_total",service="s1",code="500"}',
     '{"many_total",service="s1",code="500"}',
     "many_total{service='s1',code=~`5..`}",
-    'many_total{service="s1", # the shop\n code="500"} # errors',
 ]
 
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.latest import version_of
 from penstock.adapters.workloads.steering import Steering
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.template import template
@@ -31,6 +33,8 @@ HELD_LABEL = "penstock.dev/held"
 KEEP_LABEL = "penstock.dev/keep-held"
 PERSON_LABEL = "penstock.dev/hold"
 REVISION = "deployment.kubernetes.io/revision"
+# Its controller writes a Deployment's status beside us.
+RELEASE_TRIES = 3
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -63,10 +67,24 @@ class Deployments:
         return await self._write(_path(seen.namespace, seen.ref.name), body, manager)
 
     async def release(self, held: Held) -> Outcome:
-        """Apply nothing under the same manager: what only it owned is removed."""
+        """Apply nothing under the same manager: what only it owned is removed.
+
+        It names the version that it is made on: one that comes late would end a newer hold.
+        """
+        path, manager = _path(held.namespace, held.ref.name), MANAGER_PREFIX + held.owner
         body = _applied(held.namespace, held.ref.name, held.uid, {})
-        manager = MANAGER_PREFIX + held.owner
-        return await self._write(_path(held.namespace, held.ref.name), body, manager)
+        for _ in range(RELEASE_TRIES - 1):
+            with suppress(Conflict):
+                return await self._upon_what_is_there(path, body, manager)
+        return await self._upon_what_is_there(path, body, manager)
+
+    async def _upon_what_is_there(self, path: str, body: Body, manager: str) -> Outcome:
+        try:
+            now = await self._server.get(path)
+        except Gone:
+            return Outcome(Found.GONE)
+        body["metadata"]["resourceVersion"] = version_of(now)
+        return await self._write(path, body, manager)
 
     async def held(self) -> Sequence[Held]:
         """Every Deployment that carries a hold of ours."""

@@ -65,6 +65,10 @@ def a_release_too_far_gone(story: Story) -> None:
     story.guarded(replicas=1)
     story.change(ready_after="never")
     story.wait_replicas(v1=1, v2=1)
+    story.wait(
+        "the release is seen",
+        lambda it: "release" in it["status"] and it["status"]["workload"].get("updated") == 1,
+    )
     story.hold("database migration")
     story.wait("it says so", lambda it: it["status"]["hold"].get("effective") == "none")
     story.wait_gate("Closed", "HeldByPerson")

@@ -7,20 +7,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import admission, release, scale
+from benchmarks import admission, release, scale, situations
 from benchmarks.figures import table
 from benchmarks.month import report as month
 from testbed.bed import Bed
 
 ROOT = Path(__file__).parents[1]
 ON_A_BED = {"admission": admission, "release": release, "scale": scale}
+BY_THEMSELVES = {"situations": situations, "month": month}
 
 
 def main() -> int:
     """Measure what was chosen, or everything; a bed is started if one of them needs it."""
     begun, figures = time.monotonic(), []
-    chosen = sys.argv[1:] or [*ON_A_BED, "month"]
-    unknown = set(chosen) - {*ON_A_BED, "month"}
+    chosen = sys.argv[1:] or [*ON_A_BED, *BY_THEMSELVES]
+    unknown = set(chosen) - {*ON_A_BED, *BY_THEMSELVES}
     if unknown:
         raise SystemExit(f"no such benchmark: {', '.join(sorted(unknown))}")
     on_a_bed = [name for name in ON_A_BED if name in chosen]
@@ -33,9 +34,10 @@ def main() -> int:
             for name in on_a_bed:
                 print(f"measuring: {name} ...", flush=True)
                 figures += ON_A_BED[name].measure(bed)
-    if "month" in chosen:
-        print("measuring: month ...", flush=True)
-        figures += month.measure()
+    for name in BY_THEMSELVES:
+        if name in chosen:
+            print(f"measuring: {name} ...", flush=True)
+            figures += BY_THEMSELVES[name].measure()
     print(f"\n{table(figures)}\n\n{time.monotonic() - begun:.0f} s")
     return 0 if all(figure.holds for figure in figures) else 1
 

@@ -8,24 +8,26 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.quantities import Duration
 from penstock.engine.closing import exact, exact_of, plain
 from support.history import NOW
 from support.scrapes import ask, ask_range
-from support.situations import ERROR, METRIC, MORE, TWELVE, play
+from support.situations import (
+    BUCKET,
+    BY,
+    ERROR,
+    HOUR,
+    METRIC,
+    MORE,
+    NOBODY_CAN_KNOW,
+    TWELVE,
+    closing,
+    counted,
+    play,
+)
 
 pytestmark = pytest.mark.servers
 
-BUCKET = Duration.parse("5m")
-HOUR = Duration.parse("1h")
-BY = ("situation", "code")
 SITUATIONS = TWELVE | MORE
-
-NOBODY_CAN_KNOW = {
-    "old process scraped for the first time",
-    "old process with a small counter scraped for the first time",
-}
-"""How much of an old counter is new: given to `increase`, which is 12 % off here."""
 
 UNWATCHED_LOSSES = {
     "crash-looping pod seen in one scrape": None,
@@ -52,15 +54,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def unwatched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same samples, as they come by OTLP: nothing but the counters."""
     yield from served(tmp_path_factory, watched=False)
-
-
-def closing(back: Duration = HOUR) -> str:
-    return exact(METRIC, BY, BUCKET, back)
-
-
-def counted(url: str, query: str) -> dict[str, Decimal]:
-    rows = ask(url, query, NOW).rows
-    return {labels["situation"]: value for labels, value in rows if labels["code"] == ERROR}
 
 
 def is_right(name: str, value: Decimal | None) -> bool:

@@ -9,12 +9,18 @@ from pathlib import Path
 
 from benchmarks import admission, release, scale, situations
 from benchmarks.figures import table
+from benchmarks.gate import latency, replay
 from benchmarks.month import report as month
 from testbed.bed import Bed
 
 ROOT = Path(__file__).parents[1]
 ON_A_BED = {"admission": admission, "release": release, "scale": scale}
-BY_THEMSELVES = {"situations": situations, "month": month}
+BY_THEMSELVES = {
+    "situations": situations,
+    "latency": latency,
+    "replay": replay,
+    "month": month,
+}
 
 
 def main() -> int:

@@ -243,24 +243,28 @@ def slos(month: Month, promises: Sequence[Promise], window: str) -> list[Slo]:
     """The promises as SLOs, each with an objective of which 80 of 100 points are truly spent."""
     true = truths(month, promises)
     return [
-        Slo(
-            ref=ObjectRef("month", one.name, one.name),
-            generation=1,
-            labels={},
-            description="",
-            objective=Objective.parse(objective(true[one.name])),
-            window=RollingWindow(Duration.parse(window)),
-            budgeting=Occurrences(),
-            indicator=RatioIndicator(
-                Counted.BAD,
-                selector("bad", one.bad, may_sum=True),
-                selector("total", one.total, may_sum=True),
-            ),
-            source=None,
-            minimum_events=0,
-        )
-        for one in promises
+        slo(one.name, one.bad, one.total, objective(true[one.name]), window) for one in promises
     ]
+
+
+def slo(name: str, bad: str, total: str, promised: str, window: str) -> Slo:
+    """An SLO by two selectors, its objective and window as people write them."""
+    return Slo(
+        ref=ObjectRef("month", name, name),
+        generation=1,
+        labels={},
+        description="",
+        objective=Objective.parse(promised),
+        window=RollingWindow(Duration.parse(window)),
+        budgeting=Occurrences(),
+        indicator=RatioIndicator(
+            Counted.BAD,
+            selector("bad", bad, may_sum=True),
+            selector("total", total, may_sum=True),
+        ),
+        source=None,
+        minimum_events=0,
+    )
 
 
 def _source(url: str) -> Source:

@@ -7,7 +7,6 @@ selectors of their own as one that is new, and the fleet's as one cycle.
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Sequence
 
 from benchmarks.figures import Figure
@@ -20,6 +19,7 @@ from benchmarks.month.pyrra import Pyrra, Slices
 from benchmarks.month.reading import Evaluation, Method
 from benchmarks.month.served import Served, served
 from benchmarks.month.sloth import RecordedSloth, Sloth
+from benchmarks.seed import seed
 
 RECORDED = ("steady00", "medium00", "lowlazy00", "batch00")
 """Recording one service's month takes promtool some 15 seconds: these have to do."""
@@ -28,9 +28,7 @@ EACH_OF_DISTINCT = 20
 
 def measure() -> list[Figure]:
     """The tables are printed as soon as they are known; the figures are those of ours."""
-    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1_000_000))
-    print(f"SEED={seed} repeats this month", flush=True)
-    with month(seed, _size(), print) as made:
+    with month(seed("this month"), size(), print) as made:
         with served(made) as server:
             figures = _services(server, made, Ours())
             figures += of_engine(made, server, promises.of_services(made), made.end)
@@ -41,7 +39,7 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _size() -> Size:
+def size() -> Size:
     """A smaller one for trials: `DAYS=2 SERVICES=8 FLEET=50`."""
     usual = Size()
     return Size(

@@ -81,7 +81,8 @@ func planned(o options) []*service {
 func plannedService(o options, name string, class *class) *service {
 	r := o.random("service/" + name)
 	one := drawn(r, name, class)
-	for range 1 + max(1, poisson(r, 2*float64(o.days)/31)) {
+	// Two in a month, and two at the least: how often a gate holds is counted against what there was to hold for.
+	for range max(2, 2*o.days/31) {
 		from := o.begin + hour + int64(r.Float64()*float64(o.end()-o.begin-2*hour))
 		length := 10*minute + int64(r.Float64()*float64(40*minute))
 		one.incidents = append(one.incidents, incident{span{from, from + length}, within(r, class.trouble)})

@@ -1,0 +1,86 @@
+"""A release that is under way for as long as anybody watches, and the gate that guards it.
+
+Each round is the operator's own: what is seen and measured goes in, the next standing and one act
+come out. The act is done at once, as by an API server that never fails.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+
+from penstock.domain.case import Judged
+from penstock.domain.evidence import Evidence
+from penstock.domain.gate import Act, step
+from penstock.domain.guard import Guard
+from penstock.domain.policy import Policy
+from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.rollout import Enforcement, Mode, OnDelete, OnExternalResume, Rollout
+from penstock.domain.standing import Standing
+from penstock.domain.template import Template, template
+from penstock.domain.verdict import Reason
+from penstock.domain.workload import Effect, Observation, Phase
+
+WORKLOAD = WorkloadRef("apps/v1", "Deployment", "shop")
+
+
+def version(number: int) -> Template:
+    """The template of one version."""
+    body = {"spec": {"containers": [{"name": "app", "image": f"shop:{number}"}]}}
+    return template(body, f"shop-{number}")
+
+
+FORMER, PRESENT = version(1), version(2)
+ROLLOUT = Rollout(
+    ref=ObjectRef("shop", "shop", "uid"),
+    generation=1,
+    labels={},
+    workload=WORKLOAD,
+    slos=("shop",),
+    selector=None,
+    mode=Mode.ENFORCE,
+    enforcement=Enforcement(),
+    hold_reason=None,
+    on_external_resume=OnExternalResume.RESPECT,
+    on_delete=OnDelete.RELEASE,
+    policy=Policy(),
+)
+ROLLING = Observation(
+    namespace="shop",
+    ref=WORKLOAD,
+    uid="uid",
+    phase=Phase.ROLLING,
+    template=PRESENT,
+    ran=(PRESENT, FORMER),
+    ever_complete=True,
+    updated=1,
+    total=3,
+    effect=Effect.FULL,
+)
+
+
+class UnderWay:
+    """One release, guarded by one SLO.
+
+    Attributes:
+        guard: the policy that applies, complete.
+        held: whether our hold on it is in force.
+        holds: how often it was held, by the reason when it was.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard, self.held = guard, False
+        self.holds: Counter[Reason] = Counter()
+        self._standing = Standing(complete=FORMER.hash)
+
+    def look(self, evidence: Evidence, now: datetime) -> None:
+        """One round."""
+        judged = Judged("shop", evidence, self.guard)
+        seen = replace(ROLLING, ours=self.held, paused=self.held)
+        done = step(ROLLOUT, self._standing, seen, (judged,), None, now)
+        self._standing = done.standing
+        if done.act is Act.HOLD and done.judgement and done.judgement.release:
+            self.holds[done.judgement.release.reason] += 1
+        if done.act is not Act.NOTHING:
+            self.held = done.act is Act.HOLD

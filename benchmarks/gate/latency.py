@@ -141,10 +141,10 @@ class Watch:
 def decided(url: str, services: Sequence[Failing]) -> Delays:
     """By the operator's engine and gate, every 15 s while the release is hot."""
     watches = [Watch(one, passed) for one, passed in _tried(services)]
-    engine, start = Engine(url, [one.slo for one in watches]), int(NOW.timestamp()) + BEGIN
-    try:
+    start, end = int(NOW.timestamp()) + BEGIN, int(NOW.timestamp() + _until(services))
+    with Engine(url, [one.slo for one in watches]) as engine:
         engine.open_accounts(start, start - LONGEST_LOOK)
-        for at in range(start + CYCLE, start + int(_until(services) - BEGIN), CYCLE):
+        for at in range(start + CYCLE, end, CYCLE):
             scraped(services, at - CYCLE - NOW.timestamp(), at - NOW.timestamp()).send(url)
             waiting = [one for one in watches if one.delay == math.inf]
             engine.slos = [one.slo for one in waiting]
@@ -152,8 +152,6 @@ def decided(url: str, services: Sequence[Failing]) -> Delays:
             found = engine.measure(at, hot=True)
             for one in waiting:
                 one.look(found[one.slo.ref.name], at)
-    finally:
-        engine.close()
     delays = defaultdict(list)
     for one in watches:
         delays[one.threshold, one.service.share].append(one.delay)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from benchmarks.figures import Figure
 from benchmarks.month.data import Month
@@ -89,14 +90,22 @@ class Engine:
         self.upkeep = Upkeep(asker, self.book, LAG)
         self._runner = asyncio.Runner()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Hang up."""
         self._sources.close()
         self._runner.close()
 
-    def measure(self, at: int, *, hot: bool = False) -> Mapping[str, Evidence]:
+    def measure(
+        self, at: int, *, hot: bool = False, looks: frozenset[Duration] = LOOKS
+    ) -> Mapping[str, Evidence]:
         """One cycle at an instant in seconds; evidence by the SLO's name."""
-        asked = [Inquiry(one, LOOKS, hot) for one in self.slos]
+        asked = [Inquiry(one, looks, hot) for one in self.slos]
         moment = datetime.fromtimestamp(at, UTC)
         found = self._runner.run(self.budgets.measure(self.source, asked, moment))
         return {ref.name: one for ref, one in found.items()}
@@ -161,7 +170,7 @@ def fill(engine: Engine, at: int, length: int) -> None:
 
 
 def of_engine(month: Month, server: Served, promises: Sequence[Promise], at: int) -> list[Figure]:
-    """What ledgers take in memory and in a snapshot, and what a restart reads."""
+    """What ledgers take in memory and in a snapshot, and what a cycle and a close read."""
     engine = Engine(server.url, slos(month, promises, month.window))
     try:
         end = at // 1_000 - 2 * BUCKET
@@ -169,7 +178,6 @@ def of_engine(month: Month, server: Served, promises: Sequence[Promise], at: int
         memory = max(_bytes(one) for one in engine.ledgers)
         kept = {account.sli.digest: packed(account.ledger) for account in engine.book}
         cost = _per_series(server, engine, month, at // 1_000)
-        again = _read_again(engine, at // 1_000)
     finally:
         engine.close()
     largest = max(len(data) for data in kept.values())
@@ -177,22 +185,7 @@ def of_engine(month: Month, server: Served, promises: Sequence[Promise], at: int
         *cost,
         Figure("bytes of a ledger in memory", memory, 32_000, "a dict of each bucket", 302_000),
         Figure("bytes of a ledger in a snapshot", largest, 6_000, "in memory", memory),
-        Figure("samples read again, another objective", *again),
     ]
-
-
-def _read_again(engine: Engine, at: int) -> tuple[float, float, str, float]:
-    """Samples that another objective needs beside its cycle; the bar, and what a cycle needs."""
-    while engine.keep_up(at):
-        continue
-    cycles = []
-    for objective_ in ("98.7%", "97.6%"):
-        before = engine.counts.samples
-        engine.slos = [replace(one, objective=Objective.parse(objective_)) for one in engine.slos]
-        engine.measure(at)
-        engine.keep_up(at)
-        cycles.append(engine.counts.samples - before)
-    return cycles[1] - cycles[0], 0, "a cycle", cycles[0]
 
 
 def _per_series(server: Served, engine: Engine, month: Month, end: int) -> list[Figure]:

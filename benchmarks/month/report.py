@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from benchmarks.figures import Figure
 from benchmarks.month import bars, promises, tables
+from benchmarks.month.changes import of_changes
 from benchmarks.month.data import Month
 from benchmarks.month.generated import Size, month
 from benchmarks.month.naive import Fleet, Naive, NaiveCounts
@@ -32,6 +33,7 @@ def measure() -> list[Figure]:
         with served(made) as server:
             figures = _services(server, made, Ours())
             figures += of_engine(made, server, promises.of_services(made), made.end)
+            figures += of_changes(made, server)
             figures += _distinct(server, made, Ours("ours, backfilled", backfilled=True))
             figures += _fleet(server, made, Ours("ours, a cycle", backfilled=True, window="6h"))
         with served(made) as server:

@@ -114,13 +114,17 @@ class _Batch(Generic[Q]):
 
     async def ask(self, batch: Sequence[Q]) -> Found:
         """The answer to each, or why there is none."""
+        return await self._settled(batch, await self._tried(batch))
+
+    async def _tried(self, batch: Sequence[Q]) -> Found | Failed:
+        """What one query for all of them gives."""
         try:
             found = await self._sent(self.form.query(batch))
             if found.warnings:
                 return await self._warned(batch, found.warnings)
             answers = self._told_apart(batch, _rows(found, self.when))
         except Failed as failed:
-            return await self._failed(batch, failed)
+            return failed
         return {asked.key: answer for asked, answer in zip(batch, answers, strict=True)}
 
     async def _sent(self, query: str) -> Vector | Matrix:
@@ -135,7 +139,10 @@ class _Batch(Generic[Q]):
         except ValueError as error:
             raise Failed(Outcome.MALFORMED, str(error)) from error
 
-    async def _failed(self, batch: Sequence[Q], failed: Failed) -> Found:
+    async def _settled(self, batch: Sequence[Q], failed: Found | Failed) -> Found:
+        """The same, where it failed by asking less at once."""
+        if not isinstance(failed, Failed):
+            return failed
         told = _all(batch, self.link.told(failed))
         if isinstance(failed, NotAsked):
             return told
@@ -146,10 +153,6 @@ class _Batch(Generic[Q]):
         if len(batch) == 1:
             self.company.limit(batch, 1)
             return told
-        try:
-            await self.trial.passed()
-        except Failed as worse:
-            return _all(batch, self.link.told(worse))
         return await self._halves(batch)
 
     async def _warned(self, batch: Sequence[Q], warnings: Sequence[str]) -> Found:
@@ -163,13 +166,26 @@ class _Batch(Generic[Q]):
         return _all(batch, self.link.told(failed))
 
     async def _halves(self, batch: Sequence[Q]) -> Found:
+        """A half that is answered shows that the server answers; without one it is tried first."""
         middle = len(batch) // 2
-        parts = await asyncio.gather(self.ask(batch[:middle]), self.ask(batch[middle:]))
+        halves = batch[:middle], batch[middle:]
+        tried = await asyncio.gather(*map(self._tried, halves))
+        if all(_is_refused(one) for one in tried):
+            try:
+                await self.trial.passed()
+            except Failed as worse:
+                return _all(batch, self.link.told(worse))
+        settled = (self._settled(half, one) for half, one in zip(halves, tried, strict=True))
+        parts = await asyncio.gather(*settled)
         found = parts[0] | parts[1]
         kinds = {one.kind for one in found.values() if isinstance(one, Evidence)}
         if not {Kind.REJECTED, Kind.PARTIAL} & kinds:
             self.company.limit(batch, middle)  # none of them is at fault: together they are too big
         return found
+
+
+def _is_refused(tried: Found | Failed) -> bool:
+    return isinstance(tried, Failed) and tried.outcome is Outcome.REJECTED
 
 
 def _rows(found: Vector | Matrix, when: datetime | Span) -> list[Row]:

@@ -1,7 +1,7 @@
 """Services whose errors jump at an instant, as a Prometheus has scraped them before and after it.
 
 When errors jump and when a service is scraped is drawn from the seed; the operator's cycle and its
-buckets know nothing of it. Times are seconds relative to `NOW`.
+buckets know nothing of it. Times are seconds relative to `ORIGIN`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,9 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 """Its multiples, less what is whole, lie as evenly as any."""
 
 
-def _border_before(seconds: float) -> int:
-    return int((NOW.timestamp() + seconds) // BUCKET * BUCKET - NOW.timestamp())
-
-
-BEGIN = _border_before(-3_300)
-"""The beginning of a bucket, late enough for the slowest of all decisions; errors jump in it."""
+ORIGIN = int(NOW.timestamp())
+BEGIN = (ORIGIN - 3_300) // BUCKET * BUCKET - ORIGIN
+"""The beginning of a bucket, early enough for the slowest of all decisions; errors jump in it."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from benchmarks.gate.failing import (
     LONG,
     LONGEST_LOOK,
     METRIC,
+    ORIGIN,
     PROMISED,
     SCRAPE,
     SHARES,
@@ -41,9 +42,9 @@ from benchmarks.month.tables import aligned
 from benchmarks.seed import seed
 from penstock.domain.evidence import Evidence
 from penstock.domain.guard import guard
+from penstock.domain.memory import CAUSES
 from penstock.domain.policy import BurnPair, Policy
 from penstock.domain.quantities import Duration
-from support.history import NOW
 
 PHASES = 40
 SHORT = Duration.parse("5m")
@@ -132,24 +133,23 @@ class Watch:
         self.delay = math.inf
 
     def look(self, evidence: Evidence, at: int) -> None:
-        """One round; the first hold is the decision."""
-        self.release.look(evidence, datetime.fromtimestamp(at, UTC))
-        if self.release.held:
-            self.delay = at - NOW.timestamp() - self.service.jumps
+        """One round; the first hold for what was measured is the decision."""
+        self.release.look(evidence, datetime.fromtimestamp(ORIGIN + at, UTC))
+        if self.release.holds.keys() & CAUSES.keys():
+            self.delay = at - self.service.jumps
 
 
 def decided(url: str, services: Sequence[Failing]) -> Delays:
     """By the operator's engine and gate, every 15 s while the release is hot."""
     watches = [Watch(one, passed) for one, passed in _tried(services)]
-    start, end = int(NOW.timestamp()) + BEGIN, int(NOW.timestamp() + _until(services))
     with Engine(url, [one.slo for one in watches]) as engine:
-        engine.open_accounts(start, start - LONGEST_LOOK)
-        for at in range(start + CYCLE, end, CYCLE):
-            scraped(services, at - CYCLE - NOW.timestamp(), at - NOW.timestamp()).send(url)
+        engine.open_accounts(ORIGIN + BEGIN, ORIGIN + BEGIN - LONGEST_LOOK)
+        for at in range(BEGIN + CYCLE, _until(services), CYCLE):
+            scraped(services, at - CYCLE, at).send(url)
             waiting = [one for one in watches if one.delay == math.inf]
             engine.slos = [one.slo for one in waiting]
-            engine.keep_up(at)
-            found = engine.measure(at, hot=True)
+            engine.keep_up(ORIGIN + at)
+            found = engine.measure(ORIGIN + at, hot=True)
             for one in waiting:
                 one.look(found[one.slo.ref.name], at)
     delays = defaultdict(list)
@@ -160,13 +160,11 @@ def decided(url: str, services: Sequence[Failing]) -> Delays:
 
 def alerted(url: str, services: Sequence[Failing]) -> Delays:
     """By a rule of Prometheus, as people write it: `increase` over both looks back."""
-    client, start = Client(url), 1_000 * (int(NOW.timestamp()) + BEGIN)
-    end = start + 1_000 * int(_until(services) - BEGIN)
-    fired = {}
+    client, fired = Client(url), {}
+    start, end = (1_000 * (ORIGIN + at) for at in (BEGIN, _until(services)))
     for passed in (BURN, FLOOR, CAP):
-        rows = client.range(_rule(passed), start, end, 1_000 * RULE_SECONDS)
-        for labels, points in rows:
-            fired[passed, labels["service"]] = points[0][0] - NOW.timestamp()
+        for labels, points in client.range(_rule(passed), start, end, 1_000 * RULE_SECONDS):
+            fired[passed, labels["service"]] = points[0][0] - ORIGIN
     client.close()
     delays = defaultdict(list)
     for one, passed in _tried(services):
@@ -191,9 +189,9 @@ def _tried(services: Sequence[Failing]) -> list[tuple[Failing, Threshold]]:
     ]
 
 
-def _until(services: Sequence[Failing]) -> float:
+def _until(services: Sequence[Failing]) -> int:
     """When the slowest threshold has been passed, and all who wait for it have seen that."""
-    return max(one.jumps + passed_after(BURN.factor, one.share) for one in services) + SPARE
+    return int(max(one.jumps + passed_after(BURN.factor, one.share) for one in services)) + SPARE
 
 
 def _table(ours: Delays, rule: Delays) -> str:

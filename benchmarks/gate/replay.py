@@ -9,7 +9,7 @@ this one, so that they are spent at every instant: no budget runs out, and what 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from statistics import fmean
@@ -25,7 +25,8 @@ from benchmarks.month.report import size
 from benchmarks.month.tables import aligned
 from benchmarks.seed import seed
 from penstock.domain.evidence import Count, Evidence, Kind
-from penstock.domain.guard import HOUR, guard
+from penstock.domain.guard import Guard, guard
+from penstock.domain.judge import hottest
 from penstock.domain.ledger import Ledger
 from penstock.domain.memory import CAUSES
 from penstock.domain.policy import Policy
@@ -39,7 +40,6 @@ GRAIN = BUCKET // 1_000
 SPAN = Duration.of_seconds(GRAIN)
 FRESH = 120_000
 """Milliseconds without a scrape after which data is stale: what a source has by default."""
-FAST = Decimal("14.4")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Replayed:
         holds: how often it was held for what was measured.
         blind: how often because nothing could be measured.
         hours: for how long, all together.
-        alerts: how often an alert would have begun that looks at the burn rate over 1h alone.
+        alerts: how often alerts on the same burn pairs would have begun, without a minimum of bad
+            events and without calm.
     """
 
     holds: int
@@ -107,13 +108,14 @@ def replay(slo: Slo, buckets: Sequence[Bucket]) -> Replayed:
     """A release that is under way all the time, and looked at after each bucket."""
     begin = _moment(buckets[0].end - GRAIN)
     release = UnderWay(guard(Policy(), slo.objective, length(slo.window, begin)))
-    ledger = _as_before(slo, buckets)
+    ledger, bare = _as_before(buckets), _without_minimum(release.guard)
     alerts, alerting, held = 0, False, 0
     for one in buckets:
         known = _known(slo, release, ledger, one)
         release.look(known, _moment(one.end))
         held += release.held
-        was, alerting = alerting, _burns_fast(known)
+        was = alerting
+        alerting = known.reading is not None and hottest(known.reading, bare) is not None
         alerts += alerting and not was
         ledger.close(one.end, one.count, Stage.SEALED)
     measured = sum(times for reason, times in release.holds.items() if reason in CAUSES)
@@ -122,20 +124,20 @@ def replay(slo: Slo, buckets: Sequence[Bucket]) -> Replayed:
 
 
 def figures(found: Mapping[str, Sequence[Replayed]], window: str) -> list[Figure]:
-    """The class that is held most often, beside the bare alert in the same class."""
+    """The class that is held most often, beside bare alerts in the same class."""
     worst = max(found, key=lambda kind: fmean(one.holds for one in found[kind]))
     return [
         Figure(
             f"holds of a service in {window}, worst class: {worst}",
             fmean(one.holds for one in found[worst]),
             2.5,
-            f"an alert on 1h > {FAST}",
+            "the same burn pairs as bare alerts",
             fmean(one.alerts for one in found[worst]),
         )
     ]
 
 
-def _as_before(slo: Slo, buckets: Sequence[Bucket]) -> Ledger:
+def _as_before(buckets: Sequence[Bucket]) -> Ledger:
     """A ledger of the time before, in which the same happened."""
     earlier = len(buckets) * GRAIN
     ledger = Ledger(GRAIN, earlier)
@@ -153,9 +155,11 @@ def _known(slo: Slo, release: UnderWay, ledger: Ledger, newest: Bucket) -> Evide
     return evidence(planned, ledger, {SPAN: newest.count} if newest.count else {})
 
 
-def _burns_fast(known: Evidence) -> bool:
-    burn = known.reading.burn(HOUR) if known.reading else None
-    return burn is not None and burn.value > FAST
+def _without_minimum(applies: Guard) -> Guard:
+    """The same burn pairs, whatever few events they rest on."""
+    return replace(
+        applies, pairs=tuple(replace(pair, minimum_bad_events=0) for pair in applies.pairs)
+    )
 
 
 def _moment(seconds: int) -> datetime:
@@ -163,8 +167,7 @@ def _moment(seconds: int) -> datetime:
 
 
 def _table(found: Mapping[str, Sequence[Replayed]]) -> str:
-    head = ["class", "services", "holds", "most", "hours held", f"1h > {FAST}", "held for no data"]
-    rows = [head]
+    rows = [["class", "services", "holds", "most", "hours held", "bare alerts", "held for no data"]]
     for kind, them in found.items():
         means = (
             fmean(numbers)

@@ -93,7 +93,7 @@ class Scene:
             source = {"kind": "ClusterMetricsSource", "name": self.namespace}
         spec = {
             "objective": "50%",
-            "window": {"rolling": "59m"},
+            "window": {"rolling": "1h"},
             "indicator": {"ratio": RATIO},
             "sourceRef": source,
         }

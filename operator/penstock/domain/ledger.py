@@ -105,6 +105,11 @@ class Ledger:
         for hour in range(begin // HOUR, self._hour(end // self.grain - 1) + 1):
             self._total_up(hour)
 
+    @property
+    def has_events(self) -> bool:
+        """Whether anything was ever there, of all that is kept."""
+        return any(ring.covered(ring.first, ring.end) > 0 for ring in (self.fine, self.coarse))
+
     def over(self, start: int, end: int) -> Stretch:
         """The events from ``start`` up to ``end``, a border that is closed or an hour's.
 

@@ -11,13 +11,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from penstock.domain.case import Judged
 from penstock.domain.evidence import Count, Evidence, Kind, Unit
+from penstock.domain.guard import guard
 from penstock.domain.indicator import QueryIndicator
+from penstock.domain.judge import admissible
+from penstock.domain.policy import Policy
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.ring import Stage
 from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
 from penstock.domain.window import CalendarWindow, Period
-from support.books import LOOKS, THEN, Bookkeeping, Shop
+from support.books import END, LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
 from support.measuring import Meter, slo
@@ -324,6 +328,43 @@ class TestTrouble:
             filled(books, one)
             at = books.until(THEN + timedelta(minutes=20))
             assert books.measure([one], at)["availability"].kind is Kind.STALE
+
+    @pytest.mark.parametrize("minutes", [4, 12, 40])
+    def test_a_pause_in_the_data_is_judged_by_its_length_and_lets_nothing_through(
+        self, meter: Meter, tmp_path: Path, minutes: int
+    ) -> None:
+        """Within freshness the budget is told; a look back that has no data is still none."""
+        begin = THEN + timedelta(minutes=10)
+        shop = Shop().serve(out=((begin - NOW).total_seconds(), END))
+        with shop.served(tmp_path) as (url, to_come):
+            books, one = Bookkeeping(meter, url, to_come), availability(window="1h")
+            filled(books, one)
+            at = books.until(begin + timedelta(minutes=minutes))
+            filled(books, one, at=at)
+            late = books.measure([one], at)["availability"]
+            generous = replace(books.source, freshness=Duration.parse("1h"))
+            judged = books.measure([one], at, where=generous)["availability"]
+        assert late.kind is Kind.STALE
+        bad, total = whole(judged)
+        assert (bad, total) == pytest.approx(
+            shop.true(at - timedelta(hours=1), at), rel=Decimal("0.02")
+        )
+        guarded = guard(Policy(), one.objective, Duration.parse("1h"))
+        unread = admissible(Judged("availability", judged, guarded)).evidence
+        if minutes < 5:
+            assert judged.reading is not None
+            assert judged.reading.events(Duration.parse("5m")) is not None
+        else:
+            assert unread.kind is Kind.ABSENT
+            assert "no data for the last" in unread.detail
+
+    def test_what_never_was_is_absent_before_and_after_its_past_is_read(
+        self, books: Bookkeeping
+    ) -> None:
+        one = slo("nothing", ratio('nobody_total{code="500"}', "nobody_total"), window="1d")
+        for _ in range(2):
+            assert books.measure([one], THEN)["nothing"].kind is Kind.ABSENT
+            books.keep_up(THEN)
 
     def test_samples_that_come_late_are_counted_when_their_bucket_is_read_again(
         self, meter: Meter, tmp_path: Path

@@ -96,6 +96,28 @@ def test_a_window_without_any_data_is_absent() -> None:
     assert read(slo("a", SHOP, window="1d"), empty, {}).kind is Kind.ABSENT
 
 
+def test_a_pause_in_the_data_is_judged_by_what_is_known_and_its_looks_by_nothing() -> None:
+    """Whether the pause is too long is a matter of freshness, which the question itself settles."""
+    found = read(slo("a", SHOP, window="1d"), ledger(), {})
+    assert found.kind is Kind.FRESH
+    assert found.reading is not None
+    assert found.reading.events(FIVE) is None
+    assert found.reading.looks.keys() == LOOKS - {FIVE}
+
+
+def test_too_little_data_and_none_of_it_new_is_no_young_service() -> None:
+    """What is young may start; what has died may not."""
+    known = Ledger(300, 24 * HOUR)
+    known.begin(BORDER - 25 * HOUR)
+    ends = range(known.closed_until + 300, BORDER + 1, 300)
+    for end in ends:
+        known.close(end, count(1, 10) if end in ends[-24:-12] else None)
+    one = slo("a", SHOP, window="1d")
+    assert read(one, known).kind is Kind.INSUFFICIENT_HISTORY
+    found = read(one, known, {})
+    assert found == Evidence(Kind.ABSENT, "1h of 1d is known, and nothing of the last 5m")
+
+
 def test_a_calendar_period_that_has_just_begun_has_no_budget_to_judge() -> None:
     """At noon in UTC Monday begins twelve hours further east."""
     week = CalendarWindow(Period.WEEK, timezone(timedelta(hours=12)), "UTC+12")

@@ -53,6 +53,32 @@ def test_nothing_is_no_count():
         assert read(indicator) == Counts({LOOK: {}})
 
 
+def lately(indicator: Indicator, *, remembered: bool, **found: str) -> Counts | Evidence:
+    """The answer of the last five minutes, in which there was nothing."""
+    answer = {name: [Row({}, ((7, text),))] for name, text in found.items()}
+    fresh = Duration.parse("1h")
+    return counts(Question("key", indicator, frozenset({LOOK}), fresh, remembered), answer)
+
+
+def test_nothing_lately_is_absent_only_where_no_past_is_known():
+    assert lately(SPLIT, remembered=True, seen="3") == Counts({LOOK: {}})
+    found = lately(SPLIT, remembered=False, seen="3")
+    assert isinstance(found, Evidence)
+    assert found.kind is Kind.ABSENT
+
+
+def test_what_is_remembered_is_stale_once_it_is_older_than_it_may_be():
+    found = lately(SPLIT, remembered=True)
+    assert found == Evidence(Kind.STALE, "no new sample for more than 1h (freshness)")
+
+
+@pytest.mark.parametrize("indicator", [query("a$window", "b$window"), raw_ratio("r")])
+def test_an_expression_whose_age_nobody_can_tell_is_absent_whatever_is_remembered(indicator):
+    found = lately(indicator, remembered=True)
+    assert isinstance(found, Evidence)
+    assert found.kind is Kind.ABSENT
+
+
 def test_of_a_histogram_good_is_the_bucket_and_total_is_everything():
     assert read(SLOW, e="7", t="10").at == {LOOK: once("3", "10")}
     assert read(SLOW, e="0", t="0").at == {LOOK: once("0", "0")}

@@ -78,7 +78,11 @@ class Budgets:
     ) -> dict[Account, Counts | Evidence]:
         questions = {
             account: Question(
-                account.sli, account.sli.indicator, frozenset(asked), source.freshness
+                account.sli,
+                account.sli.indicator,
+                frozenset(asked),
+                source.freshness,
+                remembered=account.ledger.has_events,
             )
             for account, asked in wanted.items()
         }

@@ -96,7 +96,10 @@ def evidence(made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> Eviden
     seconds = reader.covered_seconds()
     needed = min(int(reading.window.seconds) // 10, DAY)
     if seconds < needed:
-        told = f"{_told(seconds)} of {reading.window} is known; a budget needs {_told(needed)}"
+        told = f"{_told(seconds)} of {reading.window} is known"
+        if not fresh:  # a service is young only if it is alive
+            return Evidence(Kind.ABSENT, f"{told}, and nothing of the last {max(made.asked)}")
+        told += f"; a budget needs {_told(needed)}"
         return Evidence(Kind.INSUFFICIENT_HISTORY, told, reading)
     return judged(reading, made.slo.minimum_events)
 

@@ -49,12 +49,15 @@ class Question:
     Attributes:
         key: by this its answer is told from others', and a refusal of it is remembered.
         freshness: data that is older is stale; None where its age is not asked for, as of closes.
+        remembered: events before all legs are known, so that none in them may be a pause: whether
+            data is there is then a matter of its age alone, where that can be told.
     """
 
     key: Hashable
     indicator: Indicator
     legs: frozenset[Leg]
     freshness: Duration | None = None
+    remembered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

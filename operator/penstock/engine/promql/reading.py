@@ -179,7 +179,8 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
     measure = measure_of(question.indicator)
     longest = max(question.legs, key=lambda leg: leg.length)
     try:
-        if not found[longest]:
+        # An author's own expression has no series whose age could be told.
+        if not found[longest] and not (question.remembered and measure.selectors):
             _is_absent(measure, answer, longest.length)
         if measure.selectors:
             _check_age(answer, question.freshness)

@@ -171,6 +171,7 @@ def wire(
         telemetry,
         lease,
         lambda rollout, now: evaluator.evidence(rollout, now),
+        lambda rollout: evaluator.hurry(rollout),
         pace.rest,
     )
     reporter = Reporter(catalog, cluster, clock, telemetry, lease, keeper.stir)

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     config: Path | None = None
     """A YAML file with any of these settings, by their names with underscores."""
-    interval: float = Field(default=30.0, ge=0.5, le=600)
+    interval: float = Field(default=60.0, ge=0.5, le=600)
     """Seconds between evaluations of an SLO at rest."""
     hot_interval: float = Field(default=10.0, ge=0.25, le=600)
     """Seconds between evaluations while a release is under way or a gate is shut."""

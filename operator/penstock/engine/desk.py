@@ -163,8 +163,7 @@ class Desk:
     def _rollout_changed(self, key: Key, entry: Entry, known: Entry | None) -> None:
         self._keeper.stir([key, *self._rivals(entry), *self._rivals(known)], look=True)
         if isinstance(entry.value, Rollout):
-            named = self._catalog.slos_of(entry.value)
-            self._evaluator.due_now((key[0], one.name) for one in named if one.entry)
+            self._evaluator.hurry(entry.value)
 
     def _slo_changed(self, key: Key, entry: Entry, known: Entry | None) -> None:
         if known is not None and known.ref.uid != entry.ref.uid:

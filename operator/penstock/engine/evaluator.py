@@ -80,6 +80,8 @@ class Evaluator:
     ) -> None:
         self._catalog, self._metrics, self._clock, self._tally = catalog, metrics, clock, tally
         self._pace, self._hot, self._tell = pace, hot, tell
+        # What comes within so many seconds is asked together.
+        self._gather = min(GATHER_SECONDS, pace.hot / 4)
         self._known: dict[Key, Known] = {}
         self._schedule: Schedule[Key] = Schedule()
         self._asking: dict[Lane, asyncio.Task[None]] = {}
@@ -92,6 +94,11 @@ class Evaluator:
         for key in slos:
             self._schedule.sooner(key, now)
         self._woken.set()
+
+    def hurry(self, rollout: Rollout) -> None:
+        """All SLOs of a Rollout: a release must not go unwatched until the next round at rest."""
+        named = self._catalog.slos_of(rollout)
+        self.due_now((rollout.ref.namespace, one.name) for one in named if one.entry)
 
     def start(self, slos: Iterable[Key]) -> None:
         """Everything at once, as batches are cheapest so; the next round is spread."""
@@ -108,7 +115,7 @@ class Evaluator:
             while True:
                 self.beat = self._clock.monotonic()
                 await self._wait()
-                due = self._schedule.take(self._clock.monotonic() + GATHER_SECONDS)
+                due = self._schedule.take(self._clock.monotonic() + self._gather)
                 self._ask(due)
         finally:
             for task in self._asking.values():
@@ -165,9 +172,8 @@ class Evaluator:
                 await self._woken.wait()
         except TimeoutError:
             return
-        # What comes together is asked together.
         self._woken.clear()
-        await asyncio.sleep(min(GATHER_SECONDS, self._pace.hot / 4))
+        await asyncio.sleep(self._gather)
 
     def _ask(self, due: list[Key]) -> None:
         groups: dict[Lane, list[Inquiry]] = defaultdict(list)
@@ -190,10 +196,13 @@ class Evaluator:
             self._start_asking(lane, sources[lane], inquiries)
 
     def _set_next(self, key: Key, source: Source | None, *, hot: bool) -> None:
-        """All SLOs of one source at the same moments, since what is asked together costs least."""
+        """All SLOs of one source at the same moments, since what is asked together costs least.
+
+        What is asked a little early is not asked again at its moment.
+        """
         seconds = self._pace.hot if hot else self._pace.rest
         shift = phase(f"{source.ref.namespace}/{source.ref.name}" if source else "", seconds)
-        now = self._clock.monotonic()
+        now = self._clock.monotonic() + self._gather
         self._schedule.set(key, ((now - shift) // seconds + 1) * seconds + shift)
 
     def _start_asking(self, lane: Lane, source: Source, inquiries: list[Inquiry]) -> None:

@@ -64,11 +64,12 @@ class Keeper:
         tally: Tally,
         lease: Lease,
         evidence: Callable[[Rollout, datetime], tuple[Judged, ...]],
+        hurry: Callable[[Rollout], None],
         rest_seconds: float,
     ) -> None:
         self._catalog, self._cluster, self._workloads = catalog, cluster, workloads
         self._clock, self._tally, self._lease, self._evidence = clock, tally, lease, evidence
-        self._rest = rest_seconds
+        self._hurry, self._rest = hurry, rest_seconds
         self._kept: dict[Key, Kept] = {}
         self._problems_told: dict[Key, str] = {}
         self._orders: Orders[Key] = Orders()
@@ -80,13 +81,9 @@ class Keeper:
             self._orders.put(key, urgent=look)
 
     def is_hot(self, rollout: Key) -> bool:
-        """Whether a release is under way or a hold in force: its SLOs are asked more often."""
+        """Whether something hangs on it, so that its SLOs are asked more often."""
         kept = self._kept.get(rollout)
-        if kept is None:
-            return False
-        standing = kept.standing
-        shut = standing.gate is not None and standing.gate.state is not GateState.OPEN
-        return standing.release is not None or standing.hold.active or shut
+        return kept is not None and kept.is_hot
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -206,13 +203,15 @@ class Keeper:
         guards = self._catalog.guards_of(rollout.ref.namespace, rollout.workload)
         rival = guards[0][1] if guards and guards[0] != key else None
         judged = self._evidence(rollout, now)
-        before = kept.standing.gate
+        before, was_hot = kept.standing.gate, kept.is_hot
         stepped = step(rollout, kept.standing, kept.seen, judged, rival, now)
         standing = replace(stepped.standing, settings=settings_told(rollout, judged))
         kept.standing = replace(standing, conditions=conditions(rollout, standing, kept.seen, now))
         gate = kept.standing.gate
         if gate is not None and (before is None or gate.reason is not before.reason):
             self._tally.count("penstock_decisions_total", verdict=gate.verdict, reason=gate.reason)
+        if kept.is_hot and not was_hot:
+            self._hurry(rollout)
         self._gauge(key, kept.standing)
         return replace(stepped, standing=kept.standing)
 

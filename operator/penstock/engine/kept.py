@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from penstock.domain.rollout import Rollout
 from penstock.domain.standing import Record, Standing
+from penstock.domain.verdict import GateState
 from penstock.domain.workload import Observation
 
 
@@ -31,3 +32,10 @@ class Kept:
     failures: int = 0
     forbidden: str = ""
     not_before: float = 0.0
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether a release is under way or a hold in force."""
+        standing = self.standing
+        shut = standing.gate is not None and standing.gate.state is not GateState.OPEN
+        return standing.release is not None or standing.hold.active or shut

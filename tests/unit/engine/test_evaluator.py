@@ -1,0 +1,166 @@
+"""When SLOs are asked about, by a simulated clock: at rest, and while a release hangs on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
+
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef
+from penstock.domain.slo import SourceKind
+from penstock.domain.source import Source, Tls
+from penstock.domain.source_report import Health, SourceReason
+from penstock.engine.catalog import Catalog, Key
+from penstock.engine.evaluator import Evaluator, Pace
+from penstock.engine.ports import Inquiry
+from penstock.settings import Settings
+from support.clocks import SimulatedLoop
+from support.reports import SLO
+from support.standings import ROLLOUT
+
+PACE = Pace(rest=60.0, hot=10.0)
+NAMES = ("hot", "cold", "other")
+SOURCE = Source(
+    ObjectRef("shop", "default", "s1"),
+    1,
+    SourceKind.METRICS_SOURCE,
+    "http://prometheus:9090",
+    None,
+    Tls(),
+    (),
+    Duration.parse("8s"),
+    Duration.parse("2m"),
+)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One request's worth: when, by the monotonic clock, and for which SLOs."""
+
+    at: float
+    slos: frozenset[str]
+    hot: bool
+
+
+@dataclass
+class Scene:
+    """An evaluator over three SLOs of one source, and what it asked."""
+
+    clock: SimulatedLoop = field(default_factory=SimulatedLoop)
+    hot: set[str] = field(default_factory=set)
+    takes: float = 0.05
+    rounds: list[Round] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        catalog = Catalog()
+        catalog.upsert(Resource.METRICS_SOURCE, Entry(SOURCE.ref, 1, SOURCE))
+        for name in NAMES:
+            ref = ObjectRef("shop", name, name)
+            catalog.upsert(Resource.SLO, Entry(ref, 2, replace(SLO, ref=ref)))
+        self.rollout = replace(ROLLOUT, slos=("hot",))
+        catalog.upsert(Resource.ROLLOUT, Entry(ROLLOUT.ref, 3, self.rollout))
+        self.evaluator = Evaluator(
+            catalog, self, self.clock, self, PACE, self._is_hot, lambda slo, evidence: None
+        )
+
+    def _is_hot(self, slo: Key) -> bool:
+        return slo[1] in self.hot
+
+    async def measure(
+        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+    ) -> Mapping[ObjectRef, Evidence]:
+        names = frozenset(one.slo.ref.name for one in inquiries)
+        self.rounds.append(Round(self.clock.monotonic(), names, inquiries[0].hot))
+        await asyncio.sleep(self.takes)
+        return {one.slo.ref: Evidence(Kind.NO_TRAFFIC) for one in inquiries}
+
+    async def look(self, source: Source) -> Health:
+        return Health(SourceReason.CONNECTED)
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        self.counted.append(name)
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None: ...
+
+    def forget(self, **labels: str) -> None: ...
+
+    def times(self, slo: str, begin: float = 0.0) -> list[float]:
+        """When it was asked about."""
+        return [one.at for one in self.rounds if slo in one.slos and one.at >= begin]
+
+
+def played(scene: Scene, *acts: tuple[float, Callable[[], None]], until: float) -> Scene:
+    """Run it from a start on; what happens at which second is the test's."""
+
+    async def story() -> None:
+        scene.evaluator.start(("shop", name) for name in NAMES)
+        running = asyncio.create_task(scene.evaluator.run())
+        for at, act in acts:
+            await _until(scene, at)
+            act()
+        await _until(scene, until)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    scene.clock.play(story())
+    return scene
+
+
+def _until(scene: Scene, at: float) -> Awaitable[None]:
+    return asyncio.sleep(max(0.0, at - scene.clock.monotonic()))
+
+
+def gaps(times: Sequence[float]) -> set[float]:
+    return {round(later - earlier) for earlier, later in pairwise(times)}
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    """A release under way is looked at every 5 to 15 seconds, everything else each minute."""
+    settings = Settings()
+    assert 5 <= settings.hot_interval <= 15
+    assert settings.interval == 60
+
+
+def test_at_rest_all_slos_of_a_source_are_asked_once_a_minute_and_together() -> None:
+    scene = played(Scene(), until=3_600)
+    first, *later = scene.rounds
+    assert first.at < 1
+    assert {one.slos for one in scene.rounds} == {frozenset(NAMES)}
+    assert gaps([one.at for one in later]) == {60}
+
+
+def test_what_a_release_hangs_on_is_asked_every_ten_seconds_the_others_no_more_often() -> None:
+    scene = played(Scene(hot={"hot"}), until=1_800)
+    assert gaps(scene.times("hot")[1:]) == {10}
+    assert gaps(scene.times("cold")[1:]) == {60}
+    assert {one.slos for one in scene.rounds} == {frozenset({"hot"}), frozenset({"cold", "other"})}
+
+
+def test_it_is_asked_the_moment_that_a_release_begins_and_calms_down_after_it() -> None:
+    scene = Scene()
+
+    def begins() -> None:
+        scene.hot.add("hot")
+        scene.evaluator.hurry(scene.rollout)
+
+    played(scene, (305.0, begins), (605.0, scene.hot.clear), until=1_200)
+    first, *later = scene.times("hot", begin=305.0)
+    assert first < 306
+    under_way = [first, *(at for at in later if at < 616)]
+    assert max(gaps(under_way)) <= 10
+    assert gaps([at for at in later if at > 626]) == {60}
+    assert gaps(scene.times("cold")[1:]) == {60}
+
+
+def test_a_round_that_finds_the_last_one_unfinished_is_skipped_and_counted() -> None:
+    """Those at rest, which are asked apart, do not wait for it."""
+    scene = played(Scene(hot={"hot"}, takes=25.0), until=600)
+    assert min(gaps(scene.times("hot"))) >= 25
+    assert gaps(scene.times("cold")[1:]) == {60}
+    assert scene.counted.count("penstock_evaluations_skipped_total") > 0

@@ -181,7 +181,9 @@ def wire(
         clock,
         telemetry,
         pace,
-        lambda slo: any(keeper.is_hot(one) for one in catalog.rollouts_of(slo)),
+        lambda slo, spared: any(
+            keeper.is_hot(one, spared=spared) for one in catalog.rollouts_of(slo)
+        ),
         reporter.tell,
     )
     desk = Desk(

@@ -15,11 +15,13 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from penstock.adapters.circuit import FAILURES_TO_OPEN
+from penstock.adapters.overload import WELL_SECONDS
 from penstock.adapters.prometheus_connection import LARGEST_ANSWER
-from penstock.adapters.prometheus_link import AT_ONCE, THREADS
+from penstock.adapters.prometheus_link import AT_ONCE, SPARED, THREADS
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.slo import Slo
-from penstock.domain.source import Header
+from penstock.domain.source import Header, Source
+from support.clocks import MovedClock
 from support.history import NOW, History
 from support.indicators import ratio
 from support.measuring import TRIAL, Meter, slo, source
@@ -93,9 +95,9 @@ def is_right(evidence: Evidence) -> bool:
     return burn(evidence) == pytest.approx(0.1, rel=1e-9)
 
 
-def until_right(meter: Meter, proxy: FaultProxy) -> None:
+def until_right(meter: Meter, proxy: FaultProxy, where: Source | None = None) -> None:
     """Ticks, as the engine makes them, until the source is believed again."""
-    where = source(proxy.url, timeout="2s")
+    where = where or source(proxy.url, timeout="2s")
     proxy.wait(lambda: meter.one(where, of(), NOW).kind is Kind.FRESH, PATIENCE)
 
 
@@ -411,7 +413,36 @@ def test_f14_retry_after_is_honoured(meter, proxy, status):
     assert (refused.status, trial.status, real.status) == (status, 200, 200)
 
 
-def test_f14_a_query_that_is_too_dear_is_asked_apart_from_then_on(meter, proxy):
+@pytest.mark.parametrize("status", [429, 503])
+def test_f14_a_source_with_too_much_to_do_is_spared_until_it_has_been_well_for_a_minute(
+    proxy, status
+):
+    clock = MovedClock()
+    with Meter(clock) as meter:
+        where = source(proxy.url)
+        assert not meter.metrics.is_overloaded(where)
+        with proxy.faults(plan(Status(status), query=QUESTIONS)):
+            assert meter.one(where, of(), NOW).kind is Kind.UNREACHABLE
+            assert meter.metrics.is_overloaded(where)
+            assert meter.look(where).detail.endswith(SPARED)
+        until_right(meter, proxy, where)
+        assert meter.look(where).detail == f"it answers again; {SPARED}"
+        clock.move(WELL_SECONDS)
+        assert meter.one(where, of(), NOW).kind is Kind.FRESH
+        assert not meter.metrics.is_overloaded(where)
+        assert meter.look(where).detail == ""
+
+
+def test_f14_a_query_that_is_too_dear_does_not_make_its_source_one_to_spare(meter, proxy):
+    """The SLOs of everybody else would pay for it."""
+    where = source(proxy.url)
+    with proxy.faults(plan(BUSY, query='service=~"s17"')):
+        for _ in range(6):
+            meter.all(where, ALL[:20], NOW)
+    assert not meter.metrics.is_overloaded(where)
+
+
+def test_f14_a_query_that_is_too_dear_is_is_asked_apart_from_then_on(meter, proxy):
     with proxy.faults(plan(BUSY, query='service=~"s17"')):
         for _ in range(6):
             found = meter.all(source(proxy.url), ALL, NOW)

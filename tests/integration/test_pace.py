@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from http import HTTPStatus
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from penstock.adapters.prometheus_link import SPARED
 from support.penstock_run import Operator, wait_for
 from support.story import Story
-from support.traffic import Traffic
+from support.traffic import BROKEN, Traffic
+from testbed.acts import Status
 from testbed.bed import Bed
 from testbed.identities import ServiceAccount, token, token_kubeconfig
+from testbed.plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -22,6 +28,7 @@ REST_SECONDS = 600.0
 QUIET_SECONDS = 8.0
 # One evaluation, and a look at how the source stands.
 FEW = 3
+ASKED_SECONDS = 4
 
 
 @pytest.fixture
@@ -69,6 +76,40 @@ def test_a_release_is_watched_closely_from_its_first_moment_to_its_end_and_not_a
     wait_for("nothing is under way", lambda: story.status().get("release"), lambda it: not it)
     story.wait_gate("Open", "BudgetHealthy")
     assert asked_in_a_while(prometheus) <= FEW
+
+
+def test_a_source_with_too_much_to_do_is_left_alone_as_long_as_it_asks_and_holds_stay(
+    story: Story, prometheus: FaultProxy
+) -> None:
+    story.guarded()
+    story.source(url=prometheus.url)
+    story.change(ready_after="never")
+    story.wait_replicas(v1=8, v2=5)
+    story.slo(service=BROKEN)
+    story.wait_held("partial")
+
+    busy = Status(429, (("Retry-After", str(ASKED_SECONDS)),))
+    with prometheus.faults(Plan((Rule(Match(), busy),))):
+        story.wait_gate("Unknown", "MetricsUnreachable")
+        wait_for("it was asked again", lambda: throttled(prometheus)[2:])
+        ready = story.condition("Ready", "default", "metricssources")
+        assert (ready["status"], ready["reason"]) == ("False", "MetricsUnreachable")
+        assert "429 Too Many Requests: come back in 4 s" in ready["message"]
+        assert ready["message"].endswith(SPARED)
+        assert story.status()["hold"]["active"] is True
+        assert story.deployment()["spec"]["paused"] is True
+    times = throttled(prometheus)
+    assert all((two - one).total_seconds() >= ASKED_SECONDS for one, two in pairwise(times))
+
+    story.wait_gate("Closed")
+    assert story.status()["hold"]["active"] is True
+    ready = story.wait_condition("Ready", "True", "Connected", "default", "metricssources")
+    assert ready["message"] == f"it answers again; {SPARED}"
+
+
+def throttled(prometheus: FaultProxy) -> list[datetime]:
+    """When it was asked and had too much to do."""
+    return [one.at for one in prometheus.log if one.status == HTTPStatus.TOO_MANY_REQUESTS]
 
 
 def asked_in_a_while(prometheus: FaultProxy) -> int:

@@ -57,6 +57,10 @@ class Prometheus:
         """How a source stands."""
         return await self._sources.look(source)
 
+    def is_overloaded(self, source: Source) -> bool:
+        """Whether a source has said lately that it has too much to do."""
+        return self._sources.is_overloaded(source)
+
 
 class Company:
     """How many others a question may be asked together with; all, until it has spoilt a query."""

@@ -22,6 +22,7 @@ from penstock.adapters.credentials import Credentials
 from penstock.adapters.crew import Crew, Overrun
 from penstock.adapters.discretion import Discretion
 from penstock.adapters.network import unreachable
+from penstock.adapters.overload import Overload
 from penstock.adapters.prometheus_answer import (
     Answer,
     Body,
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4
 THREADS = 2 * AT_ONCE
 PAUSE = 0.2
+SPARED = "it has had too much to do, so SLOs at rest are asked half as often"
 # What every server can answer, and when it thinks that it is.
 TRIAL = "time()"
 
@@ -100,6 +102,7 @@ class Link:
         self._slots, self._everywhere = Slots(AT_ONCE), everywhere
         self._seconds = float(source.timeout.seconds)
         self._circuit, self._trial = Circuit(), asyncio.Lock()
+        self._overload = Overload()
         self._check = ClockCheck()
         self._last: Failed | None = None
         self._wrong: Failed | None = None
@@ -173,10 +176,18 @@ class Link:
     def health(self) -> Health:
         """How it stood when it was asked last."""
         answered = self._answered[1] if self._answered else None
-        if self._wrong is None:
-            return Health(SourceReason.CONNECTED, "", answered)
-        reason = _REASONS.get(self._wrong.outcome, SourceReason.UNREACHABLE)
-        return Health(reason, self.told(self._wrong).detail, answered)
+        reason, detail = SourceReason.CONNECTED, ""
+        if self._wrong is not None:
+            reason = _REASONS.get(self._wrong.outcome, SourceReason.UNREACHABLE)
+            detail = self.told(self._wrong).detail
+        if self.is_overloaded:
+            detail = f"{detail or 'it answers again'}; {SPARED}"
+        return Health(reason, detail, answered)
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether it has said lately that it has too much to do."""
+        return self._overload.lasts(self._clock.monotonic())
 
     def was_asked_within(self, seconds: float) -> bool:
         """Whether it answered lately, or is known not to."""
@@ -254,6 +265,10 @@ class Link:
             return
         if failed.too_much:
             self._slots.slow_down()
+            if (
+                failed.outcome is not Outcome.OVERLOADED
+            ):  # by one query: that says nothing of others
+                self._overload.told()
         if self._last is None:
             log.warning("%s fails: %s", self.source.ref, self.told(failed).detail)
         self._last = failed
@@ -270,6 +285,7 @@ class Link:
         if self._check.agrees:
             self._wrong = None
         self._answered = self._clock.monotonic(), self._clock.now()
+        self._overload.answered(self._answered[0])
         self._circuit.succeeded()
         self._slots.answered()
 

@@ -55,6 +55,11 @@ class Sources:
             await link.refusal(LOOK_SECONDS)
         return link.health
 
+    def is_overloaded(self, source: Source) -> bool:
+        """Whether it has said lately that it has too much to do."""
+        link = self._links.get((source.kind, source.ref))
+        return link is not None and link.is_overloaded
+
     def close(self) -> None:
         """Close the connections that are idle."""
         for link in self._links.values():

@@ -91,3 +91,6 @@ class Asker(Protocol):
 
     async def look(self, source: Source) -> Health:
         """How a source stands; it is asked if nobody has asked it for a while."""
+
+    def is_overloaded(self, source: Source) -> bool:
+        """Whether a source has said lately that it has too much to do."""

@@ -75,7 +75,7 @@ class Evaluator:
         clock: Clock,
         tally: Tally,
         pace: Pace,
-        hot: Callable[[Key], bool],
+        hot: Callable[[Key, bool], bool],
         tell: Callable[[Slo, Evidence], None],
     ) -> None:
         self._catalog, self._metrics, self._clock, self._tally = catalog, metrics, clock, tally
@@ -182,10 +182,11 @@ class Evaluator:
             entry = self._catalog.get(Resource.SLO, key)
             if entry is None or not isinstance(entry.value, Slo):
                 continue
-            hot = self._hot(key)
             found = self._catalog.source_of(entry.value)
             source = parsed_source(found)
-            self._set_next(key, source, hot=hot)
+            spared = source is not None and self._metrics.is_overloaded(source)
+            hot = self._hot(key, spared)
+            self._set_next(key, source, hot=hot, rounds=2 if spared and not hot else 1)
             if source is None:
                 self._learn(entry.value, _no_source(entry.value, found))
                 continue
@@ -195,15 +196,16 @@ class Evaluator:
         for lane, inquiries in groups.items():
             self._start_asking(lane, sources[lane], inquiries)
 
-    def _set_next(self, key: Key, source: Source | None, *, hot: bool) -> None:
+    def _set_next(self, key: Key, source: Source | None, *, hot: bool, rounds: int) -> None:
         """All SLOs of one source at the same moments, since what is asked together costs least.
 
-        What is asked a little early is not asked again at its moment.
+        What is asked a little early is not asked again at its moment. A source that is to be spared
+        is asked every second round: in every third, all evidence would be too old in between.
         """
         seconds = self._pace.hot if hot else self._pace.rest
         shift = phase(f"{source.ref.namespace}/{source.ref.name}" if source else "", seconds)
         now = self._clock.monotonic() + self._gather
-        self._schedule.set(key, ((now - shift) // seconds + 1) * seconds + shift)
+        self._schedule.set(key, ((now - shift) // seconds + rounds) * seconds + shift)
 
     def _start_asking(self, lane: Lane, source: Source, inquiries: list[Inquiry]) -> None:
         """A source that still owes the last answer is not asked again: it is slow already."""

@@ -80,10 +80,14 @@ class Keeper:
         for key in rollouts:
             self._orders.put(key, urgent=look)
 
-    def is_hot(self, rollout: Key) -> bool:
-        """Whether something hangs on it, so that its SLOs are asked more often."""
+    def is_hot(self, rollout: Key, *, spared: bool) -> bool:
+        """Whether its SLOs are asked more often: its gate is shut, or a release is under way.
+
+        A shut gate alone is not worth it where the source is to be spared: it would have the more
+        to do, the more gates are shut because it has too much to do.
+        """
         kept = self._kept.get(rollout)
-        return kept is not None and kept.is_hot
+        return kept is not None and (kept.is_under_way or (kept.is_shut and not spared))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -203,14 +207,14 @@ class Keeper:
         guards = self._catalog.guards_of(rollout.ref.namespace, rollout.workload)
         rival = guards[0][1] if guards and guards[0] != key else None
         judged = self._evidence(rollout, now)
-        before, was_hot = kept.standing.gate, kept.is_hot
+        before, was_under_way = kept.standing.gate, kept.is_under_way
         stepped = step(rollout, kept.standing, kept.seen, judged, rival, now)
         standing = replace(stepped.standing, settings=settings_told(rollout, judged))
         kept.standing = replace(standing, conditions=conditions(rollout, standing, kept.seen, now))
         gate = kept.standing.gate
         if gate is not None and (before is None or gate.reason is not before.reason):
             self._tally.count("penstock_decisions_total", verdict=gate.verdict, reason=gate.reason)
-        if kept.is_hot and not was_hot:
+        if kept.is_under_way and not was_under_way:
             self._hurry(rollout)
         self._gauge(key, kept.standing)
         return replace(stepped, standing=kept.standing)

@@ -34,8 +34,12 @@ class Kept:
     not_before: float = 0.0
 
     @property
-    def is_hot(self) -> bool:
-        """Whether a release is under way or a hold in force."""
-        standing = self.standing
-        shut = standing.gate is not None and standing.gate.state is not GateState.OPEN
-        return standing.release is not None or standing.hold.active or shut
+    def is_under_way(self) -> bool:
+        """Whether there is a release, or a hold in force."""
+        return self.standing.release is not None or self.standing.hold.active
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether its gate is not open."""
+        gate = self.standing.gate
+        return gate is not None and gate.state is not GateState.OPEN

@@ -62,6 +62,9 @@ class Metrics(Protocol):
     async def look(self, source: Source) -> Health:
         """How a source stands; never raises for what it answers or fails to answer."""
 
+    def is_overloaded(self, source: Source) -> bool:
+        """Whether a source has said lately that it has too much to do."""
+
 
 class Snapshots(Protocol):
     """Keeps ledgers over a restart: a cache, whose loss costs reading again and no decision."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
+from penstock.adapters.overload import Overload
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.quantities import Duration
@@ -16,7 +17,7 @@ from penstock.domain.slo import SourceKind
 from penstock.domain.source import Source, Tls
 from penstock.domain.source_report import Health, SourceReason
 from penstock.engine.catalog import Catalog, Key
-from penstock.engine.evaluator import Evaluator, Pace
+from penstock.engine.evaluator import MISSED_EVALUATIONS, Evaluator, Pace
 from penstock.engine.ports import Inquiry
 from penstock.settings import Settings
 from support.clocks import SimulatedLoop
@@ -53,6 +54,9 @@ class Scene:
 
     clock: SimulatedLoop = field(default_factory=SimulatedLoop)
     hot: set[str] = field(default_factory=set)
+    shut: set[str] = field(default_factory=set)
+    overload: Overload = field(default_factory=Overload)
+    complains: Callable[[float], bool] = lambda at: False
     takes: float = 0.05
     rounds: list[Round] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
@@ -69,8 +73,11 @@ class Scene:
             catalog, self, self.clock, self, PACE, self._is_hot, lambda slo, evidence: None
         )
 
-    def _is_hot(self, slo: Key) -> bool:
-        return slo[1] in self.hot
+    def _is_hot(self, slo: Key, spared: bool) -> bool:
+        return slo[1] in self.hot or (slo[1] in self.shut and not spared)
+
+    def is_overloaded(self, source: Source) -> bool:
+        return self.overload.lasts(self.clock.monotonic())
 
     async def measure(
         self, source: Source, inquiries: Sequence[Inquiry], at: datetime
@@ -78,6 +85,10 @@ class Scene:
         names = frozenset(one.slo.ref.name for one in inquiries)
         self.rounds.append(Round(self.clock.monotonic(), names, inquiries[0].hot))
         await asyncio.sleep(self.takes)
+        if self.complains(self.clock.monotonic()):
+            self.overload.told()
+        else:
+            self.overload.answered(self.clock.monotonic())
         return {one.slo.ref: Evidence(Kind.NO_TRAFFIC) for one in inquiries}
 
     async def look(self, source: Source) -> Health:
@@ -164,3 +175,28 @@ def test_a_round_that_finds_the_last_one_unfinished_is_skipped_and_counted() -> 
     assert min(gaps(scene.times("hot"))) >= 25
     assert gaps(scene.times("cold")[1:]) == {60}
     assert scene.counted.count("penstock_evaluations_skipped_total") > 0
+
+
+def test_a_source_with_too_much_to_do_is_asked_half_as_often_at_rest_until_it_is_well() -> None:
+    def complains(at: float) -> bool:
+        return 600 <= at < 1_200
+
+    scene = played(Scene(hot={"hot"}, complains=complains), until=2_400)
+    times = scene.times("cold")[1:]
+    assert gaps([at for at in times if at < 660]) == {60}
+    assert gaps([at for at in times if 660 <= at < 1_260]) == {120}
+    assert gaps([at for at in times if at >= 1_440]) == {60}
+    assert gaps(scene.times("hot")[1:]) == {10}
+
+
+def test_no_evidence_gets_too_old_because_its_source_is_spared() -> None:
+    scene = played(Scene(complains=lambda at: True), until=3_600)
+    assert max(gaps(scene.times("cold"))) < MISSED_EVALUATIONS * PACE.rest
+
+
+def test_a_gate_that_is_merely_shut_does_not_press_a_source_with_too_much_to_do() -> None:
+    """Else it would be asked six times as often, the moment that its answers fail."""
+    scene = played(Scene(shut={"hot"}, complains=lambda at: at >= 600), until=2_400)
+    times = scene.times("hot")
+    assert gaps([at for at in times[1:] if at < 600]) == {10}
+    assert gaps([at for at in times if at >= 700]) == {120}

@@ -48,6 +48,10 @@ class Budgets:
         """How a source stands."""
         return await self._asker.look(source)
 
+    def is_overloaded(self, source: Source) -> bool:
+        """Whether a source has said lately that it has too much to do."""
+        return self._asker.is_overloaded(source)
+
     async def _from_ledgers(
         self, source: Source, inquiries: Sequence[Inquiry], at: datetime
     ) -> dict[ObjectRef, Evidence]:

@@ -48,6 +48,10 @@ class Direct:
         """How a source stands."""
         return await self._asker.look(source)
 
+    def is_overloaded(self, source: Source) -> bool:
+        """Whether a source has said lately that it has too much to do."""
+        return self._asker.is_overloaded(source)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

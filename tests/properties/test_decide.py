@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from penstock.domain.case import Case, Judged, Release
 from penstock.domain.decide import judgement, noticed
 from penstock.domain.evidence import Grade
-from penstock.domain.judge import quiet, short_of_margin
+from penstock.domain.judge import apart, quiet, short_of_margin
 from penstock.domain.memory import Cause
 from penstock.domain.verdict import GateState, Reason, Verdict
 from support.cases import NOW
@@ -49,6 +49,22 @@ def test_the_order_of_slos_is_irrelevant(case: Case, random) -> None:
     slos = list(case.slos)
     random.shuffle(slos)
     assert judged(replace(case, slos=tuple(slos))) == judged(case)
+
+
+@given(cases().filter(lambda case: any(one.evidence.so_far for one in case.slos)))
+def test_while_an_indicator_is_replaced_neither_lets_through_what_the_other_refuses(
+    case: Case,
+) -> None:
+    """A hold is taken to be for all SLOs, so that none is left out of what it waits for."""
+    case = replace(case, memory=replace(case.memory, held_by=()))
+    both = judged(case)
+    for side in (0, 1):
+        slos = tuple(apart(one)[-side] for one in case.slos)
+        alone = judged(replace(case, slos=slos))
+        if not alone.gate.proceeds:
+            assert not both.gate.proceeds
+        if alone.release is not None and both.release is not None and not alone.release.proceeds:
+            assert not both.release.proceeds
 
 
 @st.composite

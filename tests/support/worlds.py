@@ -82,7 +82,7 @@ def readings(draw: st.DrawFn, guard: Guard, objective: Objective, window: Durati
 
 @st.composite
 def slos(draw: st.DrawFn, name: str = "availability") -> Judged:
-    """One SLO: mostly measured, at times thin, lost, or without a policy."""
+    """One SLO: mostly measured, at times thin, lost, without a policy, or by two indicators."""
     objective, window = draw(OBJECTIVES), draw(WINDOWS)
     completed = guard(draw(policies()), objective, window)
     if draw(st.integers(0, 9)) == 0:
@@ -91,6 +91,9 @@ def slos(draw: st.DrawFn, name: str = "availability") -> Judged:
     if draw(st.integers(0, 3)) == 0:
         return Judged(name, Evidence(draw(st.sampled_from(SILENT)), "no answer"), completed)
     reading = draw(readings(completed, objective, window))
+    if draw(st.integers(0, 4)) == 0:
+        other = draw(readings(completed, objective, window))
+        return Judged(name, Evidence(Kind.MIGRATING, "Migrating", reading, other), completed)
     return Judged(name, judged(reading, draw(st.sampled_from([0, 10, 1_000]))), completed)
 
 

@@ -48,6 +48,7 @@ from penstock.domain.evidence import Grade
 from penstock.domain.guard import OUTAGE, Unknown
 from penstock.domain.judge import (
     admissible,
+    apart,
     crossing,
     quiet,
     short_of_margin,
@@ -72,7 +73,7 @@ def judgement(case: Case) -> Judgement:
 
 def noticed(case: Case) -> Case:
     """The case with evidence that its policy can use, and a memory that knows this instant."""
-    slos = tuple(admissible(judged) for judged in case.slos)
+    slos = tuple(admissible(one) for judged in case.slos for one in apart(judged))
     memory = case.memory.noticing(
         calm=_calm(slos, case.memory),
         grade=max((judged.evidence.grade for judged in slos), key=_GRAVITY.index),

@@ -114,6 +114,7 @@ class Kind(StrEnum):
     """What there is, or why there is nothing."""
 
     FRESH = "Fresh"
+    MIGRATING = "Migrating"
     NO_TRAFFIC = "NoTraffic"
     INSUFFICIENT_EVENTS = "InsufficientEvents"
     INSUFFICIENT_HISTORY = "InsufficientHistory"
@@ -135,6 +136,7 @@ class Kind(StrEnum):
 
 REASONS = {
     Kind.FRESH: Reason.BUDGET_HEALTHY,
+    Kind.MIGRATING: Reason.MIGRATING,
     Kind.NO_TRAFFIC: Reason.NO_TRAFFIC,
     Kind.INSUFFICIENT_EVENTS: Reason.INSUFFICIENT_EVENTS,
     Kind.INSUFFICIENT_HISTORY: Reason.INSUFFICIENT_HISTORY,
@@ -163,16 +165,21 @@ class Evidence:
     """What is known: a kind, for people a detail, and the reading where there is one.
 
     Thin evidence may carry a reading too: its burn rates are judged, its budget is not.
+
+    Attributes:
+        so_far: of a window whose past is still being read, what is known of it already; while an
+            indicator is replaced, the other one's reading, which counts besides ``reading``.
     """
 
     kind: Kind
     detail: str = ""
     reading: Reading | None = None
+    so_far: Reading | None = None
 
     @property
     def grade(self) -> Grade:
         """Fresh, thin, or an outage."""
-        if self.kind is Kind.FRESH:
+        if self.kind in (Kind.FRESH, Kind.MIGRATING):
             return Grade.FRESH
         return Grade.THIN if self.kind in _THIN else Grade.OUTAGE
 

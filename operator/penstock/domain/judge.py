@@ -27,6 +27,17 @@ _SEVERITY = {
 _NO_SHARE = Decimal("Infinity")
 
 
+def apart(judged: Judged) -> tuple[Judged, ...]:
+    """While an indicator is replaced, the former one and the new one count as two SLOs would."""
+    evidence = judged.evidence
+    if evidence.kind is not Kind.MIGRATING or evidence.so_far is None:
+        return (judged,)
+    readings = (evidence.reading, evidence.so_far)
+    return tuple(
+        replace(judged, evidence=replace(evidence, reading=one, so_far=None)) for one in readings
+    )
+
+
 def admissible(judged: Judged) -> Judged:
     """The same SLO, its evidence replaced where the policy that applies cannot use it.
 

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     OVERRIDE_ACTIVE = "OverrideActive"
     ROLLBACK_PERMITTED = "RollbackPermitted"
     FIRST_RELEASE_PERMITTED = "FirstReleasePermitted"
+    MIGRATING = "Migrating"
     NO_TRAFFIC = "NoTraffic"
     INSUFFICIENT_EVENTS = "InsufficientEvents"
     INSUFFICIENT_HISTORY = "InsufficientHistory"

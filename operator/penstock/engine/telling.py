@@ -19,6 +19,7 @@ from penstock.engine.schedule import phase
 HEARTBEAT = timedelta(minutes=10)
 BUDGET_AT_MOST_EVERY = WORDS_AT_MOST_EVERY = timedelta(minutes=1)
 PROGRESS_AT_MOST_EVERY = timedelta(seconds=5)
+READING_THE_PAST = (Reason.WARMING_UP, Reason.MIGRATING)
 # What these say changes by what an author does, and not by itself.
 BY_AUTHORS = frozenset(
     {
@@ -37,7 +38,7 @@ def slo_is_worth_telling(report: SloReport, told: SloReport | None) -> bool:
     age = report.evaluated_at - told.evaluated_at
     if age >= heartbeat_after(report.ref, told.evaluated_at):
         return True
-    backfilled = report.reason is Reason.WARMING_UP and report.summary != told.summary
+    backfilled = report.reason in READING_THE_PAST and report.summary != told.summary
     moved = backfilled or _moved(report.remaining, told.remaining)
     return age >= BUDGET_AT_MOST_EVERY and moved
 

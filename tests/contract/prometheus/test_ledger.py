@@ -11,15 +11,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from penstock.domain.case import Judged
+from penstock.domain.case import Judged, Question
 from penstock.domain.evidence import Count, Evidence, Kind, Unit
 from penstock.domain.guard import guard
-from penstock.domain.indicator import QueryIndicator
-from penstock.domain.judge import admissible
-from penstock.domain.policy import Policy
+from penstock.domain.indicator import Indicator, QueryIndicator
+from penstock.domain.judge import admissible, apart, crossing
+from penstock.domain.policy import BurnPair, Policy
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.ring import Stage
 from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
+from penstock.domain.verdict import Reason
 from penstock.domain.window import CalendarWindow, Period
 from support.books import END, LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
@@ -299,6 +300,80 @@ class TestSlices:
         mean = sum(bad / total for bad, total in closed) / len(closed)
         whole = found.reading.whole
         assert float(whole.bad / whole.total) == pytest.approx(float(mean), rel=0.01)
+
+
+class TestMigrating:
+    """The indicator of an SLO is changed while it is measured."""
+
+    def known(self, books: Bookkeeping, one: Slo) -> Evidence:
+        """Measured over its whole window."""
+        found = filled(books, one).measure([one], THEN)["availability"]
+        assert found.kind is Kind.FRESH
+        return found
+
+    def changed(self, one: Slo, indicator: Indicator) -> Slo:
+        return replace(one, generation=one.generation + 1, indicator=indicator)
+
+    def test_the_former_indicator_answers_until_the_new_ones_past_is_read(
+        self, books: Bookkeeping, shop: Shop
+    ) -> None:
+        one = availability()
+        former = self.known(books, one)
+        other = self.changed(one, ratio('http_requests_total{code=~"5.."}', ALL))
+        told = books.measure([other], THEN)["availability"]
+        assert (told.kind, told.reason) == (Kind.MIGRATING, Reason.MIGRATING)
+        assert "Backfilling 0 %" in told.detail
+        assert told.reading == former.reading
+        assert told.so_far is not None
+        for look in LOOKS:
+            bad, _ = shop.true(THEN - timedelta(milliseconds=look.milliseconds), THEN)
+            assert float(told.so_far.looks[look].bad) == pytest.approx(float(bad), rel=0.1)
+        books.keep_up(THEN)
+        assert whole(books.measure([other], THEN)["availability"]) == shop.true(THEN - DAY, THEN)
+        assert books.measure([other], THEN)["availability"] == former
+
+    def test_what_is_known_of_the_new_indicator_may_refuse_at_once(
+        self, books: Bookkeeping
+    ) -> None:
+        """Every request counts as bad, while the former indicator is well."""
+        one = availability(objective="50%")
+        self.known(books, one)
+        other = self.changed(one, ratio('http_requests_total{code!=""}', ALL))
+        told = books.measure([other], THEN)["availability"]
+        assert told.kind is Kind.MIGRATING
+        pair = BurnPair(Duration.parse("1h"), Duration.parse("5m"), Decimal("1.5"), None)
+        guarded = guard(Policy(burn=(pair,)), one.objective, Duration.parse("1d"))
+        sides = apart(Judged("availability", told, guarded))
+        former, new = (crossing(admissible(side), Question.START) for side in sides)
+        assert (former, new) == (None, Reason.BURNING_FAST)
+
+    @pytest.mark.parametrize(
+        ("indicator", "kind"),
+        [
+            (ratio('nobody_total{code="500"}', "nobody_total"), Kind.ABSENT),
+            (QueryIndicator("sum(increase(x[$window])) +", "sum(x)"), Kind.REJECTED),
+        ],
+    )
+    def test_nothing_answers_for_an_indicator_that_cannot_be_measured(
+        self, books: Bookkeeping, indicator: Indicator, kind: Kind
+    ) -> None:
+        one = availability()
+        self.known(books, one)
+        found = books.measure([self.changed(one, indicator)], THEN)["availability"]
+        assert found.kind is kind
+
+    def test_a_restart_meanwhile_reads_on_and_nothing_answers_until_then(
+        self, books: Bookkeeping, shop: Shop
+    ) -> None:
+        one = availability()
+        self.known(books, one)
+        other = self.changed(one, ratio('http_requests_total{code=~"5.."}', ALL))
+        books.measure([other], THEN)
+        books.save_now()
+        books.begin()
+        assert books.measure([other], THEN)["availability"].kind is Kind.WARMING_UP
+        books.keep_up(THEN)
+        assert whole(books.measure([other], THEN)["availability"]) == shop.true(THEN - DAY, THEN)
 
 
 class TestTrouble:

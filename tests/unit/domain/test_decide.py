@@ -72,7 +72,40 @@ def missing_since(text: str, grade: Grade, last: Verdict = PERMIT) -> Memory:
     return Memory(unknown=grade, unknown_since=ago(text), last_known=last)
 
 
+def migrating(former: Judged, new: Judged) -> Judged:
+    """The former indicator answers, what is known of the new one counts besides."""
+    both = Evidence(Kind.MIGRATING, "Migrating", former.evidence.reading, new.evidence.reading)
+    return replace(former, evidence=both)
+
+
 # The gate
+
+
+@pytest.mark.parametrize(
+    ("former", "new", "reason"),
+    [
+        (slo("0.5"), slo("0.9"), None),
+        (slo("-0.1"), slo("0.9"), Reason.BUDGET_EXHAUSTED),
+        (slo("0.5"), slo("-0.1"), Reason.BUDGET_EXHAUSTED),
+        (slo("0.5", looks=HOT_FAST), slo("0.9"), Reason.BURNING_FAST),
+        (slo("0.5"), slo("0.9", looks=HOT_FAST), Reason.BURNING_FAST),
+    ],
+)
+def test_g2_while_an_indicator_is_replaced_either_may_hold(
+    former: Judged, new: Judged, reason: Reason | None
+) -> None:
+    expected = (HOLD, reason, False) if reason else (PERMIT, Reason.BUDGET_HEALTHY, True)
+    assert said(answers(migrating(former, new)).gate) == expected
+
+
+def test_g3_while_an_indicator_is_replaced_a_look_that_one_lacks_is_missing() -> None:
+    lacking = slo()
+    read = lacking.evidence.reading
+    assert read is not None
+    gone = replace(read, looks={})
+    lacking = replace(lacking, evidence=replace(lacking.evidence, reading=gone))
+    for both in (migrating(slo(), lacking), migrating(lacking, slo())):
+        assert said(answers(both).gate) == (UNKNOWN, Reason.EVIDENCE_ABSENT, False)
 
 
 def test_g1_a_persons_own_hold_comes_before_everything() -> None:

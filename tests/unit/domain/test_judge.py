@@ -72,6 +72,25 @@ def test_without_a_policy_or_a_reading_nothing_is_replaced() -> None:
     assert judge.admissible(lost) is lost
 
 
+# apart
+
+
+def test_while_an_indicator_is_replaced_it_counts_as_two() -> None:
+    former, new = reading("0.5"), reading("0.1", "3")
+    evidence = Evidence(Kind.MIGRATING, "Migrating", former, new)
+    both = judge.apart(replace(slo(), evidence=evidence))
+    assert [one.evidence.reading for one in both] == [former, new]
+    assert {(one.name, one.evidence.kind) for one in both} == {("checkout", Kind.MIGRATING)}
+    assert [judge.apart(one) for one in both] == [(one,) for one in both]
+
+
+def test_any_other_slo_counts_once() -> None:
+    """What is known so far of a new SLO is no budget yet."""
+    young = replace(slo(kind=Kind.WARMING_UP).evidence, so_far=reading("-1"))
+    for one in (slo(), unmeasured(), replace(slo(), evidence=young)):
+        assert judge.apart(one) == (one,)
+
+
 # crossing
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.evidence import Count, Evidence, Kind, Unit
+from penstock.domain.evidence import Count, Evidence, Kind, Reading, Unit
 from penstock.domain.ledger import HOUR, Ledger
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.ring import Stage
@@ -76,6 +76,46 @@ def test_how_much_of_the_past_has_been_read_is_told() -> None:
     assert found.reading is not None
     assert found.reading.remaining is None
     assert found.reading.looks.keys() == LOOKS
+
+
+def so_far(one: Slo, book: Ledger, *looks: str) -> Reading:
+    needed = LOOKS | {Duration.parse(look) for look in looks}
+    fresh = {FIVE: count(2, 12), Duration.parse("3m"): count(2, 6)}
+    found = evidence(plan(one, needed, book, NOW), book, fresh)
+    assert found.kind is Kind.WARMING_UP
+    assert found.so_far is not None
+    return found.so_far
+
+
+def test_what_is_known_so_far_is_told_as_if_the_rest_had_no_errors() -> None:
+    """Of the day 10 hours and 3 minutes are known: their 122 bad of what would be 2,880 events."""
+    found = so_far(slo("a", SHOP, window="1d"), ledger(hours=3), "12h")
+    assert found.whole.bad == 10 * 12 + 2
+    assert found.whole.total == pytest.approx(2_880, rel=Decimal("0.02"))
+    half = found.looks[Duration.parse("12h")]
+    assert half.bad == 10 * 12 + 2
+    assert half.total == pytest.approx(1_440, rel=Decimal("0.02"))
+    assert found.looks.keys() == LOOKS | {Duration.parse("12h")}
+
+
+def test_of_a_ledger_that_has_just_begun_nothing_is_known_so_far() -> None:
+    new = Ledger(300, 24 * HOUR)
+    new.begin(BORDER)
+    found = so_far(slo("a", SHOP, window="1d"), new, "12h")
+    assert found.remaining is None
+    assert found.looks[Duration.parse("12h")] == count(0, 0)
+
+
+@pytest.mark.parametrize(
+    "method", [Timeslices(FIVE, Percentage.parse("95%")), RatioTimeslices(FIVE)]
+)
+def test_slices_are_known_so_far_as_slices(method: Timeslices | RatioTimeslices) -> None:
+    one = slo("a", SHOP, window="1d", objective="50%", budgeting=method)
+    found = so_far(one, ledger(one, hours=3), "12h")
+    assert found.whole.total == pytest.approx(288, rel=Decimal("0.02"))
+    half = found.looks[Duration.parse("12h")]
+    assert half.total == pytest.approx(144, rel=Decimal("0.02"))
+    assert half.events == 10 * 12 + 2
 
 
 def test_one_that_fell_behind_is_no_young_one() -> None:

@@ -18,6 +18,7 @@ from penstock.engine.asking import Asker
 from penstock.engine.budget.book import Account
 from penstock.engine.budget.direct import Direct
 from penstock.engine.budget.library import Library
+from penstock.engine.budget.migrating import Migrations
 from penstock.engine.budget.reading import evidence, legs, plan
 from penstock.engine.ports import Clock, Inquiry
 from penstock.engine.promql import Counts, Leg, Question, measured
@@ -31,6 +32,7 @@ class Budgets:
     def __init__(self, asker: Asker, library: Library, clock: Clock) -> None:
         self._asker, self._library, self._clock = asker, library, clock
         self._direct = Direct(asker)
+        self._migrations = Migrations()
 
     async def measure(
         self, source: Source, inquiries: Sequence[Inquiry], at: datetime
@@ -40,7 +42,7 @@ class Budgets:
         others = [one for one in inquiries if not _is_read_directly(one.slo, at)]
         read, kept = await asyncio.gather(
             self._direct.measure(source, short, at),
-            self._from_ledgers(source, others, at.replace(microsecond=0)),
+            self._migrating(source, others, at.replace(microsecond=0)),
         )
         return {**read, **kept}
 
@@ -51,6 +53,14 @@ class Budgets:
     def is_overloaded(self, source: Source) -> bool:
         """Whether a source has said lately that it has too much to do."""
         return self._asker.is_overloaded(source)
+
+    async def _migrating(
+        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+    ) -> dict[ObjectRef, Evidence]:
+        """Of an SLO whose indicator has changed, the former one is measured as well."""
+        former = self._migrations.former(source, inquiries)
+        found = await self._from_ledgers(source, [*inquiries, *former], at)
+        return self._migrations.settled(source, inquiries, found, self._clock.monotonic())
 
     async def _from_ledgers(
         self, source: Source, inquiries: Sequence[Inquiry], at: datetime

@@ -1,0 +1,118 @@
+"""An SLO whose indicator was changed: the former one answers until the new one's past is read.
+
+Else every correction of a query would leave its SLO without a budget for as long as a backfill
+takes. What is already known of the new indicator counts besides: it may refuse, and lets nothing
+through that the former one refuses. Nothing of this outlives the process: after a restart the new
+ledger alone is filled on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from penstock.domain.evidence import Evidence, Grade, Kind, Reading
+from penstock.domain.refs import ObjectRef
+from penstock.domain.slices import grain_of
+from penstock.domain.slo import Slo
+from penstock.domain.source import Source
+from penstock.engine.budget.book import UNUSED_SECONDS, Sli, name_of
+from penstock.engine.ports import Inquiry
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    generation: int
+    sli: Sli
+
+
+class Migrations:
+    """Which indicator each SLO was measured by last, over its whole window."""
+
+    def __init__(self) -> None:
+        self._answered: dict[ObjectRef, _Answered] = {}
+        self._asked: set[ObjectRef] = set()
+        self._tidied = 0.0
+
+    def former(self, source: Source, inquiries: Iterable[Inquiry]) -> list[Inquiry]:
+        """The same inquiries by the former indicator, of those SLOs that have changed theirs.
+
+        Another source, or buckets of another length, make another ledger in any case: it would have
+        to be filled as well.
+        """
+        found = []
+        for one in inquiries:
+            last = self._answered.get(one.slo.ref)
+            if last is None or last.generation == one.slo.generation:
+                continue
+            now = _sli(source, one.slo)
+            if last.sli != now and replace(last.sli, indicator=now.indicator) == now:
+                of = replace(one.slo, ref=_aside(one.slo.ref), indicator=last.sli.indicator)
+                found.append(replace(one, slo=of))
+        return found
+
+    def settled(
+        self,
+        source: Source,
+        inquiries: Sequence[Inquiry],
+        found: Mapping[ObjectRef, Evidence],
+        now: float,
+    ) -> dict[ObjectRef, Evidence]:
+        """Evidence for each inquiry, of what was found for these and the former ones."""
+        self._tidy(now)
+        settled = {}
+        for one in inquiries:
+            ref = one.slo.ref
+            told, former = found[ref], found.get(_aside(ref))
+            settled[ref] = told if former is None else while_migrating(former, told)
+            self._asked.add(ref)
+            self._note(source, one.slo, told)
+        return settled
+
+    def _note(self, source: Source, slo: Slo, told: Evidence) -> None:
+        last = self._answered.get(slo.ref)
+        is_known = last is not None and last.generation == slo.generation
+        if is_known or told.grade is Grade.OUTAGE or told.kind is Kind.WARMING_UP:
+            return
+        self._answered[slo.ref] = _Answered(slo.generation, _sli(source, slo))
+
+    def _tidy(self, now: float) -> None:
+        """Let go of SLOs that nobody has asked for since the last time."""
+        if now - self._tidied < UNUSED_SECONDS:
+            return
+        self._answered = {ref: one for ref, one in self._answered.items() if ref in self._asked}
+        self._asked.clear()
+        self._tidied = now
+
+
+def while_migrating(former: Evidence, new: Evidence) -> Evidence:
+    """What is told while a former indicator may still answer for a new one.
+
+    The new one alone, once it can, or if it cannot be measured at all; and where the former one is
+    no longer of use.
+    """
+    if new.kind is not Kind.WARMING_UP or new.so_far is None:
+        return new
+    if former.kind is not Kind.FRESH or former.reading is None:
+        return new
+    poorer, richer = sorted((former.reading, new.so_far), key=_share_left)
+    detail = (
+        "Migrating: the former indicator answers while the past of the new one is read "
+        f"({new.detail})"
+    )
+    return Evidence(Kind.MIGRATING, detail, poorer, richer)
+
+
+def _share_left(reading: Reading) -> tuple[bool, object]:
+    """What has no budget yet comes last."""
+    remaining = reading.remaining
+    return remaining is None, remaining.value if remaining else 0
+
+
+def _sli(source: Source, slo: Slo) -> Sli:
+    return Sli(name_of(source), slo.indicator, grain_of(slo.budgeting))
+
+
+def _aside(ref: ObjectRef) -> ObjectRef:
+    """A name beside the SLO's own, which no object has."""
+    return replace(ref, uid=f"{ref.uid} formerly")

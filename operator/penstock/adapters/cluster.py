@@ -77,11 +77,10 @@ class OurObjects:
         """Apply a Rollout's whole status."""
         await self._write_status(Resource.ROLLOUT, ref, rollout_status(standing))
 
-    async def write_invalid(self, resource: Resource, ref: ObjectRef, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
-        generation = 0
-        status = invalid_status(problem, generation, datetime.now(UTC))
-        await self._write_status(resource, ref, status)
+        status = invalid_status(problem, entry.version, datetime.now(UTC))
+        await self._write_status(resource, entry.ref, status)
 
     async def write_record(self, ref: ObjectRef, record: Record) -> None:
         """Write the GateRecord of one Rollout; garbage collection removes it with its owner.

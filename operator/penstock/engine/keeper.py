@@ -71,7 +71,7 @@ class Keeper:
         self._clock, self._tally, self._lease, self._evidence = clock, tally, lease, evidence
         self._hurry, self._rest = hurry, rest_seconds
         self._kept: dict[Key, Kept] = {}
-        self._problems_told: dict[Key, str] = {}
+        self._problems_told: dict[Key, tuple[int, str]] = {}
         self._orders: Orders[Key] = Orders()
         self._later: Schedule[Key] = Schedule()
 
@@ -306,11 +306,11 @@ class Keeper:
     async def _tell_problem(self, key: Key, problem: SpecInvalid) -> None:
         """An invalid Rollout changes nothing: the gate stays as it is, and the object says why."""
         entry = self._catalog.get(Resource.ROLLOUT, key)
-        if entry is None or self._problems_told.get(key) == str(problem):
+        if entry is None or self._problems_told.get(key) == (entry.version, str(problem)):
             return
         self._check_lease()
-        await self._cluster.write_invalid(Resource.ROLLOUT, entry.ref, problem)
-        self._problems_told[key] = str(problem)
+        await self._cluster.write_invalid(Resource.ROLLOUT, entry, problem)
+        self._problems_told[key] = entry.version, str(problem)
 
     async def _gone(self, key: Key) -> None:
         """The Rollout is gone: its record goes with it, its hold is given back unless kept.

@@ -159,7 +159,7 @@ class Cluster(Protocol):
     async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
         """Apply a Rollout's whole status, for exactly this uid."""
 
-    async def write_invalid(self, resource: Resource, ref: ObjectRef, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
 
     async def write_record(self, ref: ObjectRef, record: Record) -> None:

@@ -86,7 +86,7 @@ class Reporter:
                 continue
             try:
                 if isinstance(what, SpecInvalid):
-                    await self._cluster.write_invalid(Resource.SLO, entry.ref, what)
+                    await self._cluster.write_invalid(Resource.SLO, entry, what)
                 else:
                     await self._cluster.write_slo(what)
                     self._told[key] = what

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.api_server import ApiServer
@@ -27,7 +27,7 @@ def by(bed: Bed, namespace: str, do: Callable[[LedgerStore], Awaitable[T]]) -> T
     async def whole() -> T:
         configuration = Configuration()
         await load_kube_config(str(bed.kubeconfig), client_configuration=configuration)
-        server = ApiServer(ApiClient(configuration))
+        server = ApiServer.by(configuration)
         try:
             return await do(LedgerStore(server, namespace))
         finally:

@@ -33,6 +33,7 @@ class Gate:
         blunder: how every query is answered, instead of passing it on.
         forms: the form of each query that was let through.
         issued: every token that was given out.
+        shown: every Authorization that came.
     """
 
     upstream: str
@@ -45,6 +46,7 @@ class Gate:
     blunder: str = ""
     forms: list[dict[str, list[str]]] = field(default_factory=list)
     issued: list[str] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)
     url: str = ""
 
     @property
@@ -73,6 +75,7 @@ def _handler(standing: Gate) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            standing.shown.update(self.headers.get_all("Authorization") or ())
             if self.path == TOKENS:
                 self._answer(*_token(standing, self.headers, body))
             elif not _lets_in(standing, self.headers):

@@ -69,6 +69,8 @@ class ApiServer:
     def by(cls, configuration: Configuration) -> ApiServer:
         """As a configuration says. Its `retries` stay None: even False makes the library repeat."""
         configuration.connection_pool_maxsize = CONNECTIONS
+        # Else it would look for a password in ~/.netrc at each request.
+        configuration.client_session_kwargs = {"trust_env": False}
         client = ApiClient(configuration)
         client.user_agent = "penstock"
         return cls(client)

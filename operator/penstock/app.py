@@ -158,8 +158,14 @@ def wire(
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
     asker = Prometheus(Sources(vault, clock, telemetry), clock)
     library = Library(
-        asker, _snapshots(settings, server), clock, telemetry, settings.scrape_interval
+        asker,
+        _snapshots(settings, server),
+        clock,
+        telemetry,
+        settings.scrape_interval,
+        settings.own_job,
     )
+    telemetry.tell_counted(library.counted)
     metrics = Budgets(asker, library, clock)
     hot = min(settings.hot_interval, settings.interval)
     pace = Pace(settings.interval, hot, settings.scrape_interval)

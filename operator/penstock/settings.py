@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """Elect a leader by a Lease in this namespace; empty: the pod's own, and none outside."""
     identity: str = ""
     """Name of this replica in the Lease; empty: the host's name."""
+    own_job: str = ""
+    """Job under which sources scrape this operator, whose counters then restore lost ledgers."""
     token_folder: Path = Path("/etc/penstock/tokens")
     """Folder of the files that auth.tokenFile names; outside of a pod it may be another."""
     listen: str = "0.0.0.0:8080"

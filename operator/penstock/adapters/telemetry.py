@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from penstock.domain.counters import Counted
+from penstock.engine.budget.recall import BAD, KIND, SINCE, SLI, TOTAL
+from penstock.engine.budget.recall import COUNTERS as SLI_EVENTS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,6 +28,7 @@ COUNTERS = {
     "penstock_feed_restarts_total": "How often the watch was started again.",
     "penstock_source_requests_total": "Requests to metrics sources, by outcome.",
     "penstock_source_samples_total": "Samples that metrics sources read for us.",
+    SLI_EVENTS: "Events of an indicator in sealed hours since a border, bad ones and all.",
 }
 GAUGES = {
     "penstock_slo_budget_remaining_ratio": "Share of the error budget left, by SLO.",
@@ -62,9 +69,27 @@ class Telemetry:
             if set(labels) <= set(gauge._labelnames):
                 gauge.remove_by_labels(labels)
 
+    def tell_counted(self, counted: Callable[[], Iterable[tuple[str, Counted]]]) -> None:
+        """Tell of ledgers what they have counted at the time that somebody looks."""
+        self._registry.register(_SliEvents(counted))
+
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class _SliEvents(Collector):
+    """Counters of ledgers; one that is not up to date is not there, as ``counters`` wants it."""
+
+    def __init__(self, counted: Callable[[], Iterable[tuple[str, Counted]]]) -> None:
+        self._counted = counted
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(SLI_EVENTS, COUNTERS[SLI_EVENTS], labels=[SLI, SINCE, KIND])
+        for name, counted in self._counted():
+            for kind, number in ((BAD, counted.count.bad), (TOTAL, counted.count.total)):
+                family.add_metric([name, str(counted.since), kind], float(number))
+        yield family
 
 
 class TelemetryServer:

@@ -199,6 +199,13 @@ class Ledger:
         unknown = [ring.newest_unknown(begin, end) for ring in rings]
         return max((hour for hour in unknown if hour is not None), default=None)
 
+    def unknown_up_to(self, hour: int, first: int) -> int:
+        """The oldest hour of those up to ``hour`` in a row that were never asked for."""
+        rings = (self.coarse, *self.slices.values())
+        while hour > first and any(ring.stage(hour - 1) is Stage.UNKNOWN for ring in rings):
+            hour -= 1
+        return hour
+
     def to_refine(self, start: int) -> int | None:
         """The newest hour since ``start`` that was read by plain increase alone."""
         return self.coarse.newest_approximate(start // HOUR, self.closed_until // HOUR)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from penstock.domain.counters import Counted, counted
 from penstock.domain.indicator import Indicator
 from penstock.domain.ledger import HOUR, Ledger
 from penstock.domain.quantities import Duration
@@ -39,10 +40,21 @@ class Sli:
 
 
 class Account:
-    """One indicator's ledger, and how its upkeep goes."""
+    """One indicator's ledger, and how its upkeep goes.
 
-    def __init__(self, sli: Sli, ledger: Ledger) -> None:
+    Args:
+        begun: seconds since the epoch at which its ledger was begun; None for one from a snapshot.
+
+    Attributes:
+        lacks_before: the border before which nobody has looked for its past yet, if so.
+    """
+
+    def __init__(self, sli: Sli, ledger: Ledger, begun: int | None = None) -> None:
         self.sli, self.ledger = sli, ledger
+        self.digest = sli.digest
+        self.lacks_before = None if begun is None else ledger.closed_until
+        self._counts_from = 0 if begun is None else -(-begun // HOUR) * HOUR
+        self.counted: Counted | None = None
         self.used_at = 0.0
         self.is_hot = False
         self.not_before = 0.0
@@ -52,6 +64,14 @@ class Account:
     def span(self) -> Duration:
         """The length of its buckets."""
         return Duration.of_seconds(self.sli.grain)
+
+    def count(self, now: int) -> None:
+        """Bring its counters up to date.
+
+        Of a ledger that is begun afresh they count new hours only, as the last process may have
+        shown its own of those before, and read them otherwise.
+        """
+        self.counted = counted(self.counted, self.ledger, self._counts_from, now)
 
     def refused(self, now: float) -> None:
         """Its query is at fault: later each time, so that it costs the others nothing."""
@@ -86,8 +106,13 @@ class Book:
         reach = int(length(slo.window, at).seconds)
         account = self._accounts.get(sli)
         if account is None:
-            ledger = kept.pop(sli.digest, None) or _begun(sli.grain, reach, at)
-            account = self._accounts[sli] = Account(sli, ledger)
+            ledger = kept.pop(sli.digest, None)
+            account = (
+                Account(sli, ledger)
+                if ledger
+                else Account(sli, _begun(sli.grain, reach, at), int(at.timestamp()))
+            )
+            self._accounts[sli] = account
         account.ledger.stretch_out(reach)
         slicing = slicing_of(slo.budgeting)
         if slicing is not None:
@@ -99,6 +124,15 @@ class Book:
         unused = [sli for sli, one in self._accounts.items() if now - one.used_at > UNUSED_SECONDS]
         for sli in unused:
             del self._accounts[sli]
+
+
+def counters_of(source: Source, account: Account) -> str:
+    """What counters of an account are called: also by the uid of the source.
+
+    So nobody takes those of a namesake in another cluster, which one server may know too, for ours.
+    """
+    named = f"{source.ref.uid} {account.digest}"
+    return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
 def name_of(source: Source) -> str:

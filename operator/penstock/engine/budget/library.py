@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterator
 
+from penstock.domain.counters import Counted
 from penstock.domain.ledger import Ledger
 from penstock.domain.snapshot import packed, unpacked
 from penstock.domain.source import Source
 from penstock.engine.asking import Asker
-from penstock.engine.budget.book import Book, name_of
+from penstock.engine.budget.book import Book, counters_of, name_of
 from penstock.engine.budget.upkeep import Upkeep
 from penstock.engine.ports import Clock, Snapshots, Tally
 from penstock.errors import ClusterError
@@ -33,6 +35,7 @@ class Library:
         asker: asks a source.
         snapshots: where ledgers outlive the process.
         scrape_seconds: how far apart samples usually are.
+        own_job: the job under which sources scrape us; empty if they do not.
     """
 
     def __init__(
@@ -42,9 +45,11 @@ class Library:
         clock: Clock,
         tally: Tally,
         scrape_seconds: float,
+        own_job: str = "",
     ) -> None:
         self._asker, self._snapshots, self._clock, self._tally = asker, snapshots, clock, tally
         self._lag = int(max(LEAST_LAG_SECONDS, LAG_SCRAPES * scrape_seconds))
+        self._own_job = own_job
         self._books: dict[str, Book] = {}
         self._woken: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._news, self._filled = asyncio.Event(), asyncio.Event()
@@ -93,6 +98,14 @@ class Library:
         held = {one.sli.digest: one.ledger for book in self._books.values() for one in book}
         await self._snapshots.save({name: packed(it) for name, it in (self.kept | held).items()})
 
+    def counted(self) -> Iterator[tuple[str, Counted]]:
+        """The counters of all ledgers that are up to date, by their names."""
+        now = int(self._clock.now().timestamp())
+        for book in self._books.values():
+            for account in book:
+                if account.counted is not None and account.counted.is_current(now):
+                    yield counters_of(book.source, account), account.counted
+
     async def _save_now_and_then(self) -> None:
         """Every so often, and as soon as a past has been read: that is what costs most."""
         while True:
@@ -127,7 +140,7 @@ class Library:
 
     async def _upkeep(self, name: str) -> bool:
         """Whether there is more to do right away."""
-        upkeep = Upkeep(self._asker, self._books[name], self._lag)
+        upkeep = Upkeep(self._asker, self._books[name], self._lag, self._own_job)
         try:
             return await upkeep.once(self._clock.now(), self._clock.monotonic())
         except Exception:

@@ -18,6 +18,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.engine.asking import Asker, Span
 from penstock.engine.budget.book import Account, Book
+from penstock.engine.budget.recall import Recall
 from penstock.engine.promql import Close, Counts, Leg, Look, Question, measured
 
 LOOK_BACK = Duration.parse("1h")
@@ -43,10 +44,12 @@ class Upkeep:
     Args:
         asker: asks the source.
         lag: seconds after its end at which a bucket is closed; samples take as long to come.
+        own_job: the job under which sources scrape us; empty if they do not.
     """
 
-    def __init__(self, asker: Asker, book: Book, lag: int) -> None:
+    def __init__(self, asker: Asker, book: Book, lag: int, own_job: str = "") -> None:
         self._asker, self._book, self._lag = asker, book, lag
+        self._recall = Recall(asker, own_job)
 
     async def once(self, at: datetime, monotonic: float) -> bool:
         """Do what is due; whether there is more to do right away."""
@@ -55,8 +58,13 @@ class Upkeep:
         closed = await self._close(accounts, now, monotonic)
         await self._read_again(accounts, now, monotonic)
         await self._mend(closed, monotonic)
-        filled = await self._fill(accounts, now, monotonic)
-        return filled or await self._refine(accounts, now, monotonic)
+        for account in accounts:
+            account.count(now)
+        if await self._recall.once(self._book.source, _hot_first(accounts), now):
+            return True
+        ready = [one for one in accounts if one.lacks_before is None]
+        filled = await self._fill(ready, now, monotonic)
+        return filled or await self._refine(ready, now, monotonic)
 
     async def _close(
         self, accounts: Sequence[Account], now: int, monotonic: float
@@ -117,11 +125,13 @@ class Upkeep:
 
     async def _fill(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
         """One request's worth of the past, what a release hangs on first."""
-        first = sorted(accounts, key=lambda one: not one.is_hot)
-        hour, those = _alike(first, lambda one: one.ledger.to_fill(now - one.ledger.reach))
+        hour, those = _alike(
+            _hot_first(accounts), lambda one: one.ledger.to_fill(now - one.ledger.reach)
+        )
         if not those:
             return False
-        run, step = _hours_until(hour, FILL_HOURS, now - those[0].ledger.reach), _step(those[0])
+        start = max(hour - FILL_HOURS + 1, (now - those[0].ledger.reach) // HOUR)
+        run, step = _whole(those[0].ledger.unknown_up_to(hour, start), hour), _step(those[0])
         leg = Look(Duration.of_seconds(step))
         return await self._hours(those, leg, run, step, monotonic)
 
@@ -130,7 +140,8 @@ class Upkeep:
         hour, those = _alike(accounts, lambda one: one.ledger.to_refine(now - one.ledger.reach))
         if not those:
             return False
-        run, step = _hours_until(hour, REFINE_HOURS, now - those[0].ledger.reach), _step(those[0])
+        start = max(hour - REFINE_HOURS + 1, (now - those[0].ledger.reach) // HOUR)
+        run, step = _whole(start, hour), _step(those[0])
         # Nobody looks for gaps in the past one by one: every hour looks back as far as one may be.
         leg = Close(Duration.of_seconds(step), GAP, unseen=GAP)
         return await self._hours(those, leg, run, step, monotonic)
@@ -173,6 +184,10 @@ class Upkeep:
         return found
 
 
+def _hot_first(accounts: Sequence[Account]) -> list[Account]:
+    return sorted(accounts, key=lambda one: not one.is_hot)
+
+
 def _batched(accounts: Sequence[Account], most: int) -> Iterator[Sequence[Account]]:
     """So many at a time."""
     return (accounts[first : first + most] for first in range(0, len(accounts), most))
@@ -212,10 +227,9 @@ def _step(account: Account) -> int:
     return account.sli.grain if account.ledger.slices else HOUR
 
 
-def _hours_until(hour: int, most: int, start: int) -> Run:
-    """Up to so many hours, of which this is the last; what is known already is no harm."""
-    first = max(hour - most + 1, start // HOUR)
-    return Run((first + 1) * HOUR, (hour + 1) * HOUR)
+def _whole(first: int, last: int) -> Run:
+    """These hours; what is known of them already is no harm."""
+    return Run((first + 1) * HOUR, (last + 1) * HOUR)
 
 
 def _moment(seconds: int) -> datetime:

@@ -1,0 +1,167 @@
+"""Reads back from a source what an earlier process of ours has counted there.
+
+For ledgers that were lost together with their snapshots: at most 1,500 samples for each instead of
+months of raw ones. What the counters do not prove stays unknown, so it is read as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from penstock.domain.counters import Track, border_at, hours_told, seen_at
+from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.ledger import HOUR
+from penstock.domain.quantities import Duration
+from penstock.domain.ring import Stage
+from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
+from penstock.domain.source import Source
+from penstock.engine.asking import Answer, Asker, Row, Span
+from penstock.engine.budget.book import Account, counters_of
+
+COUNTERS = "penstock_sli_events_total"
+SLI, KIND, SINCE = "sli", "kind", "since"
+BAD, TOTAL = "bad", "total"
+# Two numbers for each hour, and two more: 1,500.
+MOST_HOURS = 749
+TOGETHER = 25
+
+
+class Recall:
+    """Of one source's ledgers.
+
+    Args:
+        asker: asks the source.
+        job: under which it scrapes us; empty: it does not, and nothing is asked.
+    """
+
+    def __init__(self, asker: Asker, job: str) -> None:
+        self._asker, self._job = asker, job
+
+    async def once(self, source: Source, accounts: Sequence[Account], now: int) -> bool:
+        """Look for the past of some ledgers that lack it; whether it was looked for.
+
+        This is done once: a source that cannot tell of counters can tell of raw samples. Slices
+        of time are not counted here.
+        """
+        wanted = []
+        for account in accounts:
+            if not self._job or account.ledger.slices:
+                account.lacks_before = None
+            elif (hours := _hours(account, now)) is not None:
+                wanted.append((account, hours))
+        if not wanted:
+            return False
+        hours = wanted[0][1]
+        those = [account for account, its in wanted if its == hours][:TOGETHER]
+        answers = await self._ask(source, those, hours)
+        for account, answer in zip(those, answers, strict=True):
+            if isinstance(answer, Evidence):
+                _give_up(account, answer)
+            else:
+                _restore(account, answer[COUNTERS], hours)
+            await asyncio.sleep(0)
+        return any(one.lacks_before is None for one in those)
+
+    async def _ask(
+        self, source: Source, accounts: Sequence[Account], hours: range
+    ) -> list[Answer | Evidence]:
+        asked = [_Question(counters_of(source, account)) for account in accounts]
+        borders = (hours.start * HOUR, hours.stop * HOUR)
+        start, end = (datetime.fromtimestamp(seen_at(border), UTC) for border in borders)
+        when = Span(start, end, Duration.of_seconds(HOUR))
+        found = await self._asker.ask(source, [(_Form(self._job), asked)], when)
+        return [found[one.key] for one in asked]
+
+
+def _hours(account: Account, now: int) -> range | None:
+    """The hours of its window that lie before its ledger's first bucket; None: they are known."""
+    if account.lacks_before is None:
+        return None
+    end = account.lacks_before // HOUR
+    return range(max((now - account.ledger.reach) // HOUR, end - MOST_HOURS), end)
+
+
+def _give_up(account: Account, why: Evidence) -> None:
+    """Who cannot be reached tells nothing raw either, and is asked again."""
+    if why.kind is not Kind.UNREACHABLE:
+        account.lacks_before = None
+
+
+def _restore(account: Account, rows: Sequence[Row], hours: range) -> None:
+    account.lacks_before = None
+    for number, count in hours_told(_tracks(rows)).items():
+        if number in hours and account.ledger.coarse.stage(number) is Stage.UNKNOWN:
+            account.ledger.fill(number, [count], Stage.SEALED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What the counters of one ledger said."""
+
+    name: str
+
+    @property
+    def key(self) -> Hashable:
+        return COUNTERS, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """All counters of some ledgers, as they are: which process said what is in their labels."""
+
+    job: str
+    most: int = TOGETHER
+
+    def cut(self, questions: Sequence[_Question], together: int) -> Iterator[Sequence[_Question]]:
+        return (questions[first : first + together] for first in range(0, len(questions), together))
+
+    def query(self, questions: Sequence[_Question]) -> str:
+        names = "|".join(literal(one.name) for one in questions)
+        return Selector.of(
+            Matcher(NAME, Op.EQUAL, COUNTERS),
+            Matcher("job", Op.EQUAL, self.job),
+            Matcher(SLI, Op.LIKE, names),
+        ).text
+
+    def told_apart(self, questions: Sequence[_Question], rows: Iterable[Row]) -> list[Answer]:
+        found: dict[str, list[Row]] = {one.name: [] for one in questions}
+        for row in rows:
+            name = row.labels.get(SLI, "")
+            if name not in found:
+                raise ValueError("there is a row that was not asked for")
+            found[name].append(row)
+        return [{COUNTERS: found[one.name]} for one in questions]
+
+
+def _tracks(rows: Iterable[Row]) -> Iterator[Track]:
+    """Bad and all events of each process; of one that has said something odd nothing."""
+    pairs: dict[frozenset[tuple[str, str]], dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        whose = frozenset((name, text) for name, text in row.labels.items() if name != KIND)
+        pairs[whose][row.labels.get(KIND, "")] = row
+    for pair in pairs.values():
+        if pair.keys() >= {BAD, TOTAL}:
+            try:
+                since = int(pair[TOTAL].labels.get(SINCE, ""))
+                bad, total = _said(pair[BAD]), _said(pair[TOTAL])
+            except (ValueError, InvalidOperation):
+                continue
+            both = bad.keys() & total.keys()
+            yield Track(since, {border: Count(bad[border], total[border]) for border in both})
+
+
+def _said(row: Row) -> Mapping[int, Decimal]:
+    """By border, what was said.
+
+    Raises:
+        ValueError: something that is no number.
+    """
+    said = {border_at(at // 1_000): Decimal(text) for at, text in row.points}
+    if not all(number.is_finite() for number in said.values()):
+        raise ValueError("no number")
+    return said

@@ -1,0 +1,134 @@
+"""Counters of what a ledger has counted, and what they prove."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from penstock.domain.counters import (
+    GRACE,
+    Counted,
+    Track,
+    border_at,
+    counted,
+    hours_told,
+    ripe,
+    seen_at,
+)
+from penstock.domain.evidence import Count
+from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.ring import Stage
+
+T0 = 500_000 * HOUR
+FIRST = T0 // HOUR
+
+
+def count(bad: int | str, total: int | str) -> Count:
+    return Count(Decimal(bad), Decimal(total))
+
+
+def ledger(*hours: Count | None, stage: Stage = Stage.SEALED) -> Ledger:
+    made = Ledger(300, 24 * HOUR)
+    for number, one in enumerate(hours, FIRST):
+        made.coarse.put(number, one, stage)
+    return made
+
+
+def at(hours: int, minutes: int = 0) -> int:
+    return T0 + hours * HOUR + minutes * 60
+
+
+def test_an_hour_is_ripe_two_hours_after_its_end() -> None:
+    assert ripe(at(3)) == at(1)
+    assert ripe(at(3) - 1) == at(0)
+
+
+def test_counters_begin_with_the_last_ripe_hour() -> None:
+    found = counted(None, ledger(count(1, 10), count(2, 20)), 0, at(4, 5))
+    assert found == Counted(at(1), at(2), count(2, 20))
+
+
+def test_they_grow_hour_by_hour() -> None:
+    book = ledger(count(1, 10), count(2, 20), count(4, 40), count(8, 80))
+    found = counted(None, book, 0, at(3))
+    for hour in (3, 4, 6):
+        found = counted(found, book, 0, at(hour, 30))
+    assert found == Counted(at(0), at(4), count(15, 150))
+
+
+@pytest.mark.parametrize("stage", [Stage.APPROXIMATE, Stage.CLOSED, Stage.REREAD])
+def test_an_hour_that_may_change_is_not_counted(stage: Stage) -> None:
+    book = ledger(count(1, 10))
+    former = counted(None, book, 0, at(3))
+    book.coarse.put(FIRST + 1, count(2, 20), stage)
+    assert counted(None, book, 0, at(4)) is None
+    assert counted(former, book, 0, at(4)) == former
+    book.coarse.put(FIRST + 1, count(3, 30), Stage.SEALED)
+    assert counted(former, book, 0, at(4)) == Counted(at(0), at(2), count(4, 40))
+
+
+def test_an_hour_without_data_ends_them_and_one_without_events_does_not() -> None:
+    book = ledger(count(1, 10), count(0, 0), None, count(8, 80))
+    found = counted(None, book, 0, at(3))
+    found = counted(found, book, 0, at(4))
+    assert found == Counted(at(0), at(2), count(1, 10))
+    assert counted(found, book, 0, at(5)) is None
+    assert counted(None, book, 0, at(6)) == Counted(at(3), at(4), count(8, 80))
+
+
+def test_of_a_ledger_begun_afresh_new_hours_alone_are_counted() -> None:
+    book = ledger(count(1, 10), count(2, 20))
+    assert counted(None, book, at(1), at(3, 10)) is None
+    assert counted(None, book, at(1), at(4)) == Counted(at(1), at(2), count(2, 20))
+
+
+def test_they_are_current_while_the_time_says_how_far_they_go() -> None:
+    found = Counted(at(0), at(2), count(1, 10))
+    assert not found.is_current(at(4) - 1)
+    assert found.is_current(at(4))
+    assert found.is_current(at(5) + GRACE - 1)
+    assert not found.is_current(at(5) + GRACE)
+
+
+def test_when_they_are_seen_says_how_far_they_went() -> None:
+    assert border_at(seen_at(at(7))) == at(7)
+
+
+def test_an_hour_is_proven_by_two_numbers_in_a_row_or_by_the_first() -> None:
+    said = {at(1): count(1, 10), at(2): count(3, 30), at(4): count(8, 80), at(5): count(9, 90)}
+    assert hours_told([Track(at(0), said)]) == {
+        FIRST: count(1, 10),
+        FIRST + 1: count(2, 20),
+        FIRST + 4: count(1, 10),
+    }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {at(1): count(5, 10), at(2): count(4, 20)},
+        {at(1): count(5, 10), at(2): count(5, 9)},
+        {at(1): count(5, 10), at(2): count(25, 20)},
+        {at(1): count(11, 10)},
+        {at(1): count(-1, 10)},
+        {at(1) + 1: count(1, 10)},
+        {at(0): count(1, 10)},
+    ],
+)
+def test_counters_that_say_what_cannot_be_prove_nothing(said: dict[int, Count]) -> None:
+    after = {at(6): count(100, 1_000), at(7): count(100, 1_001)}
+    assert hours_told([Track(at(0), {**said, **after})]) == {}
+
+
+def test_what_two_tell_differently_is_not_known() -> None:
+    one = Track(at(0), {at(1): count(1, 10), at(2): count(2, 20)})
+    other = Track(at(1), {at(2): count(1, 11), at(3): count(2, 21)})
+    assert hours_told([one, other]) == {FIRST: count(1, 10), FIRST + 2: count(1, 10)}
+    assert hours_told([one, one]) == hours_told([one])
+
+
+def test_fractions_come_back_without_the_noise_of_running_sums() -> None:
+    said = {at(1): count("0.1", "0.30000000000000004"), at(2): count("0.3", "0.6000000000000001")}
+    found = hours_told([Track(at(0), said)])
+    assert found[FIRST + 1] == count("0.2", "0.3")

@@ -20,7 +20,7 @@ from penstock.domain.source import Source
 from penstock.engine.budget.budgets import Budgets
 from penstock.engine.budget.library import Library
 from penstock.engine.budget.upkeep import Upkeep
-from penstock.engine.ports import Inquiry
+from penstock.engine.ports import Clock, Inquiry
 from support.history import NOW
 from support.measuring import Meter, source
 from support.scrapes import Labels, Scrapes, Target, series
@@ -119,8 +119,17 @@ class Bookkeeping:
     Time goes on by ``until``: what is scraped later is not there before.
     """
 
-    def __init__(self, meter: Meter, url: str, to_come: Scrapes) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        url: str,
+        to_come: Scrapes,
+        *,
+        own_job: str = "",
+        clock: Clock | None = None,
+    ) -> None:
         self.meter, self.source, self._url, self._to_come = meter, source(url), url, to_come
+        self._own_job, self._clock = own_job, clock or meter.clock
         self.saved: dict[str, bytes] = {}
         self.begin()
 
@@ -133,8 +142,8 @@ class Bookkeeping:
 
     def begin(self) -> None:
         """As a new process does, with what the last one saved."""
-        self.library = Library(self.meter.asker, self, self.meter.clock, self.meter.tally, 15)
-        self.budgets = Budgets(self.meter.asker, self.library, self.meter.clock)
+        self.library = Library(self.meter.asker, self, self._clock, self.meter.tally, 15)
+        self.budgets = Budgets(self.meter.asker, self.library, self._clock)
         self.meter.run(self.library.load())
 
     async def load(self) -> Mapping[str, bytes]:
@@ -153,7 +162,8 @@ class Bookkeeping:
 
     def keep_up(self, at: datetime, *, most: int = 200) -> int:
         """Do all that is due, and no more than so many rounds; how many there were."""
-        upkeep = Upkeep(self.meter.asker, self.library.book(self.source), LAG)
+        book = self.library.book(self.source)
+        upkeep = Upkeep(self.meter.asker, book, LAG, self._own_job)
         for number in range(most):
             if not self.meter.run(upkeep.once(at, self.meter.clock.monotonic())):
                 return number + 1

@@ -53,6 +53,7 @@ class Account:
         self.sli, self.ledger = sli, ledger
         self.digest = sli.digest
         self.lacks_before = None if begun is None else ledger.closed_until
+        self.recalls_failed = 0
         self._counts_from = 0 if begun is None else -(-begun // HOUR) * HOUR
         self.counted: Counted | None = None
         self.used_at = 0.0

@@ -28,7 +28,7 @@ SLI, KIND, SINCE = "sli", "kind", "since"
 BAD, TOTAL = "bad", "total"
 # Two numbers for each hour, and two more: 1,500.
 MOST_HOURS = 749
-TOGETHER = 25
+TOGETHER, MOST_TRIES = 25, 5
 
 
 class Recall:
@@ -45,7 +45,7 @@ class Recall:
     async def once(self, source: Source, accounts: Sequence[Account], now: int) -> bool:
         """Look for the past of some ledgers that lack it; whether it was looked for.
 
-        This is done once: a source that cannot tell of counters can tell of raw samples. Slices
+        What refuses to tell of counters may tell of raw samples, so it is not asked again. Slices
         of time are not counted here.
         """
         wanted = []
@@ -61,7 +61,7 @@ class Recall:
         answers = await self._ask(source, those, hours)
         for account, answer in zip(those, answers, strict=True):
             if isinstance(answer, Evidence):
-                _give_up(account, answer)
+                _failed(account, answer)
             else:
                 _restore(account, answer[COUNTERS], hours)
             await asyncio.sleep(0)
@@ -86,9 +86,10 @@ def _hours(account: Account, now: int) -> range | None:
     return range(max((now - account.ledger.reach) // HOUR, end - MOST_HOURS), end)
 
 
-def _give_up(account: Account, why: Evidence) -> None:
-    """Who cannot be reached tells nothing raw either, and is asked again."""
-    if why.kind is not Kind.UNREACHABLE:
+def _failed(account: Account, why: Evidence) -> None:
+    """Who cannot be reached tells nothing raw either, and is asked again; else not for ever."""
+    account.recalls_failed += len(account.ledger.fine) > 0
+    if why.kind is not Kind.UNREACHABLE or account.recalls_failed >= MOST_TRIES:
         account.lacks_before = None
 
 

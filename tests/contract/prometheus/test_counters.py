@@ -1,0 +1,248 @@
+"""Ledgers lost with their snapshots, restored from our own counters in a real Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from penstock.adapters.telemetry import Telemetry, TelemetryServer
+from penstock.domain.counters import Counted, counted
+from penstock.domain.evidence import Count, Kind
+from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.refs import ObjectRef
+from penstock.domain.ring import Stage
+from penstock.domain.slo import Slo
+from penstock.engine.budget.book import Account, counters_of
+from penstock.engine.budget.recall import COUNTERS, Recall
+from support.books import THEN, Bookkeeping, Shop
+from support.history import prometheus
+from support.indicators import ratio
+from support.measuring import Meter, slo
+from support.own_counters import JOB, PlayedClock, Scraped
+from support.remote_write import RECEIVER
+from support.scrapes import ACCEPTING_LATE_SAMPLES, Scrapes, ask
+from testbed.servers import free_ports
+
+pytestmark = pytest.mark.servers
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+FROM_THEN = int(THEN.timestamp())
+PATIENCE = 60.0
+
+
+def availability(window: str = "1d") -> Slo:
+    indicator = ratio('http_requests_total{code="500"}', "http_requests_total")
+    return slo("availability", indicator, window=window, objective="95%")
+
+
+@pytest.fixture
+def meter() -> Iterator[Meter]:
+    with Meter() as found:
+        yield found
+
+
+def account_of(books: Bookkeeping) -> Account:
+    (account,) = books.library.book(books.source)
+    return account
+
+
+def restored_hours(account: Account) -> dict[int, Count]:
+    coarse = account.ledger.coarse
+    return {
+        number: count
+        for number in range(coarse.first, FROM_THEN // HOUR - 6)
+        if coarse.stage(number) is Stage.SEALED and (count := coarse.count(number)) is not None
+    }
+
+
+class Life:
+    """An operator that measures a shop, is scraped each minute, and is restarted at times."""
+
+    def __init__(self, meter: Meter, url: str, start: datetime) -> None:
+        self.clock, self.scrapes = PlayedClock(start), Scrapes()
+        self.books = Bookkeeping(meter, url, Scrapes(), own_job=JOB, clock=self.clock)
+        self.begin("10.0.0.1:8080")
+
+    def begin(self, instance: str) -> None:
+        self.books.begin()
+        self.books.measure([availability()], self.clock.at)
+        self.page = Scraped(self.scrapes, instance, self.books.library.counted)
+
+    def live_until(self, end: datetime, *, scraped: bool = True) -> None:
+        while self.clock.at < end:
+            if self.clock.at.minute % 10 == 2:
+                self.books.keep_up(self.clock.at, most=1)
+            if scraped:
+                self.page.scrape(self.clock.at)
+            else:
+                self.page.fail(self.clock.at)
+            self.clock.at += MINUTE
+
+
+def test_what_was_counted_over_restarts_is_restored_to_the_event_and_the_rest_is_read(
+    meter: Meter, tmp_path: Path
+) -> None:
+    """A day: a restart in place, one elsewhere, an hour in which nobody scraped us, then a loss."""
+    shop = Shop().serve()
+    with shop.served(tmp_path) as (url, _):
+        life = Life(meter, url, THEN - DAY - timedelta(hours=4))
+        life.live_until(THEN - timedelta(hours=20, minutes=13))
+        life.books.save_now()
+        life.begin("10.0.0.1:8080")
+        life.live_until(THEN - timedelta(hours=12, minutes=38))
+        life.books.save_now()
+        life.begin("10.0.0.2:8080")
+        life.live_until(THEN - timedelta(hours=9))
+        life.live_until(THEN - timedelta(hours=8), scraped=False)
+        life.live_until(THEN)
+        life.scrapes.send(url)
+
+        lost = Bookkeeping(meter, url, Scrapes(), own_job=JOB, clock=life.clock)
+        one = availability()
+        assert lost.measure([one], THEN)["availability"].kind is Kind.WARMING_UP
+        lost.keep_up(THEN, most=1)
+        restored = restored_hours(account_of(lost))
+        # Where nobody scraped us is one number missing, and so are two hours.
+        blind = {FROM_THEN // HOUR - 12, FROM_THEN // HOUR - 11}
+        begun = FROM_THEN // HOUR - 24
+        assert restored.keys() == set(range(begun, FROM_THEN // HOUR - 6)) - blind
+        for number, count in restored.items():
+            start = datetime.fromtimestamp(number * HOUR, UTC)
+            assert (count.bad, count.total) == shop.true(start, start + timedelta(hours=1))
+
+        lost.keep_up(THEN)
+        found = lost.measure([one], THEN)["availability"]
+        assert found.kind is Kind.FRESH
+        assert found.reading is not None
+        whole = found.reading.whole
+        assert (whole.bad, whole.total) == shop.true(THEN - DAY, THEN)
+
+
+def ledger_of_month(more: int) -> Ledger:
+    ledger = Ledger(300, 40 * 24 * HOUR)
+    for number in range(FROM_THEN // HOUR - 40 * 24, FROM_THEN // HOUR):
+        bad, total = number % 7, 7 + more + number % 977
+        ledger.coarse.put(number, Count(Decimal(bad), Decimal(total)), Stage.SEALED)
+    return ledger
+
+
+class Month:
+    """Thirty-one days of counters, scraped every five minutes, restarted every third day."""
+
+    def __init__(self) -> None:
+        self.clock, self.scrapes = PlayedClock(THEN), Scrapes()
+        self.pages: list[Scraped] = []
+        self.counting: list[tuple[Ledger, dict[str, Counted | None]]] = []
+
+    def tell(self, name: str, ledger: Ledger, job: str = JOB) -> None:
+        told: dict[str, Counted | None] = {name: None}
+        self.counting.append((ledger, told))
+        instance = f"10.0.0.{len(self.pages)}:8080"
+        page = Scraped(self.scrapes, instance, lambda: _not_none(told), job)
+        self.pages.append(page)
+
+    def send(self, url: str) -> None:
+        every = timedelta(minutes=5)
+        for nth in range(31 * DAY // every):
+            self.clock.at = THEN - 31 * DAY + nth * every
+            for ledger, told in self.counting:
+                for name, one in told.items():
+                    former = None if nth % (3 * DAY // every) == 0 else one
+                    told[name] = counted(former, ledger, 0, int(self.clock.at.timestamp()))
+            for page in self.pages:
+                page.scrape(self.clock.at)
+        self.scrapes.send(url)
+
+
+def _not_none(told: dict[str, Counted | None]) -> list[tuple[str, Counted]]:
+    return [(name, one) for name, one in told.items() if one is not None]
+
+
+def test_a_month_is_restored_from_at_most_1500_samples(meter: Meter, tmp_path: Path) -> None:
+    with prometheus(tmp_path, RECEIVER, config=ACCEPTING_LATE_SAMPLES) as url:
+        books = Bookkeeping(meter, url, Scrapes())
+        account = books.library.book(books.source).account(availability("30d"), THEN, {})
+        ours = counters_of(books.source, account)
+        elsewhere = counters_of(
+            replace(books.source, ref=ObjectRef("shop", "default", "x")), account
+        )
+        true, other = ledger_of_month(0), ledger_of_month(1)
+        month = Month()
+        month.tell(ours, true)
+        month.tell(elsewhere, other)
+        month.tell(ours, other, "of-somebody-else")
+        month.send(url)
+
+        before = meter.tally.samples
+        assert meter.run(Recall(meter.asker, JOB).once(books.source, [account], FROM_THEN))
+        assert meter.tally.samples - before <= 1_500
+    coarse, first = account.ledger.coarse, FROM_THEN // HOUR - 720
+    assert account.ledger.to_fill(FROM_THEN - account.ledger.reach) is None
+    for number in range(first, FROM_THEN // HOUR - 6):
+        assert coarse.count(number) == true.coarse.count(number)
+
+
+def test_without_a_job_or_without_counters_the_past_is_read_as_ever(
+    meter: Meter, tmp_path: Path
+) -> None:
+    shop = Shop().serve()
+    with shop.served(tmp_path) as (url, _):
+        for job in ("", JOB):
+            books, one = Bookkeeping(meter, url, Scrapes(), own_job=job), availability()
+            books.measure([one], THEN)
+            books.keep_up(THEN)
+            found = books.measure([one], THEN)["availability"]
+            assert found.reading is not None
+            whole = found.reading.whole
+            assert (whole.bad, whole.total) == shop.true(THEN - DAY, THEN)
+
+
+def test_prometheus_takes_the_page_for_counters_and_forgets_those_of_a_former_process(
+    tmp_path: Path,
+) -> None:
+    """Scraped for real, by a Prometheus of its own, while the page tells of another beginning."""
+    (port,) = free_ports(1)
+    config = {
+        "global": {"scrape_interval": "1s"},
+        "scrape_configs": [
+            {"job_name": JOB, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+        ],
+    }
+
+    async def life(since: int, url: str) -> list[tuple[dict[str, str], Decimal]]:
+        """Until just what this process tells is seen."""
+        telemetry = Telemetry()
+        told = Counted(since, since + HOUR, Count(Decimal("2.5"), Decimal(10)))
+        telemetry.tell_counted(lambda: [("abc", told)])
+        web = TelemetryServer(telemetry, f"127.0.0.1:{port}", str, str, lambda: None)
+        await web.start()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    now = datetime.now(UTC)
+                    found = (await asyncio.to_thread(ask, url, COUNTERS, now)).rows
+                    if {row["since"] for row, _ in found} == {str(since)}:
+                        return found
+                    await asyncio.sleep(0.2)
+        finally:
+            await web.stop()
+
+    with prometheus(tmp_path, config=config) as url:
+        for since in (7_200, 10_800):
+            rows = asyncio.run(life(since, url))
+            assert {row["kind"]: number for row, number in rows} == {
+                "bad": Decimal("2.5"),
+                "total": Decimal(10),
+            }
+            assert all(row["job"] == JOB and row["sli"] == "abc" for row, _ in rows)
+        where = f"{url}/api/v1/metadata?metric={COUNTERS}"
+        with urllib.request.urlopen(where, timeout=10) as answer:
+            assert json.load(answer)["data"][COUNTERS][0]["type"] == "counter"

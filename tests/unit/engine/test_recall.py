@@ -1,0 +1,200 @@
+"""What is made of our own counters as a source gives them back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from penstock.domain.counters import seen_at
+from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.ledger import HOUR
+from penstock.domain.quantities import Duration, Percentage
+from penstock.domain.refs import ObjectRef
+from penstock.domain.ring import Stage
+from penstock.domain.slo import Slo, Timeslices
+from penstock.domain.source import Source
+from penstock.domain.source_report import Health
+from penstock.engine.asking import Answer, Form, Q, Row, Span
+from penstock.engine.budget.book import Account, Book, counters_of
+from penstock.engine.budget.recall import MOST_TRIES, TOGETHER, Recall
+from support.indicators import ratio
+from support.measuring import slo, source
+
+NOW = 500_000 * HOUR + 600
+FIRST = NOW // HOUR - 20
+WHERE = source("http://127.0.0.1:9090")
+
+
+class Answering:
+    """Gives the rows that a test has; or for every question the same evidence."""
+
+    def __init__(self, rows: Sequence[Row] | Evidence) -> None:
+        self.rows, self.queries = rows, list[str]()
+        self.when: list[datetime | Span] = []
+
+    async def ask(
+        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+    ) -> Mapping[Hashable, Answer | Evidence]:
+        ((form, questions),) = groups
+        self.queries.append(form.query(questions))
+        self.when.append(when)
+        rows = self.rows
+        if isinstance(rows, Evidence):
+            return {one.key: rows for one in questions}
+        answers = form.told_apart(questions, rows)
+        return {one.key: answer for one, answer in zip(questions, answers, strict=True)}
+
+    async def look(self, source: Source) -> Health:
+        raise AssertionError("nobody looks")
+
+
+def accounts(*slos: Slo) -> list[Account]:
+    book = Book(WHERE)
+    return [book.account(one, datetime.fromtimestamp(NOW, UTC), {}) for one in slos]
+
+
+def availability(number: int = 0, window: str = "1d") -> Slo:
+    return slo(f"slo-{number}", ratio(f'x{{code="50{number}"}}', "x"), window=window)
+
+
+def rows(
+    account: Account, bad: Sequence[str], total: Sequence[str], since: str = f"{FIRST * HOUR}"
+) -> list[Row]:
+    """Counters that were seen at each hour from the first on."""
+    at = [seen_at((FIRST + nth + 1) * HOUR) * 1_000 for nth in range(len(total))]
+    labels = {"sli": counters_of(WHERE, account), "since": since, "job": "p", "instance": "i"}
+    return [
+        Row({**labels, "kind": kind}, tuple(zip(at, said, strict=False)))
+        for kind, said in (("bad", bad), ("total", total))
+    ]
+
+
+def recall(asker: Answering, those: Sequence[Account], job: str = "p") -> bool:
+    return asyncio.run(Recall(asker, job).once(WHERE, those, NOW))
+
+
+def known(account: Account) -> dict[int, Count | None]:
+    coarse = account.ledger.coarse
+    numbers = range(coarse.first, coarse.end)
+    return {n: coarse.count(n) for n in numbers if coarse.stage(n) is Stage.SEALED}
+
+
+def test_hours_that_are_proven_are_sealed_and_the_others_stay_unknown() -> None:
+    (account,) = accounts(availability())
+    asker = Answering(rows(account, ["1", "3", "3"], ["10", "30", "30"]))
+    assert recall(asker, [account])
+    assert known(account) == {
+        FIRST: Count(Decimal(1), Decimal(10)),
+        FIRST + 1: Count(Decimal(2), Decimal(20)),
+        FIRST + 2: Count(Decimal(0), Decimal(0)),
+    }
+    assert account.ledger.to_fill(NOW - 24 * HOUR) == NOW // HOUR - 7
+    assert not recall(asker, [account])
+
+
+def test_it_asks_for_the_hours_before_the_first_bucket_and_no_more() -> None:
+    (account,) = accounts(availability())
+    asker = Answering([])
+    recall(asker, [account])
+    name = counters_of(WHERE, account)
+    assert asker.queries == [f'penstock_sli_events_total{{job="p",sli=~"{name}"}}']
+    (span,) = asker.when
+    assert isinstance(span, Span)
+    assert int(span.start.timestamp()) == seen_at((NOW - 24 * HOUR) // HOUR * HOUR)
+    assert int(span.end.timestamp()) == seen_at((NOW - 6 * HOUR) // HOUR * HOUR)
+    assert span.end.timestamp() < NOW
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "since"),
+    [
+        (["1", "NaN"], ["10", "20"], f"{FIRST * HOUR}"),
+        (["1", "2"], ["10", "+Inf"], f"{FIRST * HOUR}"),
+        (["1", "x"], ["10", "20"], f"{FIRST * HOUR}"),
+        (["2", "1"], ["10", "20"], f"{FIRST * HOUR}"),
+        (["1", "2"], ["10", "20"], "yesterday"),
+        (["1", "2"], ["10", "20"], ""),
+        ([], ["10", "20"], f"{FIRST * HOUR}"),
+    ],
+)
+def test_what_cannot_be_read_proves_nothing(bad: list[str], total: list[str], since: str) -> None:
+    (account,) = accounts(availability())
+    recall(Answering(rows(account, bad, total, since)), [account])
+    assert known(account) == {}
+    assert account.lacks_before is None
+
+
+def test_bad_and_all_events_of_two_processes_are_not_mixed() -> None:
+    (account,) = accounts(availability())
+    bad, total = rows(account, ["1", "2"], ["10", "20"])
+    other = Row({**total.labels, "instance": "another"}, total.points)
+    recall(Answering([bad, other]), [account])
+    assert known(account) == {}
+
+
+def test_hours_outside_of_what_was_asked_for_are_left_alone() -> None:
+    (account,) = accounts(availability())
+    account.ledger.coarse.put(FIRST + 1, None, Stage.CLOSED)
+    recall(Answering(rows(account, ["1"] * 19, ["10"] * 19)), [account])
+    assert max(known(account)) == NOW // HOUR - 7
+    assert account.ledger.coarse.stage(FIRST + 1) is Stage.CLOSED
+
+
+def test_some_ledgers_at_a_time_and_each_once() -> None:
+    those = accounts(*(availability(number) for number in range(TOGETHER + 5)))
+    asker = Answering([])
+    while recall(asker, those):
+        pass
+    assert [query.count("|") for query in asker.queries] == [TOGETHER - 1, 4]
+
+
+@pytest.mark.parametrize("kind", [Kind.REJECTED, Kind.PARTIAL, Kind.MALFORMED, Kind.UNAUTHORIZED])
+def test_who_does_not_tell_of_counters_is_not_asked_again(kind: Kind) -> None:
+    (account,) = accounts(availability())
+    assert recall(Answering(Evidence(kind)), [account])
+    assert account.lacks_before is None
+
+
+def test_who_cannot_be_reached_is_asked_again_but_not_for_ever_if_it_answers_otherwise() -> None:
+    (account,) = accounts(availability())
+    asker = Answering(Evidence(Kind.UNREACHABLE))
+    for _ in range(2 * MOST_TRIES):
+        assert not recall(asker, [account])
+    account.ledger.close(account.ledger.closed_until + 300, None)
+    for _ in range(MOST_TRIES - 1):
+        assert not recall(asker, [account])
+    assert recall(asker, [account])
+    assert account.lacks_before is None
+
+
+def test_without_a_job_and_of_slices_nothing_is_asked() -> None:
+    (plain,) = accounts(availability())
+    method = Timeslices(Duration.parse("5m"), Percentage.parse("97%"))
+    (sliced,) = accounts(slo("s", ratio('x{code="500"}', "x"), window="1d", budgeting=method))
+    asker = Answering([])
+    assert not recall(asker, [plain], job="")
+    assert not recall(asker, [sliced])
+    assert asker.queries == []
+    assert (plain.lacks_before, sliced.lacks_before) == (None, None)
+
+
+def test_of_a_ledger_from_a_snapshot_nothing_is_asked() -> None:
+    (former,) = accounts(availability())
+    one = availability()
+    kept = {former.digest: former.ledger}
+    account = Book(WHERE).account(one, datetime.fromtimestamp(NOW, UTC), kept)
+    assert account.ledger is former.ledger
+    asker = Answering([])
+    assert not recall(asker, [account])
+    assert asker.queries == []
+
+
+def test_counters_of_a_namesake_source_are_others() -> None:
+    (account,) = accounts(availability())
+    elsewhere = replace(WHERE, ref=ObjectRef("shop", "default", "another uid"))
+    assert counters_of(elsewhere, account) != counters_of(WHERE, account)

@@ -190,6 +190,7 @@ def wire(
         lambda slo, spared: any(
             keeper.is_hot(one, spared=spared) for one in catalog.rollouts_of(slo)
         ),
+        lambda slo: keeper.onsets(catalog.rollouts_of(slo)),
         reporter.tell,
     )
     desk = Desk(

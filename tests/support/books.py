@@ -153,10 +153,16 @@ class Bookkeeping:
         self.saved = dict(kept)
 
     def measure(
-        self, slos: Iterable[Slo], at: datetime, *, hot: bool = True, where: Source | None = None
+        self,
+        slos: Iterable[Slo],
+        at: datetime,
+        *,
+        hot: bool = True,
+        where: Source | None = None,
+        onsets: frozenset[datetime] = frozenset(),
     ) -> dict[str, Evidence]:
         """Evidence by the SLO's name."""
-        asked = [Inquiry(one, frozenset(LOOKS), hot) for one in slos]
+        asked = [Inquiry(one, frozenset(LOOKS), hot, onsets) for one in slos]
         found = self.meter.run(self.budgets.measure(where or self.source, asked, at))
         return {ref.name: one for ref, one in found.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from penstock.domain.standing import (
     Hold,
     Seen,
     Setting,
+    Spent,
     Stable,
     Standing,
     Transition,
@@ -71,6 +73,9 @@ RELEASES = st.builds(
     onset=one_of(Onset),
     resumed_at=maybe(MOMENTS),
     reason=maybe(one_of(Reason)),
+    spent=maybe(
+        st.builds(Spent, WORDS, st.sampled_from(["0.0000", "0.0512", "1.5000"]).map(Decimal))
+    ),
 )
 SEEN = st.builds(
     Seen, WORDS, st.just("") | WORDS, one_of(Phase), st.integers(0, 999), st.integers(0, 999)

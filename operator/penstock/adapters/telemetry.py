@@ -32,6 +32,7 @@ COUNTERS = {
 }
 GAUGES = {
     "penstock_slo_budget_remaining_ratio": "Share of the error budget left, by SLO.",
+    "penstock_release_budget_spent_ratio": "Share of the error budget spent since a release began.",
     "penstock_slo_burn_rate": "Burn rate, by SLO and look back.",
     "penstock_gate_state": "1 for the state that a Rollout's gate is in.",
     "penstock_evaluation_age_seconds": "Age of the oldest evidence.",

@@ -193,6 +193,8 @@ def _release(standing: Standing) -> ReleaseStatus | None:
         id=release.id,
         started_at=_time(release.started_at),
         remaining_at_start=release.remaining_at_start or None,
+        spent_ratio=_ratio(release.spent.share) if release.spent else None,
+        spent_slo=release.spent.slo if release.spent else None,
         from_hash=release.from_hash or None,
         reason=release.reason,
         onset=release.onset,

@@ -18,6 +18,7 @@ from penstock.api.gate_record import GateRecord, RecordedTemplate
 from penstock.api.rollout_status import (
     GateStatus,
     MemoryStatus,
+    ReleaseStatus,
     RolloutStatus,
     TransitionStatus,
 )
@@ -26,7 +27,7 @@ from penstock.api.source import SourceStatus
 from penstock.domain.case import Onset
 from penstock.domain.evidence import Grade
 from penstock.domain.memory import Cause, Memory
-from penstock.domain.quantities import Duration
+from penstock.domain.quantities import Duration, Ratio
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport, State
 from penstock.domain.slo import SourceKind
@@ -37,6 +38,7 @@ from penstock.domain.standing import (
     Hold,
     Seen,
     Setting,
+    Spent,
     Stable,
     Standing,
     Transition,
@@ -215,7 +217,14 @@ def _release(model: RolloutStatus) -> UnderWay | None:
         onset=Onset(release.onset or Onset.ADMITTED),
         resumed_at=_given(release.resumed_at, _time),
         reason=next(_readable(Reason, [release.reason] if release.reason else []), None),
+        spent=next(_readable(_spent, [release]), None),
     )
+
+
+def _spent(model: ReleaseStatus) -> Spent | None:
+    if not model.spent_ratio or not model.spent_slo:
+        return None
+    return Spent(model.spent_slo, Ratio.parse(model.spent_ratio).value)
 
 
 def _hold(model: RolloutStatus) -> Hold:

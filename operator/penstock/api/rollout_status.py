@@ -54,6 +54,11 @@ class ReleaseStatus(KubeModel):
     """When it was first seen."""
     remaining_at_start: str | None = None
     """Share of the worst SLO's budget that was left then. Example: "0.8120\""""
+    spent_ratio: str | None = None
+    """Share of the SLO's whole budget that was spent since the release began; absent while unknown.
+    Example: "0.0510\""""
+    spent_slo: str | None = None
+    """The SLO that spentRatio is of: the one that the gate names."""
     from_hash: str | None = None
     """Hash of the template that ran before."""
     reason: str | None = None

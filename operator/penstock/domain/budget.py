@@ -34,6 +34,17 @@ def remaining(objective: Objective, bad: Decimal, total: Decimal) -> Ratio | Non
     return Ratio.of(ONE - bad / (objective.budget * total))
 
 
+def spent(objective: Objective, bad: Decimal, total: Decimal) -> Ratio | None:
+    """The share of the window's whole budget that some of its bad events are: B / (b x N).
+
+    50 of the bad events of 1,000,000 at 99.9% are 0.05, five points; 1,500 are 1.5. Without events
+    in the window: None.
+    """
+    if total <= 0:
+        return None
+    return Ratio.of(bad / (objective.budget * total))
+
+
 def burn_rate(objective: Objective, bad: Decimal, total: Decimal) -> Ratio | None:
     """How fast the budget is spent: (B / N) / b; 1 spends it exactly by the window's end.
 

@@ -66,6 +66,7 @@ class Reading:
         unit: what the counts count.
         traffic: events in the whole window, where ``whole`` counts slices of time.
         coverage: the share of the window that there is data of; None where it was not looked at.
+        bad_since: what was bad in the window since moments that were asked about, as far as known.
     """
 
     at: datetime
@@ -77,6 +78,7 @@ class Reading:
     traffic: Count | None = None
     coverage: Decimal | None = None
     forecast: Forecast = NO_FORECAST
+    bad_since: Mapping[datetime, Decimal] = field(default_factory=dict)
 
     @property
     def remaining(self) -> Ratio | None:
@@ -89,6 +91,11 @@ class Reading:
         if count is None:
             return None
         return budget.burn_rate(self.objective, count.bad, count.total) or Ratio(Decimal(0))
+
+    def spent_since(self, moment: datetime) -> Ratio | None:
+        """Share of the window's budget that was spent since then; None where it is not known."""
+        bad = self.bad_since.get(moment)
+        return None if bad is None else budget.spent(self.objective, bad, self.whole.total)
 
     def events(self, look: Duration) -> Count | None:
         """The events of one look back."""

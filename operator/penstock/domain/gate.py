@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
 from penstock.domain import sentence
@@ -33,6 +34,7 @@ from penstock.domain.standing import (
     Gate,
     Hold,
     Record,
+    Spent,
     Standing,
     Transition,
 )
@@ -248,11 +250,19 @@ def _was_held(standing: Standing) -> bool:
 def _with_release_told(standing: Standing, judged: Judgement) -> Standing:
     if standing.release is None or judged.release is None:
         return standing
-    release = replace(standing.release, reason=judged.release.reason)
-    share = share_left(judged.gate.slo) if judged.gate.slo else None
+    named, reason = judged.gate.slo, judged.release.reason
+    spent = _spent(named, standing.release.started_at) if named else None
+    release = replace(standing.release, reason=reason, spent=spent)
+    share = share_left(named) if named else None
     if share is not None and not release.remaining_at_start:
         release = replace(release, remaining_at_start=Ratio(share).rounded(4))
     return replace(standing, release=release)
+
+
+def _spent(slo: Judged, since: datetime) -> Spent | None:
+    reading = slo.evidence.reading
+    share = reading.spent_since(since) if reading else None
+    return Spent(slo.name, Decimal(share.rounded(4))) if share else None
 
 
 def _with_gate(standing: Standing, decision: Decision, message: str, now: datetime) -> Standing:
@@ -293,7 +303,7 @@ def _stood_down(
     memory = replace(Memory(), serial=standing.memory.serial)
     standing = replace(standing, memory=memory, proving_since=None)
     if standing.release is not None:
-        standing = replace(standing, release=replace(standing.release, reason=None))
+        standing = replace(standing, release=replace(standing.release, reason=None, spent=None))
     standing = _with_hold(rollout, standing, seen, act, now)
     message = sentence.stood_down(rollout, rival)
     standing = _placed(standing, Verdict.UNKNOWN, GateState.OPEN, reason, "", message, now)

@@ -36,6 +36,7 @@ def gate(
         f"{_headline(standing, judged.gate, now)}: {_why(rollout, standing, seen, judged.gate)}",
         _what_changes_it(rollout, standing, seen, judged.gate, now),
         _release(rollout, standing, seen, judged, now),
+        _spent(standing, now),
         _audited(rollout, judged),
     ]
     return _cut("; ".join(part for part in parts if part))
@@ -201,6 +202,14 @@ def _going_on(name: str, decision: Decision, standing: Standing, now: datetime) 
         resumed = standing.release.resumed_at
         return f"{name} goes on, resumed by a person at {moment(resumed or now, now)}"
     return f"{name} goes on"
+
+
+def _spent(standing: Standing, now: datetime) -> str:
+    release = standing.release
+    if release is None or release.spent is None:
+        return ""
+    spent, since = release.spent, moment(release.started_at, now)
+    return f"{percent(spent.share)} of the error budget of {spent.slo} was spent since {since}"
 
 
 def _audited(rollout: Rollout, judged: Judgement) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from penstock.domain.case import Onset
@@ -54,6 +55,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """The share of one SLO's error budget that was spent since a release began, to 0.0001."""
+
+    slo: str
+    share: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class UnderWay:
     """The release under way.
 
@@ -63,6 +72,7 @@ class UnderWay:
         remaining_at_start: share of the worst SLO's budget then, as text; empty if unknown.
         resumed_at: when somebody resumed it while we held it, and is respected.
         reason: why it may go on or may not; None where nothing is decided about it.
+        spent: what it may have cost so far, of the SLO that the gate names; None while unknown.
     """
 
     id: str
@@ -72,6 +82,7 @@ class UnderWay:
     onset: Onset = Onset.ADMITTED
     resumed_at: datetime | None = None
     reason: Reason | None = None
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,10 +76,11 @@ class Evaluator:
         tally: Tally,
         pace: Pace,
         hot: Callable[[Key, bool], bool],
+        onsets: Callable[[Key], frozenset[datetime]],
         tell: Callable[[Slo, Evidence], None],
     ) -> None:
         self._catalog, self._metrics, self._clock, self._tally = catalog, metrics, clock, tally
-        self._pace, self._hot, self._tell = pace, hot, tell
+        self._pace, self._hot, self._onsets, self._tell = pace, hot, onsets, tell
         # What comes within so many seconds is asked together.
         self._gather = min(GATHER_SECONDS, pace.hot / 4)
         self._known: dict[Key, Known] = {}
@@ -192,7 +193,8 @@ class Evaluator:
                 continue
             lane = (source.ref.namespace, source.ref.name, hot)
             sources[lane] = source
-            groups[lane].append(Inquiry(entry.value, self._looks(entry.value), hot))
+            looks, onsets = self._looks(entry.value), self._onsets(key)
+            groups[lane].append(Inquiry(entry.value, looks, hot, onsets))
         for lane, inquiries in groups.items():
             self._start_asking(lane, sources[lane], inquiries)
 

@@ -37,6 +37,7 @@ from penstock.engine.ports import (
     Workloads,
 )
 from penstock.engine.schedule import Schedule
+from penstock.engine.showing import show
 from penstock.engine.telling import is_transition, rollout_is_worth_telling
 from penstock.errors import ClusterError, Forbidden, Refused, SpecInvalid, Throttled
 
@@ -88,6 +89,11 @@ class Keeper:
         """
         kept = self._kept.get(rollout)
         return kept is not None and (kept.is_under_way or (kept.is_shut and not spared))
+
+    def onsets(self, rollouts: Iterable[Key]) -> frozenset[datetime]:
+        """When the releases that are under way began."""
+        standings = [self._kept[key].standing for key in rollouts if key in self._kept]
+        return frozenset(one.release.started_at for one in standings if one.release is not None)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -207,29 +213,17 @@ class Keeper:
         guards = self._catalog.guards_of(rollout.ref.namespace, rollout.workload)
         rival = guards[0][1] if guards and guards[0] != key else None
         judged = self._evidence(rollout, now)
-        before, was_under_way = kept.standing.gate, kept.is_under_way
+        before, was_under_way = kept.standing, kept.is_under_way
         stepped = step(rollout, kept.standing, kept.seen, judged, rival, now)
         standing = replace(stepped.standing, settings=settings_told(rollout, judged))
         kept.standing = replace(standing, conditions=conditions(rollout, standing, kept.seen, now))
         gate = kept.standing.gate
-        if gate is not None and (before is None or gate.reason is not before.reason):
+        if gate is not None and (before.gate is None or gate.reason is not before.gate.reason):
             self._tally.count("penstock_decisions_total", verdict=gate.verdict, reason=gate.reason)
         if kept.is_under_way and not was_under_way:
             self._hurry(rollout)
-        self._gauge(key, kept.standing)
+        show(self._tally, key, before, kept.standing)
         return replace(stepped, standing=kept.standing)
-
-    def _gauge(self, key: Key, standing: Standing) -> None:
-        if standing.gate is None:
-            return
-        for state in GateState:
-            self._tally.gauge(
-                "penstock_gate_state",
-                1.0 if standing.gate.state is state else 0.0,
-                namespace=key[0],
-                rollout=key[1],
-                state=state,
-            )
 
     async def _record(self, kept: Kept, wanted: Record) -> None:
         """What admission reads comes first: it is the line without a window."""

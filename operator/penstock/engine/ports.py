@@ -39,12 +39,14 @@ class Clock(Protocol):
 class Inquiry:
     """What to measure of one SLO: its window, and looks back for burn rates.
 
-    ``hot`` while a release hangs on it: then it is read as exactly as it can be.
+    ``hot`` while a release hangs on it: then it is read as exactly as it can be. ``onsets`` are
+    when such releases began: what was spent since is told as far as it costs no request.
     """
 
     slo: Slo
     looks: frozenset[Duration]
     hot: bool = False
+    onsets: frozenset[datetime] = frozenset()
 
 
 class Metrics(Protocol):

@@ -5,6 +5,7 @@ At rest nothing else is written, so that thousands of SLOs cost the API server n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -77,8 +78,15 @@ def rollout_is_worth_telling(ref: ObjectRef, standing: Standing, told: Standing 
     age = standing.gate.decided_at - told.gate.decided_at
     if age >= heartbeat_after(ref, told.gate.decided_at):
         return True
+    if age >= BUDGET_AT_MOST_EVERY and _moved(_spent(standing), _spent(told)):
+        return True
     progress = standing.workload != told.workload
     return progress and age >= PROGRESS_AT_MOST_EVERY
+
+
+def _spent(standing: Standing) -> Decimal | None:
+    spent = standing.release.spent if standing.release else None
+    return spent.share if spent else None
 
 
 def _facts(standing: Standing) -> tuple[object, ...]:
@@ -87,7 +95,7 @@ def _facts(standing: Standing) -> tuple[object, ...]:
     return (
         gate and (gate.verdict, gate.state, gate.reason, gate.slo),
         workload and (workload.name, workload.uid, workload.phase),
-        standing.release,
+        standing.release and replace(standing.release, spent=None),
         standing.complete,
         standing.stable,
         standing.proving_since,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from penstock.api.resume import standing_of
 from penstock.domain.conditions import conditions
 from penstock.domain.gate import record
 from penstock.domain.memory import Cause
-from penstock.domain.standing import Record, Standing
+from penstock.domain.standing import Record, Spent, Standing
 from penstock.domain.verdict import GateState
 from support.cases import HOT_FAST, NOW, slo, unmeasured
 from support.standings import ROLLOUT, Story, version
@@ -142,6 +143,31 @@ def test_a_reason_of_a_newer_version_costs_only_what_it_is_in() -> None:
     status["gate"]["reason"] = status["history"][0]["reason"] = "SpentOnHolidays"
     read = standing_of(status, record_body)
     assert read == replace(standing, gate=None, history=standing.history[1:])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"spentRatio": "much"},
+        {"spentRatio": "NaN"},
+        {"spentRatio": ""},
+        {"spentSlo": ""},
+        {"spentSlo": None},
+    ],
+)
+def test_what_was_spent_and_cannot_be_read_is_unknown(written: dict[str, object]) -> None:
+    unknown = held()
+    assert unknown.release is not None
+    spent = Spent("checkout", Decimal("0.0512"))
+    known = replace(unknown, release=replace(unknown.release, spent=spent))
+    status, record_body = printed(known)
+    assert (status["release"]["spentRatio"], status["release"]["spentSlo"]) == (
+        "0.0512",
+        "checkout",
+    )
+    assert standing_of(status, record_body) == known
+    status["release"] |= written
+    assert standing_of(status, record_body) == unknown
 
 
 def test_a_releases_reason_of_a_newer_version_costs_nothing_else() -> None:

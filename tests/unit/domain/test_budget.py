@@ -14,6 +14,7 @@ from penstock.domain.budget import (
     exhausted_in,
     highest_burn_rate,
     remaining,
+    spent,
 )
 from penstock.domain.quantities import Duration, Objective, Ratio
 
@@ -90,3 +91,15 @@ def test_a_budget_that_is_not_spent_never_runs_out(burn: str) -> None:
 @pytest.mark.parametrize(("objective", "highest"), [("99%", "100"), ("90%", "10"), ("50%", "2")])
 def test_a_full_outage_burns_at_one_over_the_budget(objective: str, highest: str) -> None:
     assert highest_burn_rate(Objective.parse(objective)) == Ratio.parse(highest)
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "share"),
+    [("50", "1000000", "0.05"), ("1500", "1000000", "1.5"), ("0", "1", "0")],
+)
+def test_what_some_of_the_windows_bad_events_have_spent(bad: str, total: str, share: str) -> None:
+    assert spent(THREE_NINES, Decimal(bad), Decimal(total)) == Ratio(Decimal(share))
+
+
+def test_without_events_nothing_can_be_said_of_what_was_spent() -> None:
+    assert spent(THREE_NINES, Decimal(0), Decimal(0)) is None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from penstock.domain.case import Onset
+from penstock.domain.case import Judged, Onset
 from penstock.domain.evidence import Kind
 from penstock.domain.gate import Act, hold_manager, too_large
 from penstock.domain.memory import Cause, Memory
@@ -22,7 +24,7 @@ from penstock.domain.rollout import (
     OnDelete,
     OnExternalResume,
 )
-from penstock.domain.standing import HISTORY_KEPT, Hold, Standing
+from penstock.domain.standing import HISTORY_KEPT, Hold, Spent, Standing
 from penstock.domain.template import LARGEST_TEMPLATE
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
@@ -554,6 +556,49 @@ def test_what_was_left_is_filled_in_once_it_is_known() -> None:
     assert story.standing.release.remaining_at_start == ""
     story.goes("1s", slos=(slo("0.5"),))
     assert story.standing.release.remaining_at_start == "0.5000"
+
+
+def having_spent(share: str, began: datetime, *, name: str = "checkout", **facts: Any) -> Judged:
+    """An SLO that knows what a release has spent since then: the budget is of 10,000 bad events."""
+    one = slo(name=name, **facts)
+    reading = one.evidence.reading
+    assert reading is not None
+    spent = replace(reading, bad_since={began: Decimal(share) * 10_000})
+    return replace(one, evidence=replace(one.evidence, reading=spent))
+
+
+def test_a_release_says_what_it_has_spent_of_the_slo_that_the_gate_names() -> None:
+    story = begun()
+    assert story.standing.release.spent is None
+    began = story.standing.release.started_at
+    known = having_spent("0.05123", began, left="0.4"), having_spent("0.5", began, name="other")
+    story.goes("1m", slos=known)
+    assert story.standing.gate.slo == "checkout"
+    assert story.standing.release.spent == Spent("checkout", Decimal("0.0512"))
+    assert story.standing.gate.message.endswith(
+        "5.1 % of the error budget of checkout was spent since 14:02 UTC"
+    )
+    story.goes("1m", slos=(unmeasured(),))
+    assert story.standing.release.spent is None
+    assert "spent since" not in story.standing.gate.message
+
+
+def test_what_was_spent_decides_nothing() -> None:
+    thrifty, costly = begun(), begun()
+    began = costly.standing.release.started_at
+    thrifty.goes("1m", slos=(having_spent("0", began),))
+    costly.goes("1m", slos=(having_spent("1", began),))
+    assert costly.last.judgement.gate.verdict is thrifty.last.judgement.gate.verdict
+    assert costly.last.judgement.release.proceeds
+    assert costly.last.act is thrifty.last.act
+
+
+def test_off_nothing_is_said_of_what_was_spent() -> None:
+    story = begun()
+    story.goes("1m", slos=(having_spent("0.1", story.standing.release.started_at),))
+    assert story.standing.release.spent is not None
+    story.goes("1m", rollout=replace(ROLLOUT, mode=Mode.OFF))
+    assert story.standing.release.spent is None
 
 
 def test_a_persons_hold_says_nothing_of_what_was_left() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import pytest
 
 from penstock.domain.evidence import Count, Evidence, Kind, Reading, Unit
 from penstock.domain.ledger import HOUR, Ledger
-from penstock.domain.quantities import Duration, Percentage
+from penstock.domain.quantities import Duration, Percentage, Ratio
 from penstock.domain.ring import Stage
 from penstock.domain.slices import slicing_of
 from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
@@ -47,10 +48,15 @@ def ledger(of: Slo | None = None, *, hours: int = 720, buckets: int = 7 * 12) ->
     return made
 
 
-def read(one: Slo, book: Ledger, fresh: Mapping[str, Count] | None = None) -> Evidence:
+def read(
+    one: Slo,
+    book: Ledger,
+    fresh: Mapping[str, Count] | None = None,
+    onsets: frozenset[datetime] = frozenset(),
+) -> Evidence:
     counts = {"3m": count(2, 6), "5m": count(2, 12)} if fresh is None else fresh
     by_look = {Duration.parse(look): found for look, found in counts.items()}
-    return evidence(plan(one, LOOKS, book, NOW), book, by_look)
+    return evidence(plan(one, LOOKS, book, NOW), book, by_look, onsets)
 
 
 def test_a_window_is_what_is_closed_and_what_is_open() -> None:
@@ -225,3 +231,79 @@ def test_while_a_release_hangs_on_it_short_looks_are_read_exactly() -> None:
 def test_recorded_shares_are_not_asked_for_over_odd_lengths() -> None:
     made = plan(slo("a", raw_ratio("r$window"), window="1d"), LOOKS, ledger(), NOW)
     assert made.asked == {FIVE}
+
+
+def spent(one: Slo, book: Ledger, minutes: str, fresh: Mapping[str, Count] | None = None) -> object:
+    """What was bad since a release began, so many minutes ago."""
+    onset = NOW - timedelta(minutes=float(minutes))
+    found = read(one, book, fresh, frozenset({onset}))
+    return found.reading.bad_since.get(onset) if found.reading else None
+
+
+@pytest.mark.parametrize(
+    ("minutes", "bad"),
+    [
+        ("3", "2"),  # the border: what is open
+        ("8", "3"),  # a bucket more
+        ("63", "14"),
+        ("5.5", "2.5"),  # half a bucket more
+        ("1.5", "1"),  # half of what is open
+        ("0", "0"),
+    ],
+)
+def test_what_was_bad_since_a_release_began(minutes: str, bad: str) -> None:
+    assert spent(slo("a", SHOP, window="1d"), ledger(), minutes) == Decimal(bad)
+
+
+def test_of_a_release_that_is_older_than_the_window_the_window_counts() -> None:
+    one = slo("a", SHOP, window="1h")
+    found = read(one, ledger(), None, frozenset({NOW - timedelta(hours=9)}))
+    assert found.reading is not None
+    (bad,) = found.reading.bad_since.values()
+    assert bad == found.reading.whole.bad
+    assert found.reading.spent_since(NOW - timedelta(hours=9)) == Ratio.of(
+        1 - (found.reading.remaining or Ratio(Decimal(9))).value
+    )
+
+
+def test_what_was_spent_is_a_share_of_the_whole_windows_budget() -> None:
+    """14 bad events, of which a day with 2880 allows 28.8."""
+    onset = NOW - timedelta(minutes=63)
+    found = read(slo("a", SHOP, window="1d"), ledger(), None, frozenset({onset}))
+    assert found.reading is not None
+    assert found.reading.spent_since(onset) == Ratio.of(Decimal(14) / Decimal("28.8"))
+    assert found.reading.spent_since(NOW) is None
+
+
+def test_what_the_ledger_does_not_know_yet_is_not_told_as_spent() -> None:
+    one = slo("a", SHOP, window="1d")
+    assert spent(one, ledger(hours=0, buckets=12), "300") is None
+    new = Ledger(300, 24 * HOUR)
+    new.begin(BORDER)
+    found = read(one, new, None, frozenset({NOW}))
+    assert found.reading is not None
+    assert found.reading.spent_since(NOW) is None
+
+
+def test_slices_that_were_bad_since_a_release_began() -> None:
+    method = Timeslices(FIVE, Percentage.parse("95%"))
+    one = slo("a", SHOP, window="1d", objective="50%", budgeting=method)
+    assert spent(one, ledger(one), "13") == 3  # two that are closed, and what is open
+    assert spent(one, ledger(one), "16") == 3  # and a part of one more, which is not counted
+
+
+def test_of_recorded_shares_nothing_is_told_of_what_is_open() -> None:
+    one = slo("a", raw_ratio("r$window"), window="1d")
+    fresh = {"5m": count(0, 1)}
+    assert spent(one, ledger(), "2", fresh) is None
+    assert spent(one, ledger(), "8", fresh) == 1
+
+
+def test_what_is_asked_does_not_depend_on_releases() -> None:
+    one = slo("a", SHOP, window="1d")
+    plain, with_onset = (
+        read(one, ledger(), None, onsets) for onsets in (frozenset(), frozenset({NOW}))
+    )
+    assert plain.reading is not None
+    assert with_onset.reading is not None
+    assert replace(with_onset.reading, bad_since={}) == plain.reading

@@ -18,7 +18,7 @@ from penstock.domain.memory import Cause
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport, State, report
-from penstock.domain.standing import Setting, Standing
+from penstock.domain.standing import Setting, Spent, Standing
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
 from penstock.engine.telling import (
@@ -206,6 +206,18 @@ def test_moving_words_and_times_are_told_with_the_heartbeat() -> None:
     one = within("gate", message="Held since 14:02: 3.1 % left")
     reworded = tuple(replace(cond, message="reworded") for cond in one.conditions)
     assert not worth(replace(one, conditions=reworded, bodies={}), standing(), 299.9)
+
+
+def test_what_a_release_spends_is_told_by_half_points_and_at_most_every_minute() -> None:
+    known = within("release", spent=Spent("checkout", Decimal("0.0100")))
+    little = within("release", spent=Spent("checkout", Decimal("0.0149")))
+    more = within("release", spent=Spent("checkout", Decimal("0.0150")))
+    assert not worth(little, known, 299.9)
+    assert not worth(more, known, 59.9)
+    assert worth(more, known, 60)
+    assert worth(known, standing(), 60)
+    assert worth(standing(), known, 60)
+    assert not is_transition(more, known)
 
 
 def test_progress_is_told_every_five_seconds() -> None:

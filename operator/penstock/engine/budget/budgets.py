@@ -83,7 +83,7 @@ class Budgets:
         return {
             inquiry.slo.ref: told
             if isinstance(told := found[account], Evidence)
-            else evidence(made, account.ledger, _by_look(told, asked, at))
+            else evidence(made, account.ledger, _by_look(told, asked, at), inquiry.onsets)
             for inquiry, account, made, asked in planned
         }
 

@@ -78,13 +78,19 @@ def plan(slo: Slo, looks: frozenset[Duration], ledger: Ledger, at: datetime) -> 
     return Plan(slo, now, looks, frozenset(asked), open_)
 
 
-def evidence(made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> Evidence:
+def evidence(
+    made: Plan,
+    ledger: Ledger,
+    fresh: dict[Duration, Count],
+    onsets: frozenset[datetime] = frozenset(),
+) -> Evidence:
     """What ledger and fresh counts together say of an SLO.
 
     Args:
         made: the plan that was asked by.
         ledger: of the SLO's indicator.
         fresh: the counts that were asked for; one without data is missing.
+        onsets: since when else bad events are counted.
     """
     reader = _Reader(made, ledger, fresh)
     whole = reader.known
@@ -92,7 +98,7 @@ def evidence(made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> Eviden
         # What was known before may have held a release: that is an outage, no young service.
         closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
         return Evidence(Kind.STALE, f"its ledger ends at {closed:%H:%M UTC} and is catching up")
-    reading = reader.reading()
+    reading = replace(reader.reading(), bad_since=reader.bad_since(onsets))
     asked = whole.asked if made.open is not None else _NONE
     if asked < ENOUGH_ASKED:
         detail = f"Backfilling {int(asked * 100)} %"
@@ -178,6 +184,31 @@ class _Reader:
             return _projected(events, stretch.asked)
         stretch = self.ledger.slices_over(self.slicing, start, self.border)
         return replace(_projected(stretch.count, stretch.asked), events=events.bad)
+
+    def bad_since(self, onsets: frozenset[datetime]) -> dict[datetime, Decimal]:
+        """What was bad in the window since each of these moments, where it is known."""
+        found = {onset: self._bad_since(int(onset.timestamp())) for onset in onsets}
+        return {onset: bad for onset, bad in found.items() if bad is not None}
+
+    def _bad_since(self, moment: int) -> Decimal | None:
+        """A bucket that the moment cuts counts by the share after it, as does what is open.
+
+        A slice of time that it cuts is not counted.
+        """
+        start, open_ = max(moment, self.start), self.open()
+        if self.slicing is not None:
+            stretch = self.ledger.slices_over(self.slicing, start, self.border)
+            now = self.slicing.bad(open_)
+        else:
+            stretch = self.ledger.over(start, self.border)
+            now = _NONE if open_ is None else open_.bad
+        if open_ is None and start >= self.border:
+            return None
+        if stretch.asked < ENOUGH_ASKED:
+            return None
+        if start > self.border:
+            now = now * (self.made.at - start) / (self.made.at - self.border)
+        return stretch.count.bad + now
 
     def _whole(self, known: Count, window: Duration) -> Count:
         if self.slicing is None:

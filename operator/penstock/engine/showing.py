@@ -1,0 +1,31 @@
+"""Where Rollouts stand, in numbers for /metrics."""
+
+from __future__ import annotations
+
+from penstock.domain.standing import Standing
+from penstock.domain.verdict import GateState
+from penstock.engine.catalog import Key
+from penstock.engine.ports import Tally
+
+
+def show(tally: Tally, rollout: Key, before: Standing, standing: Standing) -> None:
+    """Set what is known of one Rollout, and drop what is not any more."""
+    names = {"namespace": rollout[0], "rollout": rollout[1]}
+    if standing.gate is not None:
+        for state in GateState:
+            is_in = 1.0 if standing.gate.state is state else 0.0
+            tally.gauge("penstock_gate_state", is_in, **names, state=state)
+    former, spent = _spent(before), _spent(standing)
+    if former and (spent is None or spent[0] != former[0]):
+        tally.forget(**names, **former[0])
+    if spent:
+        labels, share = spent
+        tally.gauge("penstock_release_budget_spent_ratio", share, **names, **labels)
+
+
+def _spent(standing: Standing) -> tuple[dict[str, str], float] | None:
+    """Of which release and SLO, and how much; None without a release, or while it is unknown."""
+    release = standing.release
+    if release is None or release.spent is None:
+        return None
+    return {"release": release.id, "slo": release.spent.slo}, float(release.spent.share)

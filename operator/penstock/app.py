@@ -190,8 +190,8 @@ def wire(
         lambda slo, spared: any(
             keeper.is_hot(one, spared=spared) for one in catalog.rollouts_of(slo)
         ),
-        lambda slo: keeper.onsets(catalog.rollouts_of(slo)),
         reporter.tell,
+        lambda slo: keeper.onsets(catalog.rollouts_of(slo)),
     )
     desk = Desk(
         catalog,

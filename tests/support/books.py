@@ -142,7 +142,9 @@ class Bookkeeping:
 
     def begin(self) -> None:
         """As a new process does, with what the last one saved."""
-        self.library = Library(self.meter.asker, self, self._clock, self.meter.tally, 15)
+        self.library = Library(
+            self.meter.asker, self, self._clock, self.meter.tally, 15, self._own_job
+        )
         self.budgets = Budgets(self.meter.asker, self.library, self._clock)
         self.meter.run(self.library.load())
 

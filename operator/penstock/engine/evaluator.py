@@ -76,8 +76,8 @@ class Evaluator:
         tally: Tally,
         pace: Pace,
         hot: Callable[[Key, bool], bool],
-        onsets: Callable[[Key], frozenset[datetime]],
         tell: Callable[[Slo, Evidence], None],
+        onsets: Callable[[Key], frozenset[datetime]] = lambda _: frozenset(),
     ) -> None:
         self._catalog, self._metrics, self._clock, self._tally = catalog, metrics, clock, tally
         self._pace, self._hot, self._onsets, self._tell = pace, hot, onsets, tell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -110,6 +110,17 @@ def test_it_asks_for_the_hours_before_the_first_bucket_and_no_more() -> None:
     assert span.end.timestamp() < NOW
 
 
+@pytest.mark.parametrize("window", ["7h", "30d", "31d", "90d"])
+def test_of_each_window_it_asks_for_1500_samples_at_most(window: str) -> None:
+    (account,) = accounts(availability(window=window))
+    asker = Answering([])
+    recall(asker, [account])
+    (span,) = asker.when
+    assert isinstance(span, Span)
+    assert span.start <= span.end
+    assert 2 * ((span.end - span.start) // timedelta(hours=1) + 1) <= 1_500
+
+
 @pytest.mark.parametrize(
     ("bad", "total", "since"),
     [
@@ -181,6 +192,14 @@ def test_without_a_job_and_of_slices_nothing_is_asked() -> None:
     assert not recall(asker, [sliced])
     assert asker.queries == []
     assert (plain.lacks_before, sliced.lacks_before) == (None, None)
+
+
+def test_a_window_that_is_read_at_once_lacks_no_past() -> None:
+    (account,) = accounts(availability(window="6h"))
+    asker = Answering([])
+    assert not recall(asker, [account])
+    assert asker.queries == []
+    assert account.lacks_before is None
 
 
 def test_of_a_ledger_from_a_snapshot_nothing_is_asked() -> None:

@@ -50,10 +50,11 @@ class Recall:
         """
         wanted = []
         for account in accounts:
-            if not self._job or account.ledger.slices:
-                account.lacks_before = None
-            elif (hours := _hours(account, now)) is not None:
+            hours = _hours(account, now)
+            if self._job and hours and not account.ledger.slices:
                 wanted.append((account, hours))
+            else:
+                account.lacks_before = None
         if not wanted:
             return False
         hours = wanted[0][1]
@@ -78,10 +79,10 @@ class Recall:
         return [found[one.key] for one in asked]
 
 
-def _hours(account: Account, now: int) -> range | None:
-    """The hours of its window that lie before its ledger's first bucket; None: they are known."""
+def _hours(account: Account, now: int) -> range:
+    """The hours of its window before its ledger's first bucket, if they were not looked for yet."""
     if account.lacks_before is None:
-        return None
+        return range(0)
     end = account.lacks_before // HOUR
     return range(max((now - account.ledger.reach) // HOUR, end - MOST_HOURS), end)
 

@@ -228,3 +228,13 @@ class TestSlices:
         assert ledger.to_fill(T0 - HOUR) == T0 // HOUR - 1
         ledger.fill(T0 // HOUR - 1, [count(1, 5)] * 12, Stage.APPROXIMATE)
         assert ledger.to_fill(T0 - HOUR) is None
+
+
+def test_hours_in_a_row_that_were_never_asked_for_are_found() -> None:
+    ledger = Ledger(300, 24 * HOUR)
+    first = T0 // HOUR
+    ledger.fill(first + 2, [None], Stage.APPROXIMATE)
+    ledger.fill(first + 6, [None], Stage.SEALED)
+    assert ledger.unknown_up_to(first + 5, first) == first + 3
+    assert ledger.unknown_up_to(first + 5, first + 4) == first + 4
+    assert ledger.unknown_up_to(first + 1, first) == first

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from penstock.adapters.telemetry import Telemetry, TelemetryServer
-from penstock.domain.counters import Counted, counted
+from penstock.domain.counters import Counted
 from penstock.domain.evidence import Count, Kind
-from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.ledger import HOUR
 from penstock.domain.refs import ObjectRef
 from penstock.domain.ring import Stage
 from penstock.domain.slo import Slo
@@ -26,7 +26,7 @@ from support.books import THEN, Bookkeeping, Shop
 from support.history import prometheus
 from support.indicators import ratio
 from support.measuring import Meter, slo
-from support.own_counters import JOB, PlayedClock, Scraped
+from support.own_counters import JOB, Month, PlayedClock, Scraped
 from support.remote_write import RECEIVER
 from support.scrapes import ACCEPTING_LATE_SAMPLES, Scrapes, ask
 from testbed.servers import free_ports
@@ -140,46 +140,6 @@ def test_what_was_counted_over_restarts_is_restored_to_the_event_and_the_rest_is
         assert (whole.bad, whole.total) == shop.true(THEN - DAY, THEN)
 
 
-def ledger_of_month(more: int) -> Ledger:
-    ledger = Ledger(300, 40 * 24 * HOUR)
-    for number in range(FROM_THEN // HOUR - 40 * 24, FROM_THEN // HOUR):
-        bad, total = number % 7, 7 + more + number % 977
-        ledger.coarse.put(number, Count(Decimal(bad), Decimal(total)), Stage.SEALED)
-    return ledger
-
-
-class Month:
-    """Thirty-one days of counters, scraped every five minutes, restarted every third day."""
-
-    def __init__(self) -> None:
-        self.clock, self.scrapes = PlayedClock(THEN), Scrapes()
-        self.pages: list[Scraped] = []
-        self.counting: list[tuple[Ledger, dict[str, Counted | None]]] = []
-
-    def tell(self, name: str, ledger: Ledger, job: str = JOB) -> None:
-        told: dict[str, Counted | None] = {name: None}
-        self.counting.append((ledger, told))
-        instance = f"10.0.0.{len(self.pages)}:8080"
-        page = Scraped(self.scrapes, instance, lambda: _not_none(told), job)
-        self.pages.append(page)
-
-    def send(self, url: str) -> None:
-        every = timedelta(minutes=5)
-        for nth in range(31 * DAY // every):
-            self.clock.at = THEN - 31 * DAY + nth * every
-            for ledger, told in self.counting:
-                for name, one in told.items():
-                    former = None if nth % (3 * DAY // every) == 0 else one
-                    told[name] = counted(former, ledger, 0, int(self.clock.at.timestamp()))
-            for page in self.pages:
-                page.scrape(self.clock.at)
-        self.scrapes.send(url)
-
-
-def _not_none(told: dict[str, Counted | None]) -> list[tuple[str, Counted]]:
-    return [(name, one) for name, one in told.items() if one is not None]
-
-
 def test_a_month_is_restored_from_at_most_1500_samples(meter: Meter, tmp_path: Path) -> None:
     with prometheus(tmp_path, RECEIVER, config=ACCEPTING_LATE_SAMPLES) as url:
         books = Bookkeeping(meter, url, Scrapes())
@@ -188,8 +148,8 @@ def test_a_month_is_restored_from_at_most_1500_samples(meter: Meter, tmp_path: P
         elsewhere = counters_of(
             replace(books.source, ref=ObjectRef("shop", "default", "x")), account
         )
-        true, other = ledger_of_month(0), ledger_of_month(1)
-        month = Month()
+        month = Month(THEN)
+        true, other = month.ledger(0), month.ledger(1)
         month.tell(ours, true)
         month.tell(elsewhere, other)
         month.tell(ours, other, "of-somebody-else")

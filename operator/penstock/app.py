@@ -36,6 +36,7 @@ from penstock.engine.evaluator import Evaluator, Pace
 from penstock.engine.keeper import Keeper
 from penstock.engine.ports import Found
 from penstock.engine.reporter import Reporter
+from penstock.engine.showing import slis
 from penstock.engine.source_keeper import SourceKeeper
 from penstock.errors import ClusterError, PenstockError
 from penstock.handlers.feed import Feed
@@ -165,7 +166,7 @@ def wire(
         settings.scrape_interval,
         settings.own_job,
     )
-    telemetry.tell_counted(library.counted)
+    telemetry.tell_counted(library.counted, lambda: slis(catalog, library))
     metrics = Budgets(asker, library, clock)
     hot = min(settings.hot_interval, settings.interval)
     pace = Pace(settings.interval, hot, settings.scrape_interval)

@@ -14,7 +14,7 @@ from penstock.domain.ledger import HOUR
 from penstock.engine.budget.book import Book, counters_of
 from support.history import NOW, prometheus
 from support.own_counters import JOB, Month
-from support.penstock_run import Operator
+from support.penstock_run import Operator, wait_for
 from support.remote_write import RECEIVER
 from support.scrapes import ACCEPTING_LATE_SAMPLES, Scrapes, Target, series
 from support.story import NAME, Story
@@ -85,4 +85,10 @@ def test_a_month_whose_raw_samples_are_gone_is_judged_by_what_was_counted(
     total = sum(float(one.total) for one in counts) + 6.5 * HOUR / EVERY * REQUESTS
     left = 1 - bad / (0.1 * total)
     assert float(status["budget"]["remainingRatio"]) == pytest.approx(left, abs=0.005)
-    assert "# TYPE penstock_sli_events_total counter" in story.operator.metrics()
+    metrics = story.operator.metrics()
+    assert "# TYPE penstock_sli_events_total counter" in metrics
+    name = counters_of(book.source, account)
+    labels = f'namespace="{story.namespace}",sli="{name}",slo="{NAME}"'
+    assert f"penstock_slo_sli_info{{{labels}}} 1.0" in metrics
+    story.do("delete", "slos.penstock.dev", NAME)
+    wait_for("it is shown no more", story.operator.metrics, lambda page: name not in page)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -15,6 +15,10 @@ from penstock.engine.budget.recall import BAD, KIND, SINCE, SLI, TOTAL
 from penstock.engine.budget.recall import COUNTERS as SLI_EVENTS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+Counting = Callable[[], Iterable[tuple[str, Counted]]]
+Naming = Callable[[], Iterable[tuple[tuple[str, str], str]]]
+SLO_SLI = "penstock_slo_sli_info"
 
 # Help texts of all metrics; one that is not here cannot be counted.
 COUNTERS = {
@@ -33,6 +37,7 @@ COUNTERS = {
 GAUGES = {
     "penstock_slo_budget_remaining_ratio": "Share of the error budget left, by SLO.",
     "penstock_release_budget_spent_ratio": "Share of the error budget spent since a release began.",
+    SLO_SLI: "1 for the counters of penstock_sli_events_total that an SLO's ledger has.",
     "penstock_slo_burn_rate": "Burn rate, by SLO and look back.",
     "penstock_gate_state": "1 for the state that a Rollout's gate is in.",
     "penstock_evaluation_age_seconds": "Age of the oldest evidence.",
@@ -70,27 +75,36 @@ class Telemetry:
             if set(labels) <= set(gauge._labelnames):
                 gauge.remove_by_labels(labels)
 
-    def tell_counted(self, counted: Callable[[], Iterable[tuple[str, Counted]]]) -> None:
-        """Tell of ledgers what they have counted at the time that somebody looks."""
-        self._registry.register(_SliEvents(counted))
+    def tell_counted(self, counting: Counting, naming: Naming = tuple) -> None:
+        """Tell of ledgers at the time that somebody looks.
+
+        Args:
+            counting: the counters of each, by name.
+            naming: namespace and name of SLOs, and the name of their ledger's counters.
+        """
+        self._registry.register(_Ledgers(counting, naming))
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _SliEvents(Collector):
+class _Ledgers(Collector):
     """Counters of ledgers; one that is not up to date is not there, as ``counters`` wants it."""
 
-    def __init__(self, counted: Callable[[], Iterable[tuple[str, Counted]]]) -> None:
-        self._counted = counted
+    def __init__(self, counting: Counting, naming: Naming) -> None:
+        self._counting, self._naming = counting, naming
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(SLI_EVENTS, COUNTERS[SLI_EVENTS], labels=[SLI, SINCE, KIND])
-        for name, counted in self._counted():
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        events = CounterMetricFamily(SLI_EVENTS, COUNTERS[SLI_EVENTS], labels=[SLI, SINCE, KIND])
+        for name, counted in self._counting():
             for kind, number in ((BAD, counted.count.bad), (TOTAL, counted.count.total)):
-                family.add_metric([name, str(counted.since), kind], float(number))
-        yield family
+                events.add_metric([name, str(counted.since), kind], float(number))
+        yield events
+        slos = GaugeMetricFamily(SLO_SLI, GAUGES[SLO_SLI], labels=["namespace", "slo", SLI])
+        for (namespace, slo), name in self._naming():
+            slos.add_metric([namespace, slo, name], 1)
+        yield slos
 
 
 class TelemetryServer:

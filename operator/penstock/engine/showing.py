@@ -1,11 +1,26 @@
-"""Where Rollouts stand, in numbers for /metrics."""
+"""What of Rollouts and SLOs is in /metrics beside plain counts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from penstock.domain.entry import Resource
+from penstock.domain.slo import Slo
 from penstock.domain.standing import Standing
 from penstock.domain.verdict import GateState
-from penstock.engine.catalog import Key
+from penstock.engine.budget.library import Library
+from penstock.engine.catalog import Catalog, Key, parsed_source
 from penstock.engine.ports import Tally
+
+
+def slis(catalog: Catalog, library: Library) -> Iterator[tuple[Key, str]]:
+    """Each SLO that has a ledger, and what its counters are called."""
+    for entry in catalog.all(Resource.SLO):
+        if isinstance(entry.value, Slo):
+            source = parsed_source(catalog.source_of(entry.value))
+            name = library.counters_of(entry.value, source) if source else None
+            if name is not None:
+                yield (entry.ref.namespace, entry.ref.name), name
 
 
 def show(tally: Tally, rollout: Key, before: Standing, standing: Standing) -> None:

@@ -28,7 +28,7 @@ from support.indicators import ratio
 from support.measuring import Meter, slo
 from support.own_counters import JOB, Month, PlayedClock, Scraped
 from support.remote_write import RECEIVER
-from support.scrapes import ACCEPTING_LATE_SAMPLES, Scrapes, ask
+from support.scrapes import ACCEPTING_LATE_SAMPLES, Answered, Scrapes, ask
 from testbed.servers import free_ports
 
 pytestmark = pytest.mark.servers
@@ -36,6 +36,10 @@ pytestmark = pytest.mark.servers
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 FROM_THEN = int(THEN.timestamp())
 PATIENCE = 60.0
+BY_SLO = (
+    'sum by (sli) (increase(penstock_sli_events_total{kind="bad"}[1d])) '
+    "* on (sli) group_right () penstock_slo_sli_info"
+)
 
 
 def availability(window: str = "1d") -> Slo:
@@ -191,32 +195,36 @@ def test_prometheus_takes_the_page_for_counters_and_forgets_those_of_a_former_pr
         ],
     }
 
-    async def life(since: int, url: str) -> list[tuple[dict[str, str], Decimal]]:
-        """Until just what this process tells is seen."""
+    async def life(since: int, url: str) -> tuple[Answered, Answered]:
+        """Until just what this process tells is seen; with it, the query of the docs."""
         telemetry = Telemetry()
         told = Counted(since, since + HOUR, Count(Decimal("2.5"), Decimal(10)))
-        telemetry.tell_counted(lambda: [("abc", told)])
+        slos = [(("shop", "availability"), "abc"), (("shop", "strict"), "abc")]
+        telemetry.tell_counted(lambda: [("abc", told)], lambda: slos)
         web = TelemetryServer(telemetry, f"127.0.0.1:{port}", str, str, lambda: None)
         await web.start()
         try:
             async with asyncio.timeout(PATIENCE):
                 while True:
                     now = datetime.now(UTC)
-                    found = (await asyncio.to_thread(ask, url, COUNTERS, now)).rows
-                    if {row["since"] for row, _ in found} == {str(since)}:
-                        return found
+                    found, by_slo = [
+                        await asyncio.to_thread(ask, url, query, now)
+                        for query in (COUNTERS, BY_SLO)
+                    ]
+                    if found.by("since").keys() == {str(since)} and by_slo.rows:
+                        return found, by_slo
                     await asyncio.sleep(0.2)
         finally:
             await web.stop()
 
     with prometheus(tmp_path, config=config) as url:
         for since in (7_200, 10_800):
-            rows = asyncio.run(life(since, url))
-            assert {row["kind"]: number for row, number in rows} == {
-                "bad": Decimal("2.5"),
-                "total": Decimal(10),
-            }
-            assert all(row["job"] == JOB and row["sli"] == "abc" for row, _ in rows)
+            found, by_slo = asyncio.run(life(since, url))
+            rows = [(labels["kind"], number) for labels, number in found.rows]
+            assert sorted(rows) == [("bad", Decimal("2.5")), ("total", Decimal(10))]
+            assert found.by("job").keys() == {JOB}
+            assert found.by("sli").keys() == {"abc"}
+            assert by_slo.by("slo").keys() == {"availability", "strict"}
         where = f"{url}/api/v1/metadata?metric={COUNTERS}"
         with urllib.request.urlopen(where, timeout=10) as answer:
             assert json.load(answer)["data"][COUNTERS][0]["type"] == "counter"

@@ -103,7 +103,7 @@ class Book:
 
         A new ledger begins at an hour's border that lies as far back as burn rates look.
         """
-        sli = Sli(name_of(self.source), slo.indicator, grain_of(slo.budgeting))
+        sli = self._sli(slo)
         reach = int(length(slo.window, at).seconds)
         account = self._accounts.get(sli)
         if account is None:
@@ -119,6 +119,13 @@ class Book:
         if slicing is not None:
             account.ledger.slice_by(slicing)
         return account
+
+    def find(self, slo: Slo) -> Account | None:
+        """The account that an SLO is measured from, if there is one already."""
+        return self._accounts.get(self._sli(slo))
+
+    def _sli(self, slo: Slo) -> Sli:
+        return Sli(name_of(self.source), slo.indicator, grain_of(slo.budgeting))
 
     def forget_unused(self, now: float) -> None:
         """Nobody has asked for these any more."""

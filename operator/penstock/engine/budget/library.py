@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from penstock.domain.counters import Counted
 from penstock.domain.ledger import Ledger
+from penstock.domain.slo import Slo
 from penstock.domain.snapshot import packed, unpacked
 from penstock.domain.source import Source
 from penstock.engine.asking import Asker
@@ -105,6 +106,12 @@ class Library:
             for account in book:
                 if account.counted is not None and account.counted.is_current(now):
                     yield counters_of(book.source, account), account.counted
+
+    def counters_of(self, slo: Slo, source: Source) -> str | None:
+        """What the counters of an SLO's ledger are called; None while it has no ledger."""
+        book = self._books.get(name_of(source))
+        account = book.find(slo) if book else None
+        return None if account is None else counters_of(source, account)
 
     async def _save_now_and_then(self) -> None:
         """Every so often, and as soon as a past has been read: that is what costs most."""

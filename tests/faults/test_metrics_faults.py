@@ -338,7 +338,7 @@ def test_f7_a_server_that_refuses_everything_is_not_asked_about_each_slo(meter, 
     with proxy.faults(plan(prometheus_error(400, "bad_data", "no"))):
         found = meter.all(source(proxy.url), ALL, NOW)
     assert {one.kind for one in found} == {Kind.MALFORMED}
-    assert "it refuses even time()" in found[0].detail
+    assert "it refuses even vector(time())" in found[0].detail
     assert meter.tally.requests.total() <= BATCHES + 2
 
 

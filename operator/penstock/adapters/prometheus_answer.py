@@ -116,16 +116,7 @@ class Matrix:
     samples: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One number as text, warnings, and what it cost."""
-
-    number: str
-    warnings: tuple[str, ...] = ()
-    samples: int = 0
-
-
-T = TypeVar("T", Vector, Matrix, Scalar)
+T = TypeVar("T", Vector, Matrix)
 
 
 def read(
@@ -134,7 +125,7 @@ def read(
     """The data in an answer, in the shape that was asked for.
 
     Args:
-        shape: ``as_vector``, ``as_matrix`` or ``as_scalar``.
+        shape: ``as_vector`` or ``as_matrix``.
         answer: what came over the wire.
         now: wall time, for dates in headers.
         hide: takes out of a text what is confidential.
@@ -160,13 +151,6 @@ def as_matrix(body: Body) -> Matrix:
     """Of a range query."""
     data, rows = _data(body, "matrix")
     return Matrix(tuple(_line(row) for row in rows), _warnings(body), _samples(data))
-
-
-def as_scalar(body: Body) -> Scalar:
-    """Of an instant query for a number without labels."""
-    data, pair = _data(body, "scalar")
-    _, text = _point(pair)
-    return Scalar(text, _warnings(body), _samples(data))
 
 
 def excerpt(text: str, longest: int = MOST_QUOTED) -> str:

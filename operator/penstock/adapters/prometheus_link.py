@@ -30,11 +30,9 @@ from penstock.adapters.prometheus_answer import (
     Matrix,
     NotAsked,
     Outcome,
-    Scalar,
     T,
     Vector,
     as_matrix,
-    as_scalar,
     as_vector,
     excerpt,
     read,
@@ -52,8 +50,9 @@ AT_ONCE = 4
 THREADS = 2 * AT_ONCE
 PAUSE = 0.2
 SPARED = "it has had too much to do, so SLOs at rest are asked half as often"
-# What every server can answer, and when it thinks that it is.
-TRIAL = "time()"
+# What every server can answer, and when it thinks that it is; without vector() some give a scalar,
+# others a vector.
+TRIAL = "vector(time())"
 
 _REASONS = {
     Outcome.PARTIAL: SourceReason.PARTIAL,
@@ -153,8 +152,8 @@ class Link:
             raise NotAsked(self._last)
         sent = self._clock.now().timestamp()
         try:
-            scalar = await self._ask(_Wanted("query", {"query": TRIAL}, as_scalar), trial=True)
-            received, theirs = self._clock.now().timestamp(), _number(scalar)
+            found = await self._ask(_Wanted("query", {"query": TRIAL}, as_vector), trial=True)
+            received, theirs = self._clock.now().timestamp(), _number(found)
         except Failed as failed:
             if failed.outcome is not Outcome.REJECTED:
                 raise
@@ -303,8 +302,9 @@ def _seconds(at: datetime) -> str:
     return f"{at.timestamp():.3f}"
 
 
-def _number(scalar: Scalar) -> float:
+def _number(found: Vector) -> float:
     try:
-        return float(scalar.number)
+        ((_, text),) = found.rows
+        return float(text)
     except ValueError:
         raise Failed(Outcome.MALFORMED, f"its answer to {TRIAL} is no number") from None

@@ -10,7 +10,7 @@ import pytest
 
 from penstock.adapters.clock_check import AGAIN, EVERY
 from penstock.adapters.prometheus_answer import Failed
-from penstock.adapters.prometheus_link import AT_ONCE, Link
+from penstock.adapters.prometheus_link import AT_ONCE, TRIAL, Link
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.source import Dialect, Source
 from penstock.domain.source_report import SourceReason
@@ -117,7 +117,7 @@ def test_a_clock_that_goes_wrong_later_is_noticed(meter, upstream, clock):
 
 def test_the_clocks_are_compared_again_after_a_while_and_not_at_each_tick(meter, before, clock):
     def trials() -> int:
-        return sum(form["query"] == ["time()"] for form in before.forms)
+        return sum(form["query"] == [TRIAL] for form in before.forms)
 
     where = source(before.url)
     for _ in range(3):

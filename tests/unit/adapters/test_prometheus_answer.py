@@ -16,7 +16,6 @@ from penstock.adapters.prometheus_answer import (
     Outcome,
     Vector,
     as_matrix,
-    as_scalar,
     as_vector,
     excerpt,
 )
@@ -185,10 +184,6 @@ def test_a_range_is_read_row_by_row_with_its_times():
     assert found.rows == (({"service": "a"}, ((60.0, "1"), (120.5, "NaN"))), ({}, ()))
 
 
-def test_a_scalar_is_one_number():
-    assert read_as(as_scalar, answered("scalar", [1, "3.5"]), NOW).number == "3.5"
-
-
 @pytest.mark.parametrize(
     ("shape", "kind", "result"),
     [
@@ -197,10 +192,8 @@ def test_a_scalar_is_one_number():
         (as_matrix, "matrix", [{"metric": {}, "values": [["1", "1"]]}]),
         (as_matrix, "matrix", [{"metric": {}, "values": [[True, "1"]]}]),
         (as_matrix, "vector", []),
-        (as_scalar, "scalar", [1, 2]),
-        (as_scalar, "scalar", "3"),
-        (as_scalar, "vector", []),
         (as_vector, ["a"], []),
+        (as_vector, "scalar", [1, "3"]),
     ],
 )
 def test_another_shape_than_was_asked_for_is_malformed(shape, kind, result):

@@ -172,6 +172,7 @@ def test_every_version_is_the_one_its_modules_pin():
         "argo-rollouts": (r"argoproj/argo-rollouts v(\S+)", str),
         "flagger": (r"fluxcd/flagger v(\S+)", str),
         "sloth": (r"slok/sloth v(\S+)", str),
+        "victoria-metrics": (r"VictoriaMetrics/VictoriaMetrics v(\S+)", str),
     }
     for tool in {binary.tool for binary in BINARIES.values()}:
         pattern, release = module_versions[tool.folder]

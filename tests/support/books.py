@@ -16,7 +16,7 @@ from pathlib import Path
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
 from penstock.domain.slo import Slo
-from penstock.domain.source import Source
+from penstock.domain.source import Dialect, Source
 from penstock.engine.budget.budgets import Budgets
 from penstock.engine.budget.library import Library
 from penstock.engine.budget.upkeep import Upkeep
@@ -127,8 +127,10 @@ class Bookkeeping:
         *,
         own_job: str = "",
         clock: Clock | None = None,
+        dialect: Dialect = Dialect.PROMETHEUS,
     ) -> None:
-        self.meter, self.source, self._url, self._to_come = meter, source(url), url, to_come
+        self.meter, self._url, self._to_come = meter, url, to_come
+        self.source = source(url, dialect=dialect)
         self._own_job, self._clock = own_job, clock or meter.clock
         self.saved: dict[str, bytes] = {}
         self.begin()

@@ -111,6 +111,9 @@ MORE = {
     "target whose labels change at the border": Situation(
         400, at_20, labels=lambda n: {"zone": "north"} if n > 0 else {}
     ),
+    "target whose labels change in the middle": Situation(
+        400, at_20, labels=lambda n: {"zone": "north"} if n > 10 else {}
+    ),
     "counter begins anew at the border and stays": Situation(
         30, lambda n: at_20(n) if n <= 0 else 30, began=(1,)
     ),
@@ -135,6 +138,7 @@ MORE = {
 NOBODY_CAN_KNOW = {
     "old process scraped for the first time",
     "old process with a small counter scraped for the first time",
+    "target whose labels change in the middle",
 }
 """How much of an old counter is new: given to `increase`, which is 12 % off here."""
 

@@ -29,7 +29,7 @@ from testbed.versions import BINARIES, SERVERS
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
-_HOW_TO_GET = "`PYTHONPATH=tests python -m testbed fetch` or `make test` gets what is missing."
+_HOW_TO_GET = "`PYTHONPATH=tests python -m testbed fetch [NAME ...]` or `make test` gets it."
 _PATIENCE = 30.0
 _skipped: list[str] = []
 _started: list[Bed] = []
@@ -40,14 +40,15 @@ class ServersMissing(Exception):
 
 
 @cache
-def _servers() -> Mapping[str, Path] | ServersMissing:
+def _servers(*more: str) -> Mapping[str, Path] | ServersMissing:
     """Looked for once per session, because asking seven programs for their version takes time."""
+    names = (*SERVERS, *more)
     if is_true("CI") or is_true("PENSTOCK_BUILD"):
         try:
-            return ensure(SERVERS)
+            return ensure(names)
         except BinariesMissing as error:
             return ServersMissing(str(error))
-    found = {name: search(BINARIES[name], Cache()).found for name in SERVERS}
+    found = {name: search(BINARIES[name], Cache()).found for name in names}
     missing = [name for name, place in found.items() if place is None]
     if missing:
         return ServersMissing(f"Missing: {', '.join(missing)}. {_HOW_TO_GET}")
@@ -55,9 +56,10 @@ def _servers() -> Mapping[str, Path] | ServersMissing:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("servers") is None:
+    needs = item.get_closest_marker("servers")
+    if needs is None:
         return
-    servers = _servers()
+    servers = _servers(*needs.args)
     if not isinstance(servers, ServersMissing):
         return
     if is_true("CI"):

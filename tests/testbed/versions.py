@@ -131,6 +131,13 @@ ARGO_ROLLOUTS = Tool(
 )
 FLAGGER = Tool("flagger", "1.44.0", variables=_kubernetes_version("1.36.2"))
 SLOTH = Tool("sloth", "0.16.0", variables=("github.com/slok/sloth/internal/info.Version=v0.16.0",))
+VICTORIA_METRICS = Tool(
+    "victoria-metrics",
+    "1.151.0",
+    variables=(
+        "github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=victoria-metrics-v1.151.0",
+    ),
+)
 
 _ETCD_RELEASE = "https://github.com/etcd-io/etcd/releases/download/v{version}/"
 _KUBERNETES_RELEASE = "https://dl.k8s.io/v{version}/bin/{os}/{arch}/{name}"
@@ -204,6 +211,14 @@ BINARIES: dict[str, Binary] = {
             r"Flagger version (\S+)",
         ),
         Binary("sloth", SLOTH, "github.com/slok/sloth/cmd/sloth", 104, ("version",), r"v([0-9.]+)"),
+        Binary(
+            "victoria-metrics",
+            VICTORIA_METRICS,
+            "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics",
+            45,
+            ("-version",),
+            r"victoria-metrics-\S*v([0-9.]+)",
+        ),
     )
 }
 

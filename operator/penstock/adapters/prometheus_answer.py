@@ -7,6 +7,7 @@ anybody's page); Prometheus' own error message is, without what is confidential.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from typing import Any, TypeVar
 from penstock.domain.evidence import Kind
 
 MOST_QUOTED = 256
+# VictoriaMetrics repeats the whole query, of many lines, before it says what is wrong with it.
+_REPEATED = re.compile(r'error when executing query=".*" (?:for|on the time range) \(.*?\): ', re.S)
 
 Body = dict[str, Any]
 _SHAPES = ("vector", "matrix", "scalar", "string")
@@ -164,7 +167,8 @@ def _failure(
 ) -> Failed:
     status, headers = answer.status, answer.headers
     said = body is not None and body.get("status") == "error"
-    message = excerpt(hide(str((body or {}).get("error") or "no reason given")))
+    told = hide(str((body or {}).get("error") or "no reason given"))
+    message = excerpt(_REPEATED.sub("", told))
     wait = _retry_after(headers.get("Retry-After"), now)
     phrase = _phrase(status)
     match status:

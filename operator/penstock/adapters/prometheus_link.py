@@ -40,7 +40,7 @@ from penstock.adapters.prometheus_answer import (
 from penstock.adapters.prometheus_connection import Connection
 from penstock.adapters.slots import Slots
 from penstock.domain.evidence import Evidence
-from penstock.domain.source import Source
+from penstock.domain.source import Dialect, Source
 from penstock.domain.source_report import Health, SourceReason
 from penstock.engine.ports import Clock, Tally
 
@@ -291,11 +291,14 @@ class Link:
     def _skewed(self) -> Failed:
         ahead = self._check.skew
         way = "ahead of" if ahead > 0 else "behind"
-        return Failed(
-            Outcome.SKEWED,
+        told = (
             f"its clock is {abs(ahead):.0f} s {way} ours, more than {TOLERANCE:.0f} s; mend the "
-            "time of the server, or of the node where Penstock runs",
+            "time of the server, or of the node where Penstock runs"
         )
+        if ahead < 0 and self.source.dialect is not Dialect.VICTORIA_METRICS:
+            # Asked like Prometheus it answers for half a minute ago.
+            told += "; of VictoriaMetrics say so in spec.dialect"
+        return Failed(Outcome.SKEWED, told)
 
 
 def _seconds(at: datetime) -> str:

@@ -70,6 +70,11 @@ class Dialect(StrEnum):
     MIMIR = "Mimir"
     VICTORIA_METRICS = "VictoriaMetrics"
 
+    @property
+    def has_native_histograms(self) -> bool:
+        """VictoriaMetrics makes series of them, with ranges of its own choice."""
+        return self is not Dialect.VICTORIA_METRICS
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

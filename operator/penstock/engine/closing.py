@@ -83,6 +83,7 @@ def exact_of(
        Or the process has been running no longer than the bucket and ``unseen``. It stood at 1,000,
        it stands at 30: 30. The first error ever: 1. A pod that was seen in a single scrape with 200
        errors: 200. A target whose labels have changed is no witness: its series only look new.
+       (Read by `abs`, since timestamp() of VictoriaMetrics still sees a series that has ended.)
     3. 0 where no ``process_start_time_seconds`` says how old the process is (OTLP, push gateway,
        recorded series), if at the pace of the bucket the series is younger than bucket and look
        back, so that it would have been seen; or has no more than ten events. L <= 13 (L - first)
@@ -119,7 +120,7 @@ def exact_of(
   ({last} unless {read("resets", bucket)} > 0) - (
     ({earlier} <= {least})
     or 0 * {least} and {target} (
-      ({read("last_over_time", near)} and {read("timestamp", "")})
+      ({read("last_over_time", near)} and {read("abs", "")})
       or (max_over_time(up{near}) == 1) unless {target} (up unless up {before})
       or time() - last_over_time(process_start_time_seconds{bucket}) < {young}
     )

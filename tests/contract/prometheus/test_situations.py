@@ -204,8 +204,11 @@ UNWATCHED_DEFECTS: dict[str, tuple[Wrong, set[str]]] = {
         },
     ),
     "a witness that is gone": (
-        without("and timestamp(events_total)"),
-        {"target whose labels change at the border"},
+        without("and abs(events_total)"),
+        {
+            "target whose labels change at the border",
+            "target whose labels change in the middle",
+        },
     ),
     "no guess": (
         without("<= 3600 * last_over_time(events_total[300s]) + 10 * 300", "< 0"),

@@ -6,13 +6,19 @@ from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 
 from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.indicator import LatencyIndicator
+from penstock.domain.indicator import Indicator, LatencyIndicator
 from penstock.domain.source import Source
 from penstock.engine.asking import Asker, Span
 from penstock.engine.promql.borders import Borders, BordersQuestion, no_bucket
 from penstock.engine.promql.question import Counts, Question
 from penstock.engine.promql.reading import counts
 from penstock.engine.promql.together import groups
+
+_NO_NATIVE = Evidence(
+    Kind.SLO_INVALID,
+    "spec.indicator.latency.histogram: VictoriaMetrics stores no native histograms; name the "
+    "series of a classic one, which end in _bucket",
+)
 
 
 async def measured(
@@ -22,16 +28,15 @@ async def measured(
 
     Of histograms whose threshold is no bucket it asks once more which buckets there are.
     """
-    answers = await asker.ask(source, groups(questions), when)
-    found = {
-        asked.key: answer
-        if isinstance(answer := answers[asked.key], Evidence)
-        else counts(asked, answer)
-        for asked in questions
-    }
+    readable = [asked for asked in questions if _can_be_read(source, asked.indicator)]
+    answers = await asker.ask(source, groups(readable), when)
+    found: dict[Hashable, Counts | Evidence] = {asked.key: _NO_NATIVE for asked in questions}
+    for asked in readable:
+        answer = answers[asked.key]
+        found[asked.key] = answer if isinstance(answer, Evidence) else counts(asked, answer)
     lost = {
         asked.key: asked.indicator
-        for asked in questions
+        for asked in readable
         if isinstance(asked.indicator, LatencyIndicator) and _lacks_bucket(found[asked.key])
     }
     if lost:
@@ -44,3 +49,8 @@ async def measured(
 
 def _lacks_bucket(found: Counts | Evidence) -> bool:
     return isinstance(found, Evidence) and found.kind is Kind.SLO_INVALID
+
+
+def _can_be_read(source: Source, indicator: Indicator) -> bool:
+    is_native = isinstance(indicator, LatencyIndicator) and not indicator.is_classic
+    return source.dialect.has_native_histograms or not is_native

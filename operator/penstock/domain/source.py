@@ -75,6 +75,11 @@ class Dialect(StrEnum):
         """VictoriaMetrics makes series of them, with ranges of its own choice."""
         return self is not Dialect.VICTORIA_METRICS
 
+    @property
+    def sees_each_restart(self) -> bool:
+        """VictoriaMetrics takes a counter that falls by less than an eighth for a corrected one."""
+        return self is not Dialect.VICTORIA_METRICS
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

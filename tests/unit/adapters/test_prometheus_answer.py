@@ -204,7 +204,7 @@ def test_another_shape_than_was_asked_for_is_malformed(shape, kind, result):
 
 @pytest.mark.parametrize("when", ["for (time=1, step=300)", "on the time range (start=1, end=2)"])
 def test_a_query_that_victoria_metrics_repeats_is_left_out_of_what_is_wrong_with_it(when):
-    query = r'label_replace(sum(m{a=\"b\"}), \"x\")' + "\n" * 300
+    query = r"label_replace(sum(m{a=\"b\"}), \"x\")" + "\n" * 300
     said = f'error when executing query="{query}" {when}: unsupported function "f"'
     told = failure(422, error("422", said)).detail
     assert told == 'the query is refused: unsupported function "f"'

@@ -11,19 +11,21 @@ from hypothesis import strategies as st
 
 from penstock.domain.indicator import Counted, Indicator
 from penstock.domain.quantities import Duration
+from penstock.domain.source import Dialect
 from penstock.engine.asking import Row
 from penstock.engine.promql import Close, Leg, Look, Question, groups
 from penstock.engine.promql.together import (
-    FORM,
     MOST_LEGS,
     MOST_QUESTIONS,
     MOST_TEXT,
     MOST_UNITS,
+    Together,
 )
 from support.indicators import latency, probe, query, ratio, raw_ratio
 
 FIVE, HOUR = Duration.parse("5m"), Duration.parse("1h")
 LOOK, CLOSE = Look(FIVE), Close(FIVE, HOUR)
+FORM = Together()
 
 
 def asked(
@@ -189,7 +191,14 @@ def test_a_long_query_is_a_shallow_tree():
 def test_nothing_asked_is_no_query():
     assert FORM.query([]) == ""
     assert list(FORM.cut([], 25)) == []
-    assert groups([]) == []
+    assert groups([], Dialect.PROMETHEUS) == []
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_only_victoria_metrics_is_asked_whether_it_has_overlooked_a_restart(dialect):
+    ((form, questions),) = groups([distinct(1, [CLOSE]), distinct(2, [CLOSE])], dialect)
+    text = flat(form.query(questions))
+    assert (" > 0 or " in text) is (dialect is Dialect.VICTORIA_METRICS)
 
 
 def test_a_thousand_of_one_shape_take_four_requests_and_of_none_forty():

@@ -29,7 +29,7 @@ async def measured(
     Of histograms whose threshold is no bucket it asks once more which buckets there are.
     """
     readable = [asked for asked in questions if _can_be_read(source, asked.indicator)]
-    answers = await asker.ask(source, groups(readable), when)
+    answers = await asker.ask(source, groups(readable, source.dialect), when)
     found: dict[Hashable, Counts | Evidence] = {asked.key: _NO_NATIVE for asked in questions}
     for asked in readable:
         answer = answers[asked.key]

@@ -12,8 +12,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penstock.domain.selector import literal, quoted
+from penstock.domain.source import Dialect
 from penstock.engine.asking import Answer, Row
-from penstock.engine.closing import exact_of, plain, reading, written
+from penstock.engine.closing import (
+    Growth,
+    at_least_its_last,
+    exact_of,
+    increase,
+    plain,
+    reading,
+    written,
+)
 from penstock.engine.promql.measure import LABEL, Counter, Part, Split
 from penstock.engine.promql.question import Close, Leg, Look, Question
 from penstock.engine.promql.units import Unit, units_of
@@ -37,9 +46,15 @@ def name(part: Part, leg: Leg) -> str:
     return f"{part}{leg}"
 
 
+@dataclass(frozen=True)
 class Together:
-    """The form of all questions about indicators."""
+    """The form of all questions about indicators.
 
+    Attributes:
+        growth: how the server is asked for that of counters that began anew.
+    """
+
+    growth: Growth = increase
     most = MOST_QUESTIONS
 
     def cut(self, questions: Sequence[Question], together: int) -> Iterator[Sequence[Question]]:
@@ -75,11 +90,13 @@ class Together:
                         expressions.append(labelled(term.text, label))
                     elif isinstance(leg, Look):
                         counted = _Counted(number, leg, term)
-                        expressions.append(counted.alone(unit.by))
+                        expressions.append(counted.alone(unit.by, self.growth))
                     else:
                         closes[leg, unit.by].append(_Counted(number, leg, term))
             expressions += _freshness(number, unit, texts)
-        expressions += [_closed(leg, by, counted) for (leg, by), counted in closes.items()]
+        expressions += [
+            _closed(leg, by, counted, self.growth) for (leg, by), counted in closes.items()
+        ]
         return any_of(expressions)
 
     def told_apart(self, questions: Sequence[Question], rows: Iterable[Row]) -> list[Answer]:
@@ -104,12 +121,12 @@ class Together:
         return list(answers)
 
 
-FORM = Together()
-
-
-def groups(questions: Sequence[Question]) -> list[tuple[Together, list[Question]]]:
+def groups(
+    questions: Sequence[Question], dialect: Dialect
+) -> list[tuple[Together, list[Question]]]:
     """The questions as a source is asked them."""
-    return [(FORM, list(questions))] if questions else []
+    form = Together(increase if dialect.sees_each_restart else at_least_its_last)
+    return [(form, list(questions))] if questions else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +158,15 @@ class _Counted:
     leg: Leg
     counter: Counter
 
-    def alone(self, by: Sequence[str]) -> str:
+    def alone(self, by: Sequence[str], growth: Growth) -> str:
         """Their number by an expression of their own, told apart last: of few rows."""
         part = self.counter.part
         inner = [*by, part.label] if isinstance(part, Split) else by
         selector, length = self.counter.selector, self.leg.length
         if isinstance(self.leg, Close):
             leg = self.leg
-            text = exact_of(reading(selector), inner, length, leg.back, unseen=leg.unseen)
+            read = reading(selector)
+            text = exact_of(read, inner, length, leg.back, unseen=leg.unseen, growth=growth)
         else:
             text = plain(selector, inner, length)
         named = self.named(text)
@@ -168,15 +186,16 @@ class _Counted:
         return f"{self.unit}{name(part, self.leg)}"
 
 
-def _closed(leg: Close, by: tuple[str, ...], counted: Sequence[_Counted]) -> str:
+def _closed(leg: Close, by: tuple[str, ...], counted: Sequence[_Counted], growth: Growth) -> str:
     """Exact counts; of several units by one expression, whose look at `up` serves them all."""
     if len(counted) == 1:
-        return counted[0].alone(by)
+        return counted[0].alone(by, growth)
 
     def read(function: str, span: str) -> str:
         return any_of([one.named(f"{function}({one.counter.selector}{span})") for one in counted])
 
-    return exact_of(read, [*by, LABEL], leg.length, leg.back, unseen=leg.unseen)
+    grouped = [*by, LABEL]
+    return exact_of(read, grouped, leg.length, leg.back, unseen=leg.unseen, growth=growth)
 
 
 def _freshness(number: int, unit: Unit, texts: Sequence[str]) -> Iterator[str]:

@@ -10,22 +10,30 @@ from pathlib import Path
 import pytest
 
 from penstock.domain.evidence import Count, Kind
-from penstock.domain.quantities import Duration
 from penstock.domain.source import Dialect, Source
-from penstock.engine.closing import at_least_its_last, exact, exact_of, plain, reading
+from penstock.engine.closing import at_least_its_last, exact_of, plain, reading
 from support.books import LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
 from support.scrapes import Scrapes, Target, series
-from support.situations import ERROR, GONE, METRIC, MORE, TWELVE, Situation, play
+from support.situations import (
+    BUCKET,
+    BY,
+    ERROR,
+    GONE,
+    HOUR,
+    METRIC,
+    MORE,
+    TWELVE,
+    Situation,
+    closing,
+    play,
+)
 from support.victoria_metrics import NAME, stored
 
 pytestmark = pytest.mark.servers(NAME)
 
-BUCKET = Duration.parse("5m")
-HOUR = Duration.parse("1h")
-BY = ("situation", "code")
 OVERLOOKED = {
     "process that restarts and fails nearly as often again": Situation(
         29, lambda n: 30 if n <= 10 else 29, began=(-200, 11)
@@ -120,7 +128,7 @@ def test_a_look_is_nearly_exact_too(meter, watched):
 
 
 def test_asked_as_prometheus_is_it_overlooks_restarts(meter, watched):
-    found = counted(meter, watched, exact(METRIC, BY, BUCKET, HOUR))
+    found = counted(meter, watched, closing())
     assert found == expected(WITHOUT_BASE, NOTHING)
 
 

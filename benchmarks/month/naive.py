@@ -83,14 +83,13 @@ def _summed(
 
 @dataclass(frozen=True)
 class Fleet:
-    """One request for each objective and burn window up to six hours; no budget.
+    """One request for each objective and burn window, those that ours answers; no budget.
 
     Attributes:
         library: through prometheus-api-client, else through a bare connection.
     """
 
     library: bool
-    windows: tuple[str, ...] = ("5m", "30m", "1h", "6h")
 
     @property
     def name(self) -> str:
@@ -108,7 +107,7 @@ class Fleet:
             client = Client(server.url, meter.tally)
             for one in promises:
                 burns = {}
-                for window in self.windows:
+                for window in BURN_WINDOWS:
                     query = ratio(one, window)
                     burns[window] = ask(query, at) if ask else client.number(query, at)
                 readings[one.name] = Reading(None, burns=burns)

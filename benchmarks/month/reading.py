@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -78,12 +78,30 @@ class Cost:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a method said of each objective, by its name."""
+    """What a method said of each objective, by its name.
+
+    Attributes:
+        upkeep: what closing a bucket and reading two others again took, if anything is closed.
+        kept_bytes: the most that is held in memory of an objective.
+    """
 
     method: str
     readings: Mapping[str, Reading]
     cost: Cost
     note: str = ""
+    upkeep: Cost | None = None
+    kept_bytes: int = 0
+
+
+def least(rounds: Sequence[Evaluation]) -> Evaluation:
+    """The same, asked several times: what it took at least, as others use the machine too."""
+    first = rounds[0]
+    cost = replace(
+        first.cost,
+        server_cpu=min(one.cost.server_cpu for one in rounds),
+        client_cpu=min(one.cost.client_cpu for one in rounds),
+    )
+    return replace(first, cost=cost)
 
 
 class Method(Protocol):

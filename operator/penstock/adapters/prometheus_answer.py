@@ -225,7 +225,11 @@ def _data(body: Body, kind: str) -> tuple[Body, list[Any]]:
 def _labels(row: object) -> dict[str, str]:
     if not isinstance(row, dict) or not isinstance(row.get("metric"), dict):
         raise Failed(Outcome.MALFORMED, "a row of the answer has no labels")
-    return {str(name): str(value) for name, value in row["metric"].items()}
+    labels: dict[str, Any] = row["metric"]
+    for value in labels.values():
+        if type(value) is not str:
+            return {name: str(one) for name, one in labels.items()}
+    return labels
 
 
 def _row(row: Any) -> tuple[dict[str, str], str]:

@@ -32,18 +32,29 @@ class Stretch:
 
     Attributes:
         count: its events.
-        covered: the share of it that events are known of, from 0 to 1.
-        asked: the share of it that has been asked for.
+        seconds: how long it is.
+        seconds_covered: of how much of it events are known.
+        seconds_asked: how much of it has been asked for.
     """
 
     count: Count
-    covered: Decimal
-    asked: Decimal
+    seconds: int
+    seconds_covered: int
+    seconds_asked: int
+
+    @property
+    def covered(self) -> Decimal:
+        """The share that events are known of, from 0 to 1."""
+        return _share(self.seconds_covered, self.seconds)
+
+    @property
+    def asked(self) -> Decimal:
+        """The share that has been asked for, from 0 to 1."""
+        return _share(self.seconds_asked, self.seconds)
 
 
 _ALL = Decimal(1)
-# Of no time at all, everything is known.
-_NOTHING = Stretch(Count(Decimal(0), Decimal(0)), Decimal(1), Decimal(1))
+_NOTHING = Stretch(Count(Decimal(0), Decimal(0)), 0, 0, 0)
 
 
 class Ledger:
@@ -117,11 +128,12 @@ class Ledger:
         """
         if start >= end:
             return _NOTHING
-        if self.knows(start, end):
-            return _stretch(self.fine.run(start, end), Run(), end - start)
+        run = self.fine.run(start, end)
+        if run.asked >= end - start:
+            return _stretch(run, end - start)
         last = end // HOUR * HOUR
         newer = self.fine.run(max(start, last), end)
-        return _stretch(self.coarse.run(start, last), newer, end - start)
+        return _stretch(self.coarse.run(start, last).and_then(newer), end - start)
 
     def slices_over(self, slicing: Slicing, start: int, end: int) -> Stretch:
         """The slices from ``start`` up to ``end``; one that ``end`` cuts is not judged yet."""
@@ -131,10 +143,10 @@ class Ledger:
         if first >= end:
             return _NOTHING
         if self.knows(first, end):
-            return _stretch(self._sliced(slicing, first, end), Run(), end - first)
+            return _stretch(self._sliced(slicing, first, end), end - first)
         last = end // HOUR * HOUR
         newer = self._sliced(slicing, max(first, last), end)
-        return _stretch(self.slices[slicing].run(first, last), newer, end - first)
+        return _stretch(self.slices[slicing].run(first, last).and_then(newer), end - first)
 
     def hours(self, start: int, slicing: Slicing | None) -> Iterator[tuple[int, Decimal]]:
         """Each hour from the one around ``start`` on, oldest first: its end and what was bad."""
@@ -236,12 +248,13 @@ class Ledger:
             ring.put(hour, sliced(slicing, parts, self.grain), stage)
 
 
-def _stretch(older: Run, newer: Run, seconds: int) -> Stretch:
-    return Stretch(
-        Count(exact(older.bad + newer.bad), exact(older.total + newer.total)),
-        min(_ALL, exact((older.covered + newer.covered) / seconds)),
-        min(_ALL, exact((older.asked + newer.asked) / seconds)),
-    )
+def _stretch(run: Run, seconds: int) -> Stretch:
+    return Stretch(Count(exact(run.bad), exact(run.total)), seconds, run.covered, run.asked)
+
+
+def _share(part: int, seconds: int) -> Decimal:
+    """Of no time at all, everything is known."""
+    return _ALL if part >= seconds else exact(part / seconds)
 
 
 def _sum(counts: list[Count]) -> Count:

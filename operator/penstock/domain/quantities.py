@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import total_ordering
+from decimal import Context, Decimal
+from functools import cached_property, total_ordering
 
 MILLISECONDS_PER_UNIT = {
     "w": 604_800_000,
@@ -32,6 +32,10 @@ LONGEST_PARSED = 10**8 * MILLISECONDS_PER_UNIT["d"]
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _PERCENTAGE = re.compile(PERCENTAGE_PATTERN, re.ASCII)
 _RATIO = re.compile(RATIO_PATTERN, re.ASCII)
+
+# Of so many digits that nothing measured is ever cut.
+_EXACT = Context(prec=120)
+_LAST_PLACE = Decimal(1).scaleb(-RATIO_PLACES)
 
 ONE = Decimal(1)
 HUNDRED = Decimal(100)
@@ -153,7 +157,7 @@ class Ratio:
         >>> str(Ratio.of(Decimal(2) / 3))
         '0.666666666666666667'
         """
-        return cls(Decimal(f"{value:z.{RATIO_PLACES}f}"))
+        return cls(_EXACT.add(_EXACT.quantize(value, _LAST_PLACE), 0))
 
     @classmethod
     def parse(cls, text: str) -> Ratio:
@@ -178,7 +182,7 @@ class Ratio:
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Objective:
     """The promised share of good events: 50% or more, under 100%.
 
@@ -204,7 +208,7 @@ class Objective:
             )
         return cls(percentage)
 
-    @property
+    @cached_property
     def budget(self) -> Decimal:
         """The share of events that may be bad: 1 - objective; exactly 0.001 for 99.9%."""
         return ONE - self.percentage.ratio.value

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from operator import add
+from typing import NamedTuple
 
 from penstock.domain.evidence import Count
 
@@ -37,19 +38,23 @@ class Stage(IntEnum):
 _STAGE = 0x0F
 _EMPTY = 0x10  # asked for, and there was nothing
 _NOTHING_THERE = tuple(_EMPTY | stage for stage in Stage if stage)
+_BLANK = (int(Stage.UNKNOWN), *_NOTHING_THERE)
 _NONE = Decimal(0)
 _NOTHING = Count(_NONE, _NONE)
 _MENDED = 0x20  # empty, but its events are counted in the stretch after it
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """A run of stretches: its events, and seconds of which they are known or were asked for."""
 
     bad: float = 0.0
     total: float = 0.0
-    covered: float = 0.0
-    asked: float = 0.0
+    covered: int = 0
+    asked: int = 0
+
+    def and_then(self, newer: Run) -> Run:
+        """Both, one after the other."""
+        return Run(*map(add, self, newer))
 
 
 class Ring:
@@ -64,6 +69,7 @@ class Ring:
         self._first = 0
         self._marks = bytearray()
         self._bad, self._total = array("d", [0.0]), array("d", [0.0])
+        self._whole_from: int | None = None
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -102,7 +108,7 @@ class Ring:
             return
         self._reach(number)
         index = number - self._first
-        self._marks[index] = mark
+        self._marks[index], self._whole_from = mark, None
         self._set(self._bad, index, float(count.bad))
         self._set(self._total, index, float(count.total))
         self._trim()
@@ -127,6 +133,7 @@ class Ring:
 
     def mend(self, begin: int, end: int) -> None:
         """The events of these empty stretches have been counted in the one after them."""
+        self._whole_from = None
         for number in range(max(begin, self._first), min(end, self.end)):
             self._marks[number - self._first] |= _MENDED
 
@@ -145,20 +152,22 @@ class Ring:
         """
         if start >= end:
             return Run()
-        begin = start // self.length
-        low, edge = self._indices(begin, begin + 1)
-        edge, high = self._indices(begin + 1, -(-end // self.length))
-        inside = (min((begin + 1) * self.length, end) - start) / self.length
-        if edge == low:
-            inside = 0.0  # it is not kept
-        marks, bad, total = self._marks, self._bad, self._total
-        known = inside * (marks[low] > 0 if low < edge else 0) + self._known(edge, high)
-        covered = inside * (self._covered(low, edge)) + self._covered(edge, high)
+        length, begin, finish = self.length, start // self.length, -(-end // self.length)
+        low, edge, high = self._index(begin), self._index(begin + 1), self._index(finish)
+        high = max(edge, high)
+        # Of a stretch that is not kept nothing lies inside.
+        seconds = min((begin + 1) * length, end) - start if low < edge else 0
+        inside, bad, total = seconds / length, self._bad, self._total
+        if low >= self._blank_until():
+            covered = asked = seconds + length * (high - edge)
+        else:
+            covered = seconds * self._covered(low, edge) + length * self._covered(edge, high)
+            asked = seconds * self._known(low, edge) + length * self._known(edge, high)
         return Run(
             inside * (bad[edge] - bad[low]) + bad[high] - bad[edge],
             inside * (total[edge] - total[low]) + total[high] - total[edge],
-            covered * self.length,
-            known * self.length,
+            covered,
+            asked,
         )
 
     def covered(self, begin: int, end: int) -> int:
@@ -167,7 +176,8 @@ class Ring:
 
     def known(self, begin: int, end: int) -> int:
         """How many of these stretches have been asked for."""
-        return self._known(*self._indices(begin, end))
+        low, high = self._indices(begin, end)
+        return high - low if low >= self._blank_until() else self._known(low, high)
 
     def of_stage(self, stage: Stage, begin: int, end: int) -> Iterator[int]:
         """The numbers of these stretches that are of one stage, in no order."""
@@ -197,11 +207,14 @@ class Ring:
 
     def _indices(self, begin: int, end: int) -> tuple[int, int]:
         """Where these numbers lie, as far as they are kept; the second is never the lower."""
-        size = len(self._marks)
-        low = begin - self._first
-        low = 0 if low < 0 else min(low, size)
-        high = end - self._first
-        return low, low if high < low else min(high, size)
+        low = self._index(begin)
+        return low, max(low, self._index(end))
+
+    def _index(self, number: int) -> int:
+        index, size = number - self._first, len(self._marks)
+        if index < 0:
+            return 0
+        return index if index < size else size
 
     def _known(self, low: int, high: int) -> int:
         return high - low - self._marks.count(0, low, high)
@@ -210,6 +223,12 @@ class Ring:
         marks = self._marks
         empty = sum([marks.count(one, low, high) for one in _NOTHING_THERE])
         return high - low - marks.count(0, low, high) - empty
+
+    def _blank_until(self) -> int:
+        """From this index on all events are known, as nearly always; worked out when it changed."""
+        if self._whole_from is None:
+            self._whole_from = 1 + max(self._marks.rfind(one) for one in _BLANK)
+        return self._whole_from
 
     def mark(self, number: int) -> int:
         """Stage and flags of one stretch, as a snapshot keeps them."""
@@ -250,4 +269,6 @@ class Ring:
 
 def exact(value: float) -> Decimal:
     """A difference of running sums, without the noise that fractions leave in the last places."""
-    return max(_NONE, Decimal(str(round(value, _PLACES))))
+    if value <= 0:
+        return _NONE
+    return Decimal(int(value)) if value.is_integer() else Decimal(f"{value:.{_PLACES}f}")

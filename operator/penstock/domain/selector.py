@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 NAME = "__name__"
 _METRIC = re.compile("[A-Za-z_:][A-Za-z0-9_:]*", re.ASCII)
@@ -44,11 +45,19 @@ class Matcher:
         return f"{label}{self.op}{quoted(self.value)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Selector:
     """All matchers of one selector; their order says nothing."""
 
     matchers: tuple[Matcher, ...]
+
+    def __hash__(self) -> int:
+        """Worked out once: ledgers and questions are found by their selectors in every round."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.matchers)
 
     @classmethod
     def of(cls, *matchers: Matcher) -> Selector:

@@ -83,5 +83,7 @@ def length(window: Window, at: datetime) -> Duration:
 
     March 2026 in Europe/Berlin is 743 h: 31 days less the hour that daylight saving takes.
     """
+    if isinstance(window, RollingWindow):
+        return window.duration
     span = window.end(at) - window.start(at)
     return Duration(span // timedelta(milliseconds=1))

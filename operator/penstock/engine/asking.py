@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
@@ -17,8 +17,7 @@ from penstock.domain.source import Source
 from penstock.domain.source_report import Health
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of an answer.
 
     Attributes:

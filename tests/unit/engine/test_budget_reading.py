@@ -16,7 +16,7 @@ from penstock.domain.ring import Stage
 from penstock.domain.slices import slicing_of
 from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
 from penstock.domain.window import CalendarWindow, Period
-from penstock.engine.budget.reading import evidence, legs, plan
+from penstock.engine.budget.reading import evidence, plan
 from penstock.engine.promql import Close, Look
 from support.indicators import probe, ratio, raw_ratio
 from support.measuring import slo
@@ -221,8 +221,10 @@ def test_looks_that_the_ledger_lacks_are_asked_for() -> None:
 
 
 def test_while_a_release_hangs_on_it_short_looks_are_read_exactly() -> None:
-    made = plan(slo("a", SHOP, window="1d"), LOOKS, ledger(buckets=12), NOW)
-    exact, plainly = legs(made, hot=True), legs(made, hot=False)
+    exact, plainly = (
+        plan(slo("a", SHOP, window="1d"), LOOKS, ledger(buckets=12), NOW, hot=hot).legs.by_look
+        for hot in (True, False)
+    )
     assert {type(leg) for look, leg in exact.items() if look <= FIVE} == {Close}
     assert type(exact[Duration.parse("6h")]) is Look
     assert {type(leg) for leg in plainly.values()} == {Look}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -19,7 +18,7 @@ from penstock.engine.budget.book import Account
 from penstock.engine.budget.direct import Direct
 from penstock.engine.budget.library import Library
 from penstock.engine.budget.migrating import Migrations
-from penstock.engine.budget.reading import evidence, legs, plan
+from penstock.engine.budget.reading import Plan, evidence, plan
 from penstock.engine.ports import Clock, Inquiry
 from penstock.engine.promql import Counts, Leg, Question, measured
 
@@ -38,8 +37,9 @@ class Budgets:
         self, source: Source, inquiries: Sequence[Inquiry], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence for each inquiry, all for the same instant."""
-        short = [one for one in inquiries if _is_read_directly(one.slo, at)]
-        others = [one for one in inquiries if not _is_read_directly(one.slo, at)]
+        short, others = list[Inquiry](), list[Inquiry]()
+        for one in inquiries:
+            (short if _is_read_directly(one.slo, at) else others).append(one)
         read, kept = await asyncio.gather(
             self._direct.measure(source, short, at),
             self._migrating(source, others, at.replace(microsecond=0)),
@@ -70,38 +70,39 @@ class Budgets:
             return {}
         book = self._library.book(source)
         planned = []
-        wanted: dict[Account, set[Leg]] = defaultdict(set)
+        wanted: dict[Account, frozenset[Leg]] = {}
         for inquiry in inquiries:
             account = book.account(inquiry.slo, at, self._library.kept)
             account.used_at, account.is_hot = self._clock.monotonic(), inquiry.hot
-            made = plan(inquiry.slo, inquiry.looks, account.ledger, at)
-            asked = legs(made, hot=inquiry.hot)
-            wanted[account].update(asked.values())
-            planned.append((inquiry, account, made, asked))
+            made = plan(inquiry.slo, inquiry.looks, account.ledger, at, hot=inquiry.hot)
+            asked = wanted.setdefault(account, made.legs.every)
+            if asked is not made.legs.every:
+                wanted[account] = asked | made.legs.every
+            planned.append((inquiry, account, made))
         found = await self._ask(source, wanted, at)
         self._library.wake(source)
         return {
             inquiry.slo.ref: told
             if isinstance(told := found[account], Evidence)
-            else evidence(made, account.ledger, _by_look(told, asked, at), inquiry.onsets)
-            for inquiry, account, made, asked in planned
+            else evidence(made, account.ledger, _by_look(told, made), inquiry.onsets)
+            for inquiry, account, made in planned
         }
 
     async def _ask(
-        self, source: Source, wanted: Mapping[Account, set[Leg]], at: datetime
+        self, source: Source, wanted: Mapping[Account, frozenset[Leg]], at: datetime
     ) -> dict[Account, Counts | Evidence]:
-        questions = {
-            account: Question(
-                account.sli,
+        questions = [
+            Question(
+                account,
                 account.sli.indicator,
-                frozenset(asked),
+                asked,
                 source.freshness,
                 remembered=account.ledger.has_events,
             )
             for account, asked in wanted.items()
-        }
-        found = await measured(self._asker, source, list(questions.values()), at)
-        return {account: found[question.key] for account, question in questions.items()}
+        ]
+        found = await measured(self._asker, source, questions, at)
+        return {account: found[account] for account in wanted}
 
 
 def _is_read_directly(slo: Slo, at: datetime) -> bool:
@@ -109,11 +110,11 @@ def _is_read_directly(slo: Slo, at: datetime) -> bool:
     return isinstance(slo.budgeting, Occurrences) and length(slo.window, at) < SHORTEST_OF_LEDGER
 
 
-def _by_look(read: Counts, asked: Mapping[Duration, Leg], at: datetime) -> dict[Duration, Count]:
+def _by_look(read: Counts, made: Plan) -> dict[Duration, Count]:
     """Counts by look back; one without data is missing."""
-    moment = int(at.timestamp()) * 1_000
+    moment = made.at * 1_000
     return {
         look: count
-        for look, leg in asked.items()
-        if (count := read.at.get(leg, {}).get(moment)) is not None
+        for look, leg in made.legs.by_look.items()
+        if (count := read.at[leg].get(moment)) is not None
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from penstock.domain.evidence import (
     NO_FORECAST,
@@ -22,7 +24,7 @@ from penstock.domain.ledger import HOUR, Ledger, Stretch
 from penstock.domain.quantities import Duration
 from penstock.domain.slices import Slicing, slicing_of
 from penstock.domain.slo import Slo, Timeslices
-from penstock.domain.window import length
+from penstock.domain.window import Window, length
 from penstock.engine.budget.book import BURN_SECONDS
 from penstock.engine.promql import Close, Leg, Look
 
@@ -34,6 +36,7 @@ EXACT_UP_TO = Duration.parse("10m")
 ENOUGH_ASKED = Decimal("0.95")
 DAY = 24 * HOUR
 _NONE = Decimal(0)
+_MOST_KEPT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +45,74 @@ class Plan:
 
     Attributes:
         at: seconds since the epoch.
-        asked: looks back that are asked for directly.
+        legs: the looks back that are asked for directly, and how.
         open: seconds since the last closed bucket; None while the ledger is too far behind.
     """
 
     slo: Slo
     at: int
     looks: frozenset[Duration]
-    asked: frozenset[Duration]
+    legs: Legs
     open: int | None
 
-
-def legs(made: Plan, *, hot: bool) -> dict[Duration, Leg]:
-    """How each look is asked for: while a release hangs on it, first errors of new pods count."""
-    return {
-        look: Close(look, FIVE_MINUTES) if hot and look <= EXACT_UP_TO else Look(look)
-        for look in made.asked
-    }
+    @property
+    def asked(self) -> Set[Duration]:
+        """The looks back that are asked for directly."""
+        return self.legs.by_look.keys()
 
 
-def plan(slo: Slo, looks: frozenset[Duration], ledger: Ledger, at: datetime) -> Plan:
+class Legs(NamedTuple):
+    """How looks back are asked for, and which are not; shared by all SLOs that are asked alike."""
+
+    by_look: Mapping[Duration, Leg]
+    every: frozenset[Leg]
+    kept: Sequence[Duration]
+
+
+def plan(
+    slo: Slo, looks: frozenset[Duration], ledger: Ledger, at: datetime, *, hot: bool = False
+) -> Plan:
     """Short looks are always asked for; longer ones only while the ledger lacks them."""
     now = int(at.timestamp())
     since = now - ledger.closed_until
     open_ = since if 0 < since <= LONGEST_OPEN else None
-    asked = {look for look in looks if look <= FIVE_MINUTES} | {FIVE_MINUTES}
-    asked |= {
-        look
-        for look in looks
-        if look > FIVE_MINUTES and look.seconds <= BURN_SECONDS and not _has(ledger, look, now)
-    }
-    if open_ is not None and not isinstance(slo.indicator, RawRatioIndicator):
-        # Ratios are often recorded for a few windows only, and closed buckets are means of them.
+    longer = _longer(looks)
+    known = next((n for n, look in enumerate(longer) if _has(ledger, look, now)), len(longer))
+    lacking = longer[:known] + tuple(
+        one for one in longer[known:] if one.milliseconds <= since * 1_000
+    )
+    # Ratios are often recorded for a few windows only, and closed buckets are means of them.
+    is_open = open_ is not None and not isinstance(slo.indicator, RawRatioIndicator)
+    return Plan(slo, now, looks, _legs(looks, lacking, open_ if is_open else None, hot), open_)
+
+
+@lru_cache(_MOST_KEPT)
+def _longer(looks: frozenset[Duration]) -> tuple[Duration, ...]:
+    """What a ledger may have instead: the longest first, since one that is known has the others."""
+    longer = (look for look in looks if look > FIVE_MINUTES and look.seconds <= BURN_SECONDS)
+    return tuple(sorted(longer, reverse=True))
+
+
+@lru_cache(_MOST_KEPT)
+def _legs(
+    looks: frozenset[Duration], lacking: tuple[Duration, ...], open_: int | None, hot: bool
+) -> Legs:
+    """While a release hangs on it, first errors of new pods count."""
+    asked = {FIVE_MINUTES, *lacking, *(look for look in looks if look <= FIVE_MINUTES)}
+    if open_ is not None:
         asked.add(Duration.of_seconds(open_))
-    return Plan(slo, now, looks, frozenset(asked), open_)
+    by_look: dict[Duration, Leg] = {
+        look: Close(look, FIVE_MINUTES) if hot and look <= EXACT_UP_TO else Look(look)
+        for look in asked
+    }
+    return Legs(by_look, frozenset(by_look.values()), [one for one in looks if one not in asked])
+
+
+@lru_cache(_MOST_KEPT)
+def _began(window: Window, at: int) -> tuple[datetime, int, Duration]:
+    """The instant, when the window around it began, in seconds, and how long it is."""
+    when = datetime.fromtimestamp(at, tz=UTC)
+    return when, int(window.start(when).timestamp()), length(window, when)
 
 
 def evidence(
@@ -98,12 +135,12 @@ def evidence(
         # What was known before may have held a release: that is an outage, no young service.
         closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
         return Evidence(Kind.STALE, f"its ledger ends at {closed:%H:%M UTC} and is catching up")
-    reading = replace(reader.reading(), bad_since=reader.bad_since(onsets))
+    reading = reader.reading(onsets)
     asked = whole.asked if made.open is not None else _NONE
     if asked < ENOUGH_ASKED:
         detail = f"Backfilling {int(asked * 100)} %"
         return Evidence(Kind.WARMING_UP, detail, _without_budget(reading), reader.so_far(reading))
-    if whole.covered == 0 and reader.open() is None:
+    if whole.covered == 0 and reader.open is None:
         return Evidence(
             Kind.ABSENT, f"no series matches the indicator in the last {reading.window}"
         )
@@ -124,14 +161,10 @@ class _Reader:
     def __init__(self, made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> None:
         self.slo, self.made, self.ledger, self.fresh = made.slo, made, ledger, fresh
         self.slicing = slicing_of(made.slo.budgeting)
-        self.when = datetime.fromtimestamp(made.at, tz=UTC)
-        self.start = int(made.slo.window.start(self.when).timestamp())
+        self.when, self.start, self.window = _began(made.slo.window, made.at)
         self.border = ledger.closed_until
-
-    def open(self) -> Count | None:
-        """Events since the last closed bucket."""
-        seconds = self.made.open
-        return None if seconds is None else self.fresh.get(Duration.of_seconds(seconds))
+        # Events since the last closed bucket.
+        self.open = None if made.open is None else fresh.get(Duration(made.open * 1_000))
 
     @cached_property
     def known(self) -> Stretch:
@@ -143,22 +176,20 @@ class _Reader:
     def covered_seconds(self) -> int:
         """How much of the window there is data of."""
         closed = int(self.known.covered * max(0, self.border - self.start))
-        return closed if self.open() is None else closed + (self.made.open or 0)
+        return closed if self.open is None else closed + (self.made.open or 0)
 
-    def reading(self) -> Reading:
-        window = length(self.slo.window, self.when)
+    def reading(self, onsets: frozenset[datetime]) -> Reading:
         known = self.known
         made = Reading(
             at=self.when,
             objective=self.slo.objective,
-            window=window,
-            whole=self._whole(known.count, window),
-            looks={
-                look: count for look in self.made.looks if (count := self._look(look)) is not None
-            },
+            window=self.window,
+            whole=self._whole(known.count),
+            looks=self._looks(),
             unit=_unit(self.slo),
             traffic=self._events(self.start) if self.slicing else None,
             coverage=known.covered,
+            bad_since=self.bad_since(onsets),
         )
         hours = self.ledger.hours(self.start, self.slicing)
         return replace(made, forecast=forecast(made, self.slo.window, hours))
@@ -179,7 +210,7 @@ class _Reader:
     def _look_so_far(self, look: Duration) -> Count:
         start = self.made.at - int(look.seconds)
         stretch = self.ledger.over(start, self.border)
-        events = _plus(stretch.count, self.open())
+        events = _plus(stretch.count, self.open)
         if self.slicing is None or look.seconds < self.slicing.seconds:
             return _projected(events, stretch.asked)
         stretch = self.ledger.slices_over(self.slicing, start, self.border)
@@ -195,7 +226,7 @@ class _Reader:
 
         A slice of time that it cuts is not counted.
         """
-        start, open_ = max(moment, self.start), self.open()
+        start, open_ = max(moment, self.start), self.open
         if self.slicing is not None:
             stretch = self.ledger.slices_over(self.slicing, start, self.border)
             now = self.slicing.bad(open_)
@@ -210,44 +241,50 @@ class _Reader:
             now = now * (self.made.at - start) / (self.made.at - self.border)
         return stretch.count.bad + now
 
-    def _whole(self, known: Count, window: Duration) -> Count:
+    def _whole(self, known: Count) -> Count:
         if self.slicing is None:
-            return _plus(known, self.open())
+            return _plus(known, self.open)
         if isinstance(self.slo.budgeting, Timeslices):
-            return Count(known.bad, window.seconds / self.slicing.seconds)
+            return Count(known.bad, self.window.seconds / self.slicing.seconds)
         return known
 
-    def _look(self, look: Duration) -> Count | None:
-        if self.slicing is not None and look.seconds >= self.slicing.seconds:
-            return self._slices(self.slicing, look)
-        if look in self.made.asked:
-            return self.fresh.get(look)
-        return self._events(self.made.at - int(look.seconds))
+    def _looks(self) -> dict[Duration, Count]:
+        """What there is of each look."""
+        looks = {look: self.fresh[look] for look in self.made.looks if look in self.fresh}
+        for look in self.made.legs.kept:
+            events = self._events(self.made.at - look.milliseconds // 1_000)
+            if events is not None:
+                looks[look] = events
+        if self.slicing is None:
+            return looks
+        return {
+            look: self._slices(self.slicing, look, events)
+            if look.seconds >= self.slicing.seconds
+            else events
+            for look, events in looks.items()
+        }
 
     def _events(self, start: int) -> Count | None:
         """Events since ``start``; None where nothing is known of them."""
         stretch = self.ledger.over(start, self.border)
         if stretch.asked < ENOUGH_ASKED and start < self.border:
             return None
-        if stretch.covered == 0 and self.open() is None:
+        if stretch.covered == 0 and self.open is None:
             return None
-        return _plus(stretch.count, self.open())
+        return _plus(stretch.count, self.open)
 
-    def _slices(self, slicing: Slicing, look: Duration) -> Count | None:
+    def _slices(self, slicing: Slicing, look: Duration, events: Count) -> Count:
         """Closed slices, and what is open as one more, so that an outage is seen before it ends."""
         start = self.made.at - int(look.seconds)
-        events = self.fresh.get(look) if look in self.made.asked else self._events(start)
-        if events is None:
-            return None
         stretch = self.ledger.slices_over(slicing, start, self.border)
-        bad, slices, now = stretch.count.bad, stretch.count.total, self.open()
+        bad, slices, now = stretch.count.bad, stretch.count.total, self.open
         if slicing.weighs(now):
             bad, slices = bad + slicing.bad(now), slices + 1
         return Count(bad, slices, events.bad)
 
 
 def _has(ledger: Ledger, look: Duration, now: int) -> bool:
-    start = now - int(look.seconds)
+    start = now - look.milliseconds // 1_000
     return start < ledger.closed_until and ledger.knows(start, ledger.closed_until)
 
 

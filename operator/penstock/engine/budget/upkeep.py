@@ -25,7 +25,7 @@ LOOK_BACK = Duration.parse("1h")
 GAP = Duration.of_seconds(LONGEST_GAP)
 GAP_SPARE = 600
 # Work of the server in one request is bounded: buckets of all indicators, and hours of the past.
-MOST_BUCKETS, MOST_READ = 96, 480
+MOST_BUCKETS, MOST_READ = 96, 500
 FILL_HOURS, REFINE_HOURS = 24, 12
 TOGETHER = 10
 
@@ -165,17 +165,15 @@ class Upkeep:
         self, accounts: Sequence[Account], leg: Leg, run: Run, step: int, monotonic: float
     ) -> dict[Account, Mapping[int, Count]]:
         """Counts by account and time, of those accounts that were answered."""
-        asked = [
-            Question(account.sli, account.sli.indicator, frozenset({leg}), None)
-            for account in accounts
-        ]
+        legs = frozenset({leg})
+        asked = [Question(account, account.sli.indicator, legs, None) for account in accounts]
         when: datetime | Span = _moment(run.last)
         if run.first != run.last:
             when = Span(_moment(run.first), _moment(run.last), Duration.of_seconds(step))
         answers = await measured(self._asker, self._book.source, asked, when)
         found: dict[Account, Mapping[int, Count]] = {}
         for account in accounts:
-            read = answers[account.sli]
+            read = answers[account]
             if isinstance(read, Counts):
                 found[account] = read.at.get(leg, {})
                 account.answered()

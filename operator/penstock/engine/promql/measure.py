@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from penstock.domain.indicator import (
     BORDER,
@@ -27,7 +28,7 @@ from penstock.domain.indicator import (
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
 from penstock.engine import closing
-from penstock.engine.promql.question import Close, Leg
+from penstock.engine.promql.legs import Close, Leg
 
 LABEL = "penstock"
 EVERYTHING = "+Inf"
@@ -75,8 +76,7 @@ Term = Counter | Expression
 Terms = Callable[[Sequence[str], Sequence[str], Leg], Iterator[Term]]
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(NamedTuple):
     """A label whose value may differ, while indicators are still asked alike.
 
     Attributes:

@@ -4,45 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from penstock.domain.evidence import Count
 from penstock.domain.indicator import Indicator
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import SLOW_START
+from penstock.engine.promql.legs import Leg
+from penstock.engine.promql.measure import Measure, measure_of
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Count the events of the last ``length``, as Prometheus' `increase` guesses them."""
-
-    length: Duration
-
-    def __str__(self) -> str:
-        return str(self.length.milliseconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Count the events of the bucket of ``length`` that ends at the evaluation time, exactly.
-
-    Attributes:
-        back: how far before the bucket is looked for what is born and what comes back.
-        unseen: for how long before the bucket nothing was scraped: what began meanwhile is new.
-    """
-
-    length: Duration
-    back: Duration
-    unseen: Duration = SLOW_START
-
-    def __str__(self) -> str:
-        lengths = (self.length, self.back, self.unseen)
-        return "b".join(str(one.milliseconds) for one in lengths)
-
-
-Leg = Look | Close
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """What is asked about one indicator.
 
@@ -58,6 +29,11 @@ class Question:
     legs: frozenset[Leg]
     freshness: Duration | None = None
     remembered: bool = False
+
+    @cached_property
+    def measure(self) -> Measure:
+        """How its indicator is asked."""
+        return measure_of(self.indicator)
 
 
 @dataclass(frozen=True, slots=True)

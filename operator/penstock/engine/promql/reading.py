@@ -5,10 +5,10 @@ Whatever a server sends, nothing here raises, and no comparison is made with wha
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from penstock.domain.evidence import Count, Evidence, Kind
 from penstock.domain.indicator import (
@@ -19,8 +19,9 @@ from penstock.domain.indicator import (
 from penstock.domain.quantities import ONE, Duration, plain
 from penstock.engine.asking import Answer
 from penstock.engine.promql.borders import no_bucket
-from penstock.engine.promql.measure import Measure, Part, measure_of
-from penstock.engine.promql.question import Counts, Leg, Look, Question
+from penstock.engine.promql.legs import Leg, Look
+from penstock.engine.promql.measure import Measure, Part
+from penstock.engine.promql.question import Counts, Question
 from penstock.engine.promql.together import AGE, SEEN, name
 
 # Two selectors may be scraped a moment apart, so one may be ahead of the other by this much.
@@ -30,11 +31,14 @@ CLOCK_TOLERANCE = Decimal(30)
 _LARGEST = Decimal(10) ** 15
 _FINEST = Decimal("1e-9")
 _NONE = Decimal(0)
+_DIGITS = 15  # so many are fewer than _LARGEST
+_MOST_KEPT = 1_024
 
 _NO_SHARE = "NaN"  # what 0/0 gives: there was nothing to have a share of
 
 Found = Mapping[Leg, Mapping[int, Count]]
 Texts = Mapping[Part, Sequence[str]]
+Names = Sequence[tuple[Part, str]]
 
 
 class _Unusable(Exception):
@@ -51,13 +55,13 @@ def counts(question: Question, answer: Answer) -> Counts | Evidence:
     A time with a number that cannot be used is left out like one without data, as long as another
     has a count; of a single instant it is evidence.
     """
-    measure = measure_of(question.indicator)
+    measure = question.measure
     found: dict[Leg, dict[int, Count]] = {}
     spoilt: dict[int, Evidence] = {}
     without_events = set()
-    for leg in sorted(question.legs, key=lambda leg: (leg.length, str(leg)), reverse=True):
-        found[leg] = {}
-        for at, texts in _times(leg, measure, answer).items():
+    for leg, names in _names(measure, question.legs):
+        counted = found[leg] = {}
+        for at, texts in _times(names, answer).items():
             numbers = _Numbers(measure, leg, texts)
             try:
                 count = numbers.count()
@@ -68,10 +72,10 @@ def counts(question: Question, answer: Answer) -> Counts | Evidence:
                 spoilt.setdefault(at, unusable.evidence)
                 continue
             if count is not None:
-                found[leg][at] = count
-    for times in found.values():
-        for at in spoilt.keys() & times.keys():
-            del times[at]
+                counted[at] = count
+    for at in spoilt:
+        for times in found.values():
+            times.pop(at, None)
     if spoilt and not any(found.values()):
         return next(iter(spoilt.values()))
     return _age_trouble(question, answer, found) or Counts(found, frozenset(without_events))
@@ -83,13 +87,24 @@ def _check_bucket(indicator: Indicator) -> None:
         raise _Unusable(no_bucket(indicator))
 
 
-def _times(leg: Leg, measure: Measure, answer: Answer) -> Mapping[int, Texts]:
+@lru_cache(_MOST_KEPT)
+def _names(measure: Measure, legs: frozenset[Leg]) -> Sequence[tuple[Leg, Names]]:
+    """The names of all numbers, the longest leg first."""
+    longest_first = sorted(legs, key=lambda leg: (leg.length, str(leg)), reverse=True)
+    return [(leg, [(part, name(part, leg)) for part in measure.parts]) for leg in longest_first]
+
+
+def _times(names: Names, answer: Answer) -> Mapping[int, Texts]:
     """The numbers of a leg, by time."""
-    found: dict[int, dict[Part, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for part in measure.parts:
-        for row in answer.get(name(part, leg), ()):
+    found: dict[int, dict[Part, list[str]]] = {}
+    for part, wanted in names:
+        for row in answer.get(wanted, ()):
             for at, text in row.points:
-                found[at][part].append(text)
+                texts = found.get(at)
+                if texts is None:
+                    found[at] = {part: [text]}
+                else:
+                    texts.setdefault(part, []).append(text)
     return found
 
 
@@ -97,13 +112,14 @@ def _unusable(kind: Kind, detail: str) -> _Unusable:
     return _Unusable(Evidence(kind, detail))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Numbers:
     """What there is of one leg at one time."""
 
     measure: Measure
     leg: Leg
     texts: Texts
+    _read: dict[Part, Decimal | None] = field(default_factory=dict)
 
     @property
     def lack_events(self) -> bool:
@@ -127,7 +143,8 @@ class _Numbers:
         events = self._events(total)
         # Whether a series is new is told apart for each: of a closed bucket one may be ahead.
         is_guessed = isinstance(self.leg, Look)
-        if is_guessed and events - total > max(SLACK_EVENTS, SLACK_SHARE * total):
+        most = total + max(SLACK_EVENTS, SLACK_SHARE * total) if events > total else total
+        if is_guessed and events > most:
             raise _unusable(
                 Kind.MALFORMED,
                 f"{plain(events)} {self.measure.counted} events of {plain(total)} in the last "
@@ -143,8 +160,10 @@ class _Numbers:
             return self._one(Part.TOTAL)
         if Part.SHARE in parts:
             return None if self._one(Part.SHARE) is None else ONE
-        both = self._one(Part.EVENTS), self._one(Part.OTHERS)
-        return None if both == (None, None) else sum((one or _NONE for one in both), _NONE)
+        events, others = self._one(Part.EVENTS), self._one(Part.OTHERS)
+        if events is None or others is None:
+            return others if events is None else events
+        return events + others
 
     def _events(self, total: Decimal) -> Decimal:
         if Part.SHARE in self.measure.parts:
@@ -152,7 +171,13 @@ class _Numbers:
         return self._one(Part.EVENTS) or _NONE
 
     def _one(self, part: Part) -> Decimal | None:
-        texts = self.texts.get(part, ())
+        if part not in self.texts:
+            return None
+        if part not in self._read:
+            self._read[part] = self._number(part, self.texts[part])
+        return self._read[part]
+
+    def _number(self, part: Part, texts: Sequence[str]) -> Decimal | None:
         if part is not Part.SHARE:
             return _one(texts, lambda: self._name(part), _NONE)
         number = (
@@ -176,7 +201,7 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
     """Why data is too old, from the future, or not there; None if it is good, or nobody asked."""
     if question.freshness is None:
         return None
-    measure = measure_of(question.indicator)
+    measure = question.measure
     longest = max(question.legs, key=lambda leg: leg.length)
     try:
         # An author's own expression has no series whose age could be told.
@@ -234,6 +259,8 @@ def _one(texts: Sequence[str], what: Callable[[], str], least: Decimal) -> Decim
 
 def _number(text: str) -> Decimal | None:
     """A finite number of a size that can happen, without the noise of binary fractions."""
+    if text.isdecimal() and len(text) <= _DIGITS:
+        return Decimal(text)
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -6,10 +6,10 @@ A request for each question would cost forty times as much. Every row carries, i
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from penstock.domain.selector import literal, quoted
 from penstock.domain.source import Dialect
@@ -23,8 +23,9 @@ from penstock.engine.closing import (
     reading,
     written,
 )
+from penstock.engine.promql.legs import Close, Leg, Look
 from penstock.engine.promql.measure import LABEL, Counter, Part, Split
-from penstock.engine.promql.question import Close, Leg, Look, Question
+from penstock.engine.promql.question import Question
 from penstock.engine.promql.units import Unit, units_of
 
 # Long chains are dear for the server, which hashes their rows again and again.
@@ -37,8 +38,11 @@ _AROUND = 128  # characters of label_replace(...) and of the tree around what is
 # clock that is wrong.
 LOOK_BACK = "5m"
 SEEN, AGE = "seen", "age"
-_ROW = re.compile("([0-9]{1,4})([a-z]+[0-9a-z]*)", re.ASCII)
 _NOT_ASKED = "there is a row that was not asked for"
+_MOST_KEPT = 16_384
+
+_Asked = tuple[str, str, Mapping[str, Sequence[int]]]
+_NOBODY: _Asked = "", "", {}
 
 
 def name(part: Part, leg: Leg) -> str:
@@ -64,16 +68,17 @@ class Together:
         for unit in units_of(questions):
             first, places = _Load(), 0
             for value, index in unit:
-                add = _Load(text=places * len(quoted(literal(value))))
                 if not places:
                     alone = self.query([questions[index]])
                     add = first = _Load.of(alone)
                     places = alone.count(quoted(value))
-                if batch and (len(batch) == together or not (load + add).is_bearable):
+                else:
+                    add = _Load(text=places * _width(value))
+                if batch and (len(batch) == together or not load.bears(add)):
                     yield batch
                     batch, load, add = [], _Load(), first
                 batch.append(questions[index])
-                load += add
+                load.take(add)
         if batch:
             yield batch
 
@@ -106,18 +111,15 @@ class Together:
             ValueError: there is a row that was not asked for.
         """
         answers: list[dict[str, list[Row]]] = [{} for _ in questions]
-        units = units_of(questions)
-        names = [_names(unit) for unit in units]
+        asked = _asked(units_of(questions))
         for row in rows:
-            found = _ROW.fullmatch(row.labels.get(LABEL, ""))
-            if found is None or int(found[1]) >= len(units):
-                raise ValueError(_NOT_ASKED)
-            number = int(found[1])
-            indices = units[number].whose(row.labels) if found[2] in names[number] else ()
-            if not indices:
+            labels = row.labels
+            name, label, members = asked.get(labels.get(LABEL, ""), _NOBODY)
+            indices = members.get(labels.get(label, ""))
+            if indices is None:
                 raise ValueError(_NOT_ASKED)
             for index in indices:
-                answers[index].setdefault(found[2], []).append(row)
+                answers[index].setdefault(name, []).append(row)
         return list(answers)
 
 
@@ -129,7 +131,7 @@ def groups(
     return [(form, list(questions))] if questions else []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Load:
     """What a query weighs: units, legs, characters."""
 
@@ -142,12 +144,18 @@ class _Load:
         """Of the query of one question: the first of its unit."""
         return cls(1, query.count(f'"{LABEL}"'), len(query) + query.count("[") * _AROUND)
 
-    def __add__(self, other: _Load) -> _Load:
-        return _Load(self.units + other.units, self.legs + other.legs, self.text + other.text)
+    def bears(self, more: _Load) -> bool:
+        """Whether one request can have this and more."""
+        return (
+            self.units + more.units <= MOST_UNITS
+            and self.legs + more.legs <= MOST_LEGS
+            and self.text + more.text <= MOST_TEXT
+        )
 
-    @property
-    def is_bearable(self) -> bool:
-        return self.units <= MOST_UNITS and self.legs <= MOST_LEGS and self.text <= MOST_TEXT
+    def take(self, more: _Load) -> None:
+        self.units += more.units
+        self.legs += more.legs
+        self.text += more.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +219,29 @@ def _freshness(number: int, unit: Unit, texts: Sequence[str]) -> Iterator[str]:
     yield labelled(f"time() - {newest}", f"{number}{AGE}")
 
 
+def _asked(units: Sequence[Unit]) -> dict[str, _Asked]:
+    """Every name that a row may have: its leg, and by which label it is told whose it is."""
+    found: dict[str, _Asked] = {}
+    for number, unit in enumerate(units):
+        for leg in _names(unit):
+            text = f"{number}{leg}"
+            if unit.by:
+                found[text] = leg, unit.by[0], unit.members
+            else:
+                found[text] = leg, LABEL, {text: [index for _, index in unit]}
+    return found
+
+
 def _names(unit: Unit) -> set[str]:
     """Every leg that there may be a row of."""
     names = {name(part, leg) for part in unit.measure.parts for leg in unit.legs}
     return names if unit.freshness is None else names | {SEEN, AGE}
+
+
+@lru_cache(_MOST_KEPT)
+def _width(value: str) -> int:
+    """Characters of one value in a regular expression."""
+    return len(quoted(literal(value)))
 
 
 def labelled(text: str, label: str, by: str = "", pattern: str = "") -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import Matcher, Op, literal
-from penstock.engine.promql.measure import Hole, Measure, measure_of
-from penstock.engine.promql.question import Leg, Question
+from penstock.engine.promql.legs import Leg
+from penstock.engine.promql.measure import Hole, Measure
+from penstock.engine.promql.question import Question
 
 
 @dataclass(slots=True)
@@ -35,12 +36,6 @@ class Unit:
         """Each member's value of the label, and its place."""
         return ((value, index) for value, indices in self.members.items() for index in indices)
 
-    def whose(self, labels: Mapping[str, str]) -> Sequence[int]:
-        """The members that a row with these labels answers."""
-        if self.by:
-            return self.members.get(labels.get(self.by[0], ""), [])
-        return [index for _, index in self]
-
     def texts(self) -> list[str]:
         """The selectors, for the values of all members."""
         if not self.by or self.label is None:
@@ -52,30 +47,30 @@ class Unit:
 
 def units_of(questions: Sequence[Question]) -> list[Unit]:
     """The fewest units that are easily found, in the order of their first questions."""
-    measures = [measure_of(asked.indicator) for asked in questions]
     company: dict[Hashable, set[str]] = defaultdict(set)
-    for asked, measure in zip(questions, measures, strict=True):
-        for hole in measure.holes:
+    for asked in questions:
+        for hole in asked.measure.holes:
             company[_key(asked, hole.shape)].add(hole.value)
     found: dict[Hashable, Unit] = {}
-    for index, (asked, measure) in enumerate(zip(questions, measures, strict=True)):
-        widest = _widest(asked, measure, company)
-        label, value, shape = (
-            (widest.label, widest.value, widest.shape) if widest else (None, "", measure.shape)
-        )
-        unit = found.setdefault(
-            _key(asked, shape), Unit(measure, asked.legs, asked.freshness, label)
-        )
+    for index, asked in enumerate(questions):
+        widest = _widest(asked, company)
+        label, value, shape = widest or (None, "", asked.measure.shape)
+        key = _key(asked, shape)
+        unit = found.get(key)
+        if unit is None:
+            unit = found[key] = Unit(asked.measure, asked.legs, asked.freshness, label)
         unit.members[value].append(index)
     return list(found.values())
 
 
-def _widest(asked: Question, measure: Measure, company: dict[Hashable, set[str]]) -> Hole | None:
+def _widest(asked: Question, company: Mapping[Hashable, set[str]]) -> Hole | None:
     """The label that the question shares with most others; the first, of several."""
-    if not measure.holes:
-        return None
-    widest = max(measure.holes, key=lambda hole: len(company[_key(asked, hole.shape)]))
-    return widest if len(company[_key(asked, widest.shape)]) > 1 else None
+    widest, most = None, 1
+    for hole in asked.measure.holes:
+        number = len(company[_key(asked, hole.shape)])
+        if number > most:
+            widest, most = hole, number
+    return widest
 
 
 def _key(asked: Question, shape: str) -> Hashable:

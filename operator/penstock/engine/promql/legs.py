@@ -1,0 +1,39 @@
+"""Legs: the stretches of time that a question asks about, and how events are counted in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.domain.quantities import Duration
+from penstock.engine.closing import SLOW_START
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Count the events of the last ``length``, as Prometheus' `increase` guesses them."""
+
+    length: Duration
+
+    def __str__(self) -> str:
+        return str(self.length.milliseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Count the events of the bucket of ``length`` that ends at the evaluation time, exactly.
+
+    Attributes:
+        back: how far before the bucket is looked for what is born and what comes back.
+        unseen: for how long before the bucket nothing was scraped: what began meanwhile is new.
+    """
+
+    length: Duration
+    back: Duration
+    unseen: Duration = SLOW_START
+
+    def __str__(self) -> str:
+        lengths = (self.length, self.back, self.unseen)
+        return "b".join(str(one.milliseconds) for one in lengths)
+
+
+Leg = Look | Close

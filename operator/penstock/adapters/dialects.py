@@ -1,7 +1,7 @@
 """What each server of the Prometheus query API must be told, so that its answer can be relied on.
 
-Read in the servers' own sources: Thanos' pkg/api/query, VictoriaMetrics' app/vmselect/prometheus. A
-server ignores what it does not know, but a proxy in between may not: each is told only its own.
+Read in the servers' own sources, and seen on real ones: docs/thanos.md, docs/victoria-metrics.md.
+A server ignores what it does not know, but a proxy in between may not: each is told only its own.
 """
 
 from __future__ import annotations

@@ -76,6 +76,11 @@ class Dialect(StrEnum):
         return self is not Dialect.VICTORIA_METRICS
 
     @property
+    def counts_resets(self) -> bool:
+        """Thanos takes a restart for a change of the replica that it reads, and mends it."""
+        return self is not Dialect.THANOS
+
+    @property
     def sees_each_restart(self) -> bool:
         """VictoriaMetrics takes a counter that falls by less than an eighth for a corrected one."""
         return self is not Dialect.VICTORIA_METRICS

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.engine.closing import exact, exact_of, plain
+from penstock.engine.closing import by_fall, exact, exact_of, plain, reading
 from support.history import NOW
 from support.scrapes import ask, ask_range
 from support.situations import (
@@ -88,6 +88,12 @@ def test_only_outages_are_lost_with_a_look_back_of_five_minutes(watched):
     found = counted(watched, closing(BUCKET))
     wrong = {name for name in SITUATIONS if not is_right(name, found.get(name))}
     assert wrong == {"outage of 20 minutes ends in the bucket"}
+
+
+def test_a_restart_that_is_told_by_the_fall_is_counted_the_same(watched):
+    """As Thanos is asked, whose `resets` sees none."""
+    found = counted(watched, exact_of(reading(METRIC), BY, BUCKET, HOUR, restarts=by_fall))
+    assert found == counted(watched, closing())
 
 
 def test_other_series_of_a_target_are_counted_beside_it(watched):

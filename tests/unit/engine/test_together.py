@@ -195,10 +195,11 @@ def test_nothing_asked_is_no_query():
 
 
 @pytest.mark.parametrize("dialect", Dialect)
-def test_only_victoria_metrics_is_asked_whether_it_has_overlooked_a_restart(dialect):
+def test_only_victoria_metrics_overlooks_restarts_and_only_thanos_counts_none(dialect):
     ((form, questions),) = groups([distinct(1, [CLOSE]), distinct(2, [CLOSE])], dialect)
     text = flat(form.query(questions))
     assert (" > 0 or " in text) is (dialect is Dialect.VICTORIA_METRICS)
+    assert ("resets(" in text) is (dialect is not Dialect.THANOS)
 
 
 def test_a_thousand_of_one_shape_take_four_requests_and_of_none_forty():

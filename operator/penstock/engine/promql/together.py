@@ -16,7 +16,11 @@ from penstock.domain.source import Dialect
 from penstock.engine.asking import Answer, Row
 from penstock.engine.closing import (
     Growth,
+    Read,
+    Restarts,
     at_least_its_last,
+    by_fall,
+    by_resets,
     exact_of,
     increase,
     plain,
@@ -55,9 +59,11 @@ class Together:
     """The form of all questions about indicators.
 
     Attributes:
-        growth: how the server is asked for that of counters that began anew.
+        restarts: how the server is asked which counters began anew.
+        growth: how it is asked for that of such counters.
     """
 
+    restarts: Restarts = by_resets
     growth: Growth = increase
     most = MOST_QUESTIONS
 
@@ -95,14 +101,24 @@ class Together:
                         expressions.append(labelled(term.text, label))
                     elif isinstance(leg, Look):
                         counted = _Counted(number, leg, term)
-                        expressions.append(counted.alone(unit.by, self.growth))
+                        expressions.append(counted.alone(unit.by, self))
                     else:
                         closes[leg, unit.by].append(_Counted(number, leg, term))
             expressions += _freshness(number, unit, texts)
-        expressions += [
-            _closed(leg, by, counted, self.growth) for (leg, by), counted in closes.items()
-        ]
+        expressions += [_closed(leg, by, counted, self) for (leg, by), counted in closes.items()]
         return any_of(expressions)
+
+    def closed(self, read: Read, by: Sequence[str], leg: Close) -> str:
+        """The exact counts of a bucket."""
+        return exact_of(
+            read,
+            by,
+            leg.length,
+            leg.back,
+            unseen=leg.unseen,
+            restarts=self.restarts,
+            growth=self.growth,
+        )
 
     def told_apart(self, questions: Sequence[Question], rows: Iterable[Row]) -> list[Answer]:
         """The rows of a batch, by the question that they answer.
@@ -127,7 +143,10 @@ def groups(
     questions: Sequence[Question], dialect: Dialect
 ) -> list[tuple[Together, list[Question]]]:
     """The questions as a source is asked them."""
-    form = Together(increase if dialect.sees_each_restart else at_least_its_last)
+    form = Together(
+        by_resets if dialect.counts_resets else by_fall,
+        increase if dialect.sees_each_restart else at_least_its_last,
+    )
     return [(form, list(questions))] if questions else []
 
 
@@ -166,15 +185,14 @@ class _Counted:
     leg: Leg
     counter: Counter
 
-    def alone(self, by: Sequence[str], growth: Growth) -> str:
+    def alone(self, by: Sequence[str], form: Together) -> str:
         """Their number by an expression of their own, told apart last: of few rows."""
         part = self.counter.part
         inner = [*by, part.label] if isinstance(part, Split) else by
         selector, length = self.counter.selector, self.leg.length
         if isinstance(self.leg, Close):
             leg = self.leg
-            read = reading(selector)
-            text = exact_of(read, inner, length, leg.back, unseen=leg.unseen, growth=growth)
+            text = form.closed(reading(selector), inner, leg)
         else:
             text = plain(selector, inner, length)
         named = self.named(text)
@@ -194,16 +212,15 @@ class _Counted:
         return f"{self.unit}{name(part, self.leg)}"
 
 
-def _closed(leg: Close, by: tuple[str, ...], counted: Sequence[_Counted], growth: Growth) -> str:
+def _closed(leg: Close, by: tuple[str, ...], counted: Sequence[_Counted], form: Together) -> str:
     """Exact counts; of several units by one expression, whose look at `up` serves them all."""
     if len(counted) == 1:
-        return counted[0].alone(by, growth)
+        return counted[0].alone(by, form)
 
     def read(function: str, span: str) -> str:
         return any_of([one.named(f"{function}({one.counter.selector}{span})") for one in counted])
 
-    grouped = [*by, LABEL]
-    return exact_of(read, grouped, leg.length, leg.back, unseen=leg.unseen, growth=growth)
+    return form.closed(read, [*by, LABEL], leg)
 
 
 def _freshness(number: int, unit: Unit, texts: Sequence[str]) -> Iterator[str]:

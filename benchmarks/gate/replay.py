@@ -38,6 +38,8 @@ from penstock.engine.budget.reading import evidence, plan
 
 GRAIN = BUCKET // 1_000
 SPAN = Duration.of_seconds(GRAIN)
+LEAST_DAYS = 7
+"""Burn pairs of a shorter window look back less than a bucket."""
 FRESH = 120_000
 """Milliseconds without a scrape after which data is stale: what a source has by default."""
 
@@ -87,8 +89,9 @@ def replayed(made: Month) -> dict[str, list[Replayed]]:
     """Each service's month, by class."""
     start = made.end - made.window_days * DAY
     asked = promises.of_services(made)
+    window = f"{max(made.window_days, LEAST_DAYS)}d"
     found: dict[str, list[Replayed]] = {}
-    for one, slo in zip(asked, slos(made, asked, made.window), strict=True):
+    for one, slo in zip(asked, slos(made, asked, window), strict=True):
         counts = promises.by_bucket(made, one, start, made.end)
         buckets = list(seen(counts, start, made.services[one.service]))
         found.setdefault(one.kind, []).append(replay(slo, buckets))
@@ -106,9 +109,9 @@ def seen(counts: Sequence[TrueCount], start: int, service: Service) -> Iterator[
 
 def replay(slo: Slo, buckets: Sequence[Bucket]) -> Replayed:
     """A release that is under way all the time, and looked at after each bucket."""
-    begin = _moment(buckets[0].end - GRAIN)
-    release = UnderWay(guard(Policy(), slo.objective, length(slo.window, begin)))
-    ledger, bare = _as_before(buckets), _without_minimum(release.guard)
+    window = length(slo.window, _moment(buckets[0].end))
+    release = UnderWay(guard(Policy(), slo.objective, window))
+    ledger, bare = _as_before(window, buckets), _without_minimum(release.guard)
     alerts, alerting, held = 0, False, 0
     for one in buckets:
         known = _known(slo, release, ledger, one)
@@ -137,13 +140,15 @@ def figures(found: Mapping[str, Sequence[Replayed]], window: str) -> list[Figure
     ]
 
 
-def _as_before(buckets: Sequence[Bucket]) -> Ledger:
-    """A ledger of the time before, in which the same happened."""
-    earlier = len(buckets) * GRAIN
-    ledger = Ledger(GRAIN, earlier)
-    ledger.begin(buckets[0].end - GRAIN - earlier)
-    for one in buckets:
-        ledger.close(one.end - earlier, one.count, Stage.SEALED)
+def _as_before(window: Duration, buckets: Sequence[Bucket]) -> Ledger:
+    """A ledger of a whole window before, in which the same happened as often as it fits in."""
+    length = len(buckets) * GRAIN
+    times = -(-int(window.seconds) // length)
+    ledger = Ledger(GRAIN, int(window.seconds))
+    ledger.begin(buckets[0].end - GRAIN - times * length)
+    for ago in range(times, 0, -1):
+        for one in buckets:
+            ledger.close(one.end - ago * length, one.count, Stage.SEALED)
     return ledger
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from benchmarks.gate.replay import GRAIN, Bucket, Replayed, figures, replay, seen
+from benchmarks.gate.replay import GRAIN, Bucket, Replayed, figures, replay, replayed, seen
 from benchmarks.month.data import Count as TrueCount
 from benchmarks.month.data import Service
 from benchmarks.month.ours import slo
@@ -74,3 +74,12 @@ def test_the_class_that_is_held_most_often_is_the_figure():
     assert one.holds
     (one,) = figures({"batch": [busy]}, "30d")
     assert not one.holds
+
+
+@pytest.mark.servers
+def test_a_month_of_one_day_is_replayed_within_a_window_of_a_week(month):
+    """So that trials with a small month see each class of service, and fail at nothing."""
+    found = replayed(month)
+    assert found.keys() == {one.kind for one in month.of_class()}
+    assert found["idle"] == found["noerr"] == [Replayed(holds=0, blind=0, hours=0, alerts=0)]
+    assert found["steady"][0].holds <= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 
 import pytest
 
@@ -105,3 +106,14 @@ def test_fractions_come_back_without_the_noise_of_binary_numbers() -> None:
 def test_a_mark_that_there_is_not_is_refused(ring: Ring, mark: int) -> None:
     with pytest.raises(ValueError, match="no mark"):
         ring.put_marked(101, count(0, 0), mark)
+
+
+def test_fractions_that_were_put_and_replaced_leave_nothing_behind():
+    """As a past that is read by plain increase, and then exactly."""
+    ring, guess = Ring(3_600, 1_000), Random(1)
+    for number in reversed(range(720)):
+        guessed = Count(Decimal(5), Decimal(f"{2_000_000 + guess.random():.9f}"))
+        ring.put(number, guessed, Stage.APPROXIMATE)
+    for number in reversed(range(720)):
+        ring.put(number, count(5, 2_000_000), Stage.SEALED)
+    assert ring.sums(0, 720) == count(3_600, 1_440_000_000)

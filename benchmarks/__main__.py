@@ -7,14 +7,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import admission, release, scale, situations
+from benchmarks import admission, release, scale, situations, world
+from benchmarks.apart import namespace
 from benchmarks.figures import table
 from benchmarks.gate import latency, replay
 from benchmarks.month import report as month
 from testbed.bed import Bed
 
 ROOT = Path(__file__).parents[1]
-ON_A_BED = {"admission": admission, "release": release, "scale": scale}
+ON_A_BED = {
+    "admission": (admission.NAMESPACE, admission.measure),
+    "release": (release.NAMESPACE, release.measure),
+    "scale": (world.NAMESPACE, scale.measure),
+}
 BY_THEMSELVES = {
     "situations": situations,
     "latency": latency,
@@ -39,7 +44,9 @@ def main() -> int:
             _install(bed)
             for name in on_a_bed:
                 print(f"measuring: {name} ...", flush=True)
-                figures += ON_A_BED[name].measure(bed)
+                own, measure = ON_A_BED[name]
+                with namespace(bed.kube, own):
+                    figures += measure(bed)
     for name in BY_THEMSELVES:
         if name in chosen:
             print(f"measuring: {name} ...", flush=True)

@@ -20,7 +20,6 @@ MERGE = "application/merge-patch+json"
 def measure(bed: Bed) -> list[Figure]:
     """Ours beside the time in which a bare watch hears of the same write."""
     kube = bed.kube
-    kube.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     for number in range(GATES):
         kube.call("POST", RECORDS, _record(f"app-{number:03}"))
     kube.call("POST", APPS, _deployment())

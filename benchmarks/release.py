@@ -29,7 +29,6 @@ LONG, SHORT, FACTOR, LEAST = "10s", "5s", 1.5, 5
 def measure(bed: Bed) -> list[Figure]:
     """Three bad releases, one after the other; then one under a gate that a person has shut."""
     kube = bed.kube
-    kube.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
     for path, body in (
         (f"{APPS}/deployments", shop.version("1.0")),
         (f"{OURS}/metricssources", shop.source(bed.prometheus_url)),

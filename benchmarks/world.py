@@ -73,7 +73,6 @@ class World:
 
     def _populate(self) -> None:
         kube = self._bed.kube
-        kube.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         wanted = [(f"{OURS}/metricssources", _source(self.url))]
         wanted += [(f"{OURS}/slos", slo(number)) for number in range(SLOS)]
         wanted += [(DEPLOYMENTS, _deployment(number)) for number in range(ROLLOUTS)]

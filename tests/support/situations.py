@@ -78,6 +78,11 @@ def at_20(n: int) -> float:
     return 10_000.0 + 20 * n
 
 
+def uneven(n: int) -> float:
+    """37 more at the border, which no look at the bucket alone can see."""
+    return at_20(n) + (37 if n > 0 else 0)
+
+
 TWELVE = {
     "steady": Situation(400, at_20),
     "counter reset in the bucket": Situation(
@@ -132,8 +137,30 @@ MORE = {
     "young process fails in its last seconds": Situation(
         7, lambda n: since(2, lambda n: WITHOUT if n < 9 else 7)(n) if n < 10 else GONE, began=(2,)
     ),
+    "counter reset twice in the bucket": Situation(
+        400, lambda n: at_20(n) if n <= 6 else 20 * (n - 6 if n <= 13 else n - 13), began=(7, 14)
+    ),
+    "counter reset at the border and once more": Situation(
+        400, lambda n: at_20(n) if n <= 0 else 20 * (n if n <= 12 else n - 12), began=(1, 13)
+    ),
+    "young process that is overtaken by the next": Situation(
+        400, since(-6, lambda n: 20 * (n + 7) if n <= 3 else 20 * (n - 3)), began=(-6, 4)
+    ),
 }
 """Others that took an expression to be found out, or that the expression is right about."""
+
+ONCE = {
+    "counter reset amid uneven events": Situation(
+        448, lambda n: uneven(n) if n <= 10 else 20 * (n - 10) + 11, began=(11,)
+    ),
+    "counter reset while scrapes failed": Situation(
+        388, lambda n: uneven(n) if n < 10 else (DOWN if n <= 12 else 20 * (n - 12) + 11), (12,)
+    ),
+    "error counter of 30 reset and seen at 29": Situation(
+        32, lambda n: WITHOUT if n < -99 else (30 if n <= 8 else 33 if n <= 10 else 29), (-200, 11)
+    ),
+}
+"""Reset once, where no stretching of what was seen inside gives what happened."""
 
 NOBODY_CAN_KNOW = {
     "old process scraped for the first time",

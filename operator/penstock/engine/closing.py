@@ -29,6 +29,9 @@ REPAIR_MARGIN = Duration.of_seconds(600)
 GRID = Duration.of_seconds(15)
 """A probe is looked at so often."""
 
+LATELY = Duration.of_seconds(300)
+"""A look back no longer than this is asked again and again, while a release hangs on it."""
+
 FEW = 10
 """So many events may be counted twice when nothing tells a new series from one that came back."""
 
@@ -127,16 +130,18 @@ def exact_of(
        + 10 for 5m and 1h: from 40 to 400 is new, from 1,000,000 to 1,000,180 is not, nor is a
        counter of 40 that came back and stays.
 
-    What has no base, because nothing shows that it is new, and what began anew within the bucket,
-    is given to ``growth``: an old counter must never be counted as a whole. 1,000,000 to
-    1,000,180 in the second half of the bucket is 200.7 events.
+    What began anew within the bucket, once, is put together from its peak; see :func:`_by_peak`.
+
+    What has no base, because nothing shows that it is new, and what began anew in another way, is
+    given to ``growth``: an old counter must never be counted as a whole. 1,000,000 to 1,000,180 in
+    the second half of the bucket is 200.7 events.
 
     Nothing but samples decides between 2 and 3, series by series, so that data with and without
     ``up`` is asked the same. What is missed, where no scrape was answered in the two minutes before
     the bucket: the first value of what was born or reset before that; and without ``up``, that of a
     new target, where it is over ten and the only one in the bucket.
 
-    The base needs each series' whole look back once, so a close of 5m costs 389 samples a series
+    The base needs each series' whole look back once, so a close of 5m costs 485 samples a series
     with a look back of 1h and 169 with 5m, and 31 a target of the whole server for ``up`` and
     ``process_start_time_seconds``. That is why one request should ask for many selectors with one
     expression, by a `read` of its own, rather than by a chain of expressions.
@@ -151,6 +156,7 @@ def exact_of(
     earlier = read("last_over_time", f"[{written(back)}] {before}")
     young = seconds(_sum_of(length, unseen))
     target = "on (job, instance)"
+    sees_one = restarts is by_resets and back > LATELY
     return _sum(
         by,
         f"""
@@ -166,6 +172,7 @@ def exact_of(
         <= {seconds(back)} * {last} + {FEW} * {seconds(length)}
     ) unless {target} process_start_time_seconds
   )
+  {f"or {_by_peak(read, length)}" if sees_one else ""}
   or {growth(read, bucket)}
 """,
     )
@@ -249,6 +256,24 @@ def _grid(length: Duration) -> str:
     Prometheus 2 would count that one in, hence the millisecond.
     """
     return f"[{written(Duration(length.milliseconds - 1))}:{written(GRID)}]"
+
+
+def _by_peak(read: Read, length: Duration) -> str:
+    """Events of each series that began anew once, in the bucket, and stands lower than it stood.
+
+    1,000 before the bucket, 1,150 when it crashed, 80 at the end: 150 and 80 are 230. Increase
+    stretches what was seen in the bucket over both its borders, which is right on the average only:
+    with a crash each 5 h up to 0.2 % of a month's errors were missing, or too many. A restart at
+    the border itself must not go unnoticed, so they are counted from where it stood before.
+
+    Not for a server that does not count them (`by_fall`); and not in what is asked again and again
+    (`LATELY`), since it costs 96 samples a series more for 5m.
+    """
+    bucket = f"[{written(length)}]"
+    last, most = read("last_over_time", bucket), read("max_over_time", bucket)
+    stood = read("last_over_time", f"[{written(NEAR)}] offset {written(length)}")
+    restarts = read("resets", f"[{written(_sum_of(length, NEAR))}]")
+    return f"({last} < {most}) + {most} - {stood} and {restarts} == 1"
 
 
 def _sum(by: Sequence[str], expression: str) -> str:

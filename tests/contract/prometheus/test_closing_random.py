@@ -31,6 +31,7 @@ SEED = int(os.environ.get("SEED") or 11)
 TARGETS, SCRAPES = 16, 720
 IN_BUCKET = 20
 LOOK_BACK = 240  # scrapes in an hour
+NEAR = 8  # in two minutes
 BUCKETS = range(1, SCRAPES // IN_BUCKET)
 LATE_BUCKETS = (20, 21)
 LATE = 2
@@ -131,23 +132,29 @@ class Past:
     samples: dict[str, dict[int, float]]
 
     def true(self) -> dict[Key, float]:
-        """Events of each bucket that has samples; those without a reset among these samples."""
+        """Events of each bucket that has samples, if it has no reset, or one that can be seen."""
         return {
             (name, bucket): growth([base, *inside])
             for (name, bucket), base, inside in self._buckets()
-            if not falls(inside)
+            if not falls(inside) or self._fell_once(name, bucket, inside)
         }
 
     def between(self) -> dict[Key, tuple[float, float]]:
-        """Bounds of `increase` for buckets in which the counter began anew.
+        """Bounds of `increase` for the other buckets in which the counter began anew.
 
         It stretches what it saw by at most 1.1 times the distance of its samples on both sides.
         """
         return {
             key: (growth(inside), growth(inside) * (1 + 2.2 / (len(inside) - 1)))
             for key, _, inside in self._buckets()
-            if falls(inside)
+            if falls(inside) and not self._fell_once(*key, inside)
         }
+
+    def _fell_once(self, name: str, bucket: int, inside: list[float]) -> bool:
+        """From higher than it stands at the end, and not in the two minutes before."""
+        border, samples = bucket * IN_BUCKET, self.samples[name]
+        near = [samples[n] for n in range(border - NEAR + 1, border + 1) if n in samples]
+        return bool(near) and falls(near + inside) == 1 and inside[-1] < max(inside)
 
     def kinds(self) -> Counter[str]:
         """How often a bucket was of a kind that takes care."""
@@ -155,7 +162,8 @@ class Past:
         for (name, bucket), base, inside in self._buckets():
             found["born"] += base == 0
             found["begun anew at the border"] += inside[0] < base
-            found["begun anew inside"] += falls(inside)
+            found["begun anew inside"] += falls(inside) > 0
+            found["begun anew inside, once"] += self._fell_once(name, bucket, inside)
             found["after a gap"] += base > 0 and bucket * IN_BUCKET not in self.samples[name]
         return found
 
@@ -172,8 +180,8 @@ def growth(values: list[float]) -> float:
     return sum(new - old if new >= old else new for old, new in itertools.pairwise(values))
 
 
-def falls(values: list[float]) -> bool:
-    return any(new < old for old, new in itertools.pairwise(values))
+def falls(values: list[float]) -> int:
+    return sum(new < old for old, new in itertools.pairwise(values))
 
 
 def lived(*, watched: bool) -> Past:

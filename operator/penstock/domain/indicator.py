@@ -69,3 +69,10 @@ class RawRatioIndicator:
 
 
 Indicator = RatioIndicator | LatencyIndicator | ProbeIndicator | QueryIndicator | RawRatioIndicator
+
+
+def is_of_counters(indicator: Indicator) -> bool:
+    """Whether its events are counted by the differences of counters."""
+    if isinstance(indicator, LatencyIndicator):
+        return indicator.is_classic
+    return isinstance(indicator, RatioIndicator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from support.books import END, LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
 from support.measuring import Meter, slo
-from support.scrapes import Scrapes
+from support.scrapes import Scrapes, Target, series
 
 pytestmark = pytest.mark.servers
 
@@ -82,6 +83,24 @@ def assert_about(evidence: Evidence, expected: tuple[Decimal, Decimal]) -> None:
         assert float(found) == pytest.approx(float(true), rel=0.005)
 
 
+def crashing() -> Shop:
+    """A pod that begins anew every 25 minutes, and is not there for a scrape or two."""
+    shop, draw = Shop(), random.Random(7)
+    target = Target(shop.scrapes, {"job": "shop", "instance": "pod"})
+    started, value, seen = -200_000.0, 50_000.0, 50_000.0
+    for at in map(float, range(int(END) - 32 * 3_600, int(END), 15)):
+        into = at % 1_500
+        if into < 30:
+            target.fails(at)
+            started, value = at, 0.0
+            continue
+        value += draw.randint(0, 30)
+        target.answers(at, {series(ALL, code="200"): value}, started)
+        shop.grown.append((at, "200", value - seen if value >= seen else value))
+        seen = value
+    return shop
+
+
 def whole(evidence: Evidence) -> tuple[Decimal, Decimal]:
     assert evidence.kind is Kind.FRESH, evidence
     assert evidence.reading is not None
@@ -113,6 +132,16 @@ class TestFilled:
         for look in LOOKS:
             start = THEN - timedelta(milliseconds=look.milliseconds)
             assert found.reading.looks[look] == Count(*shop.true(start, THEN))
+
+    def test_a_past_in_which_processes_crash_is_exact_too(
+        self, meter: Meter, tmp_path: Path
+    ) -> None:
+        """Twice an hour, so that no hour as a whole could tell."""
+        shop = crashing()
+        with shop.served(tmp_path) as (url, _):
+            books = filled(Bookkeeping(meter, url, Scrapes()), availability())
+            found = books.measure([availability()], THEN)["availability"]
+        assert whole(found) == shop.true(THEN - DAY, THEN)
 
     def test_progress_is_told_while_the_past_is_read(self, books: Bookkeeping) -> None:
         one = availability()

@@ -1,4 +1,4 @@
-"""What upkeep asks a source for where our own counters may know the past."""
+"""What upkeep asks a source for: where our own counters may know the past, and what was guessed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.indicator import Indicator
 from penstock.domain.ledger import HOUR
 from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.domain.source import Source
 from penstock.domain.source_report import Health
-from penstock.engine.asking import Answer, Form, Q, Span
+from penstock.engine.asking import Answer, Form, Q, Row, Span
 from penstock.engine.budget.book import Account, Book
 from penstock.engine.budget.recall import COUNTERS
 from penstock.engine.budget.upkeep import Upkeep
-from penstock.engine.promql import Look, Question
-from support.indicators import ratio
+from penstock.engine.promql import Close, Look, Question
+from support.indicators import query, ratio
 from support.measuring import slo, source
 
 NOW = datetime.fromtimestamp(500_000 * HOUR + 600, UTC)
+LONG = Duration.parse("6h")
 WHERE = source("http://127.0.0.1:9090")
 
 
@@ -48,9 +50,12 @@ class Silent:
         raise AssertionError("nobody looks")
 
 
-def begun() -> tuple[Book, Account]:
+COUNTERS_OF_ERRORS = ratio('x{code="500"}', "x")
+
+
+def begun(indicator: Indicator = COUNTERS_OF_ERRORS) -> tuple[Book, Account]:
     book = Book(WHERE)
-    one = slo("a", ratio('x{code="500"}', "x"), window="30d")
+    one = slo("a", indicator, window="30d")
     return book, book.account(one, NOW, {})
 
 
@@ -92,3 +97,95 @@ def test_just_the_hours_that_are_missing_are_read_raw() -> None:
         datetime.fromtimestamp((end - 7) * HOUR, UTC),
         Duration.parse("1h"),
     )
+
+
+class Crashy:
+    """Ten good events in each hour, or half an event more where a process crashed twice.
+
+    By the bucket it is one in each, or nobody answers.
+    """
+
+    def __init__(self, crashed: set[int], by_the_bucket: str | None) -> None:
+        self._crashed, self.by_the_bucket = crashed, by_the_bucket
+        self.again = list[Span]()
+
+    async def ask(
+        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+    ) -> Mapping[Hashable, Answer | Evidence]:
+        ((_, (question,)),) = groups
+        assert isinstance(question, Question)
+        (leg,) = question.legs
+        span = when if isinstance(when, Span) else Span(when, when, Duration.parse("1h"))
+        is_again = leg == Close(Duration.parse("5m"), LONG, unseen=LONG)
+        if is_again:
+            self.again.append(span)
+        if is_again and self.by_the_bucket is None:
+            return {question.key: Evidence(Kind.UNREACHABLE)}
+        first, last = (int(one.timestamp()) for one in (span.start, span.end))
+        points = tuple(
+            (at * 1_000, (self.by_the_bucket or "") if is_again else self._hour(at // HOUR - 1))
+            for at in range(first, last + 1, int(span.step.seconds))
+        )
+        return {question.key: {f"{part}{leg}": [Row({}, points)] for part in "ot"}}
+
+    def _hour(self, number: int) -> str:
+        return "10.5" if number in self._crashed else "10"
+
+    async def look(self, source: Source) -> Health:
+        raise AssertionError("nobody looks")
+
+
+def refined(
+    crashed: set[int], by_the_bucket: str | None, indicator: Indicator = COUNTERS_OF_ERRORS
+) -> tuple[Crashy, Account]:
+    """All that there is to do at once was done."""
+    book, account = begun(indicator)
+    account.lacks_before = None
+    asker = Crashy(crashed, by_the_bucket)
+    upkeep = Upkeep(asker, book, 60)
+    for _ in range(200):
+        if not asyncio.run(upkeep.once(NOW, 0.0)):
+            return asker, account
+    raise AssertionError("there is no end to it")
+
+
+def test_hours_that_are_no_whole_number_are_read_by_the_bucket() -> None:
+    now = int(NOW.timestamp()) // HOUR
+    crashed = {now - 20, now - 21, now - 100}
+    asker, account = refined(crashed, "1")
+    hours = {number: account.ledger.coarse.count(number) for number in range(now - 120, now - 10)}
+    totals = {number: count and count.total for number, count in hours.items()}
+    assert totals == {number: 12 if number in crashed else 10 for number in hours}
+    assert {account.ledger.coarse.stage(number) for number in hours} == {Stage.SEALED}
+    assert [(one.start, one.end) for one in asker.again] == [
+        (border(now - 21, 300), border(now - 20, HOUR)),
+        (border(now - 100, 300), border(now - 100, HOUR)),
+    ]
+
+
+def border(hour: int, seconds: int) -> datetime:
+    return datetime.fromtimestamp(hour * HOUR + seconds, UTC)
+
+
+def test_what_is_no_whole_number_by_the_bucket_either_is_not_asked_again() -> None:
+    number = int(NOW.timestamp()) // HOUR - 20
+    asker, account = refined({number}, "0.75")
+    assert account.ledger.coarse.count(number) == Count(Decimal(0), Decimal(9))
+    assert account.ledger.coarse.stage(number) is Stage.SEALED
+    assert len(asker.again) == 1
+
+
+def test_an_hour_that_could_not_be_read_by_the_bucket_is_guessed_until_it_can() -> None:
+    number = int(NOW.timestamp()) // HOUR - 20
+    asker, account = refined({number}, None)
+    assert account.ledger.coarse.count(number) == Count(Decimal(0), Decimal("10.5"))
+    assert account.ledger.coarse.stage(number) is Stage.APPROXIMATE
+    assert len(asker.again) == 1
+
+
+def test_what_an_author_counts_by_expressions_need_be_no_whole_number() -> None:
+    number = int(NOW.timestamp()) // HOUR - 20
+    asker, account = refined({number}, "1", query("a[$window]", "b[$window]"))
+    assert account.ledger.coarse.count(number) == Count(Decimal(0), Decimal("10.5"))
+    assert account.ledger.coarse.stage(number) is Stage.SEALED
+    assert asker.again == []

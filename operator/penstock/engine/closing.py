@@ -30,7 +30,8 @@ GRID = Duration.of_seconds(15)
 """A probe is looked at so often."""
 
 LATELY = Duration.of_seconds(300)
-"""A look back no longer than this is asked again and again, while a release hangs on it."""
+"""A look back no longer than this is asked again and again, while a release hangs on it; and a
+bucket no longer than this is short."""
 
 FEW = 10
 """So many events may be counted twice when nothing tells a new series from one that came back."""
@@ -133,15 +134,16 @@ def exact_of(
     What began anew within the bucket, once, is put together from its peak; see :func:`_by_peak`.
 
     What has no base, because nothing shows that it is new, and what began anew in another way, is
-    given to ``growth``: an old counter must never be counted as a whole. 1,000,000 to 1,000,180 in
-    the second half of the bucket is 200.7 events.
+    counted by :func:`_by_steps`, or in a long bucket given to ``growth``: an old counter must never
+    be counted as a whole. 1,000,000 to 1,000,180 in the second half of the bucket is 190 events, or
+    200.7.
 
     Nothing but samples decides between 2 and 3, series by series, so that data with and without
     ``up`` is asked the same. What is missed, where no scrape was answered in the two minutes before
     the bucket: the first value of what was born or reset before that; and without ``up``, that of a
     new target, where it is over ten and the only one in the bucket.
 
-    The base needs each series' whole look back once, so a close of 5m costs 485 samples a series
+    The base needs each series' whole look back once, so a close of 5m costs 486 samples a series
     with a look back of 1h and 169 with 5m, and 31 a target of the whole server for ``up`` and
     ``process_start_time_seconds``. That is why one request should ask for many selectors with one
     expression, by a `read` of its own, rather than by a chain of expressions.
@@ -157,6 +159,7 @@ def exact_of(
     young = seconds(_sum_of(length, unseen))
     target = "on (job, instance)"
     sees_one = restarts is by_resets and back > LATELY
+    is_stepped = sees_one and growth is increase and length <= LATELY
     return _sum(
         by,
         f"""
@@ -173,7 +176,7 @@ def exact_of(
     ) unless {target} process_start_time_seconds
   )
   {f"or {_by_peak(read, length)}" if sees_one else ""}
-  or {growth(read, bucket)}
+  or {_by_steps(read, length) if is_stepped else growth(read, bucket)}
 """,
     )
 
@@ -274,6 +277,19 @@ def _by_peak(read: Read, length: Duration) -> str:
     stood = read("last_over_time", f"[{written(NEAR)}] offset {written(length)}")
     restarts = read("resets", f"[{written(_sum_of(length, NEAR))}]")
     return f"({last} < {most}) + {most} - {stood} and {restarts} == 1"
+
+
+def _by_steps(read: Read, length: Duration) -> str:
+    """Growth as seen each 15 s, from what stood at the border on: nothing need be stretched.
+
+    However often it began anew. A millisecond more, so that the point at the border is in it, and
+    the pace rather than the growth, so that this makes no difference (3 millionths less where it
+    stood at 0); rounded, since the last places are no whole number's. For short buckets alone:
+    the server holds all points at once. Of scrapes more often than that it misses last ones before
+    a restart, hence :func:`_by_peak` comes first.
+    """
+    span = f"[{written(Duration(length.milliseconds + 1))}:{written(GRID)}]"
+    return f"round({seconds(length)} * {read('rate', span)}, 0.000001)"
 
 
 def _sum(by: Sequence[str], expression: str) -> str:

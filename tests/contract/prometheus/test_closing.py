@@ -114,7 +114,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize(("back", "each", "bar"), [(HOUR, 485, 900), (FIVE, 169, 190)])
+@pytest.mark.parametrize(("back", "each", "bar"), [(HOUR, 486, 900), (FIVE, 169, 190)])
 def test_a_close_reads_few_samples_of_each_series(url, back, each, bar):
     asked = ask(url, exact('events_total{job="steady"}', ["code"], FIVE, back), NOW)
     assert set(asked.by("code").values()) == {Decimal(300 * STEADY_PODS)}

@@ -140,15 +140,26 @@ class Past:
         }
 
     def between(self) -> dict[Key, tuple[float, float]]:
-        """Bounds of `increase` for the other buckets in which the counter began anew.
+        """Bounds for the other buckets in which the counter began anew.
 
-        It stretches what it saw by at most 1.1 times the distance of its samples on both sides.
+        Where it was seen at both borders, what was counted by steps is off by 4 millionths at most.
+        `increase` stretches what it saw by at most 1.1 times the distance of its samples on both
+        sides.
         """
         return {
-            key: (growth(inside), growth(inside) * (1 + 2.2 / (len(inside) - 1)))
-            for key, _, inside in self._buckets()
+            key: self._bounds(*key, base, inside)
+            for key, base, inside in self._buckets()
             if falls(inside) and not self._fell_once(*key, inside)
         }
+
+    def _bounds(
+        self, name: str, bucket: int, base: float, inside: list[float]
+    ) -> tuple[float, float]:
+        borders = {bucket * IN_BUCKET, (bucket + 1) * IN_BUCKET}
+        if borders <= self.samples[name].keys():
+            true = growth([base, *inside])
+            return true * (1 - 4e-6), true
+        return growth(inside), growth(inside) * (1 + 2.2 / (len(inside) - 1))
 
     def _fell_once(self, name: str, bucket: int, inside: list[float]) -> bool:
         """From higher than it stands at the end, and not in the two minutes before."""

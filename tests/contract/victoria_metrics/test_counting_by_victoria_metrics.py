@@ -11,7 +11,7 @@ import pytest
 
 from penstock.domain.evidence import Count, Kind
 from penstock.domain.source import Dialect, Source
-from penstock.engine.closing import at_least_its_last, exact_of, plain, reading
+from penstock.engine.closing import Read, at_least_its_last, exact_of, plain, reading
 from support.books import LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
@@ -28,7 +28,6 @@ from support.situations import (
     ONCE,
     TWELVE,
     Situation,
-    closing,
     play,
 )
 from support.victoria_metrics import NAME, stored
@@ -129,9 +128,14 @@ def test_a_look_is_nearly_exact_too(meter, watched):
     assert found == expected(WITHOUT_BASE, NOTHING, INCREASE)
 
 
-def test_asked_as_prometheus_is_it_overlooks_restarts(meter, watched):
+def by_increase(read: Read, span: str) -> str:
+    return read("increase", span)
+
+
+def test_by_its_increase_alone_it_overlooks_restarts(meter, watched):
     """But for those that are told by a peak within the bucket."""
-    found = counted(meter, watched, closing())
+    text = exact_of(reading(METRIC), BY, BUCKET, HOUR, growth=by_increase)
+    found = counted(meter, watched, text)
     (overlooked,) = NOTHING.keys() - {"process that restarts and fails nearly as often again"}
     assert found == expected(WITHOUT_BASE, {overlooked: 0})
 

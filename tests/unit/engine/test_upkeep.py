@@ -157,10 +157,10 @@ def test_hours_that_are_no_whole_number_are_read_by_the_bucket() -> None:
     totals = {number: count and count.total for number, count in hours.items()}
     assert totals == {number: 12 if number in crashed else 10 for number in hours}
     assert {account.ledger.coarse.stage(number) for number in hours} == {Stage.SEALED}
-    assert [(one.start, one.end) for one in asker.again] == [
-        (border(now - 21, 300), border(now - 20, HOUR)),
-        (border(now - 100, 300), border(now - 100, HOUR)),
-    ]
+    assert {(one.start, one.end) for one in asker.again} == {
+        (border(number, 300), border(number, HOUR)) for number in crashed
+    }
+    assert len(asker.again) == len(crashed)
 
 
 def border(hour: int, seconds: int) -> datetime:

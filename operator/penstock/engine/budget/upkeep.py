@@ -26,7 +26,7 @@ LOOK_BACK = Duration.parse("1h")
 GAP = Duration.of_seconds(LONGEST_GAP)
 GAP_SPARE = 600
 # Work of the server in one request is bounded: buckets of all indicators, and hours of the past.
-MOST_BUCKETS, MOST_READ = 24, 500
+MOST_BUCKETS, MOST_READ = 96, 500
 FILL_HOURS, REFINE_HOURS = 24, 12
 TOGETHER = 10
 

@@ -6,6 +6,7 @@ instant for which they are asked, and gives an `Evaluation`. `metered` is to be 
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,6 +124,9 @@ class Meter:
     """Filled in while its block runs; `cost` is for afterwards."""
 
     def __init__(self, server: Served) -> None:
+        # A month of truth in memory would be looked through whenever garbage is collected.
+        gc.collect()
+        gc.freeze()
         self._server = server
         self.tally = Tally()
         self._server_cpu = server.cpu_seconds()
@@ -131,6 +135,7 @@ class Meter:
 
     def stop(self) -> None:
         """The block is over."""
+        gc.unfreeze()
         self._seconds = time.monotonic() - self._begun
         self._client_cpu = time.process_time() - self._client_cpu
         self._server_cpu = self._server.cpu_seconds() - self._server_cpu

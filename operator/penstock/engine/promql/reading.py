@@ -22,7 +22,7 @@ from penstock.engine.promql.borders import no_bucket
 from penstock.engine.promql.legs import Leg, Look
 from penstock.engine.promql.measure import Measure, Part
 from penstock.engine.promql.question import Counts, Question
-from penstock.engine.promql.together import AGE, SEEN, name
+from penstock.engine.promql.together import AGE, name
 
 # Two selectors may be scraped a moment apart, so one may be ahead of the other by this much.
 SLACK_SHARE = Decimal("0.01")
@@ -209,45 +209,46 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
     measure = question.measure
     longest = max(question.legs, key=lambda leg: leg.length)
     try:
+        age = _age(answer)
         # An author's own expression has no series whose age could be told.
         if not found[longest] and not (question.remembered and measure.selectors):
-            _is_absent(measure, answer, longest.length)
+            is_fresh = age is not None and age <= question.freshness.seconds
+            _is_absent(measure, longest.length, is_fresh=is_fresh)
         if measure.selectors:
-            _check_age(answer, question.freshness)
+            _check_age(age, question.freshness)
     except _Unusable as unusable:
         return unusable.evidence
     return None
 
 
-def _is_absent(measure: Measure, answer: Answer, longest: Duration) -> None:
+def _is_absent(measure: Measure, longest: Duration, *, is_fresh: bool) -> None:
     if not measure.selectors:
         raise _unusable(Kind.ABSENT, f"{measure.field} gives no number for the last {longest}")
-    if _one(_texts(answer, SEEN), lambda: "the number of series", _NONE):
+    if is_fresh:
         raise _unusable(
             Kind.ABSENT, f"{measure.field} has a single sample so far; a count needs two"
         )
     raise _unusable(Kind.ABSENT, f"no series matches {measure.field} in the last {longest}")
 
 
-def _check_age(answer: Answer, fresh: Duration) -> None:
-    age = _one(_texts(answer, AGE), lambda: "the age of the newest sample", -_LARGEST)
-    if age is not None and age < -CLOCK_TOLERANCE:
+def _age(answer: Answer) -> Decimal | None:
+    texts = [text for row in answer.get(AGE, ()) for _, text in row.points]
+    return _one(texts, lambda: "the age of the newest sample", -_LARGEST)
+
+
+def _check_age(age: Decimal | None, fresh: Duration) -> None:
+    if age is None:
+        raise _unusable(Kind.STALE, f"no new sample for more than {fresh} (freshness)")
+    if age < -CLOCK_TOLERANCE:
         raise _unusable(
             Kind.STALE,
             f"the newest sample is {_roughly(-age)} in the future: a clock is wrong, ours or "
             "that of the metrics",
         )
-    if _one(_texts(answer, SEEN), lambda: "the number of series", _NONE):
-        return
-    if age is None or age <= fresh.seconds:
-        raise _unusable(Kind.STALE, f"no new sample for more than {fresh} (freshness)")
-    raise _unusable(
-        Kind.STALE, f"the newest sample is {_roughly(age)} old, more than {fresh} (freshness)"
-    )
-
-
-def _texts(answer: Answer, leg: str) -> list[str]:
-    return [text for row in answer.get(leg, ()) for _, text in row.points]
+    if age > fresh.seconds:
+        raise _unusable(
+            Kind.STALE, f"the newest sample is {_roughly(age)} old, more than {fresh} (freshness)"
+        )
 
 
 def _one(texts: Sequence[str], what: Callable[[], str], least: Decimal) -> Decimal | None:

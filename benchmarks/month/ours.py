@@ -112,6 +112,13 @@ class Engine:
         found = self._runner.run(self.budgets.measure(self.source, asked, moment))
         return {ref.name: one for ref, one in found.items()}
 
+    def read(self, at: int, looks: frozenset[Duration] = LOOKS) -> None:
+        """Ask what a cycle asks, and read the answers as numbers; nothing is judged by them."""
+        moment = datetime.fromtimestamp(at, UTC)
+        asked = [Inquiry(one, looks, hot=False) for one in self.slos]
+        planned = self.budgets.planned(self.source, asked, moment)
+        self._runner.run(self.budgets.read(self.source, planned, moment))
+
     def keep_up(self, at: int) -> bool:
         """One round of upkeep; whether there is more to do."""
         return self._runner.run(self.upkeep.once(datetime.fromtimestamp(at, UTC), 0.0))
@@ -154,7 +161,8 @@ class Ours:
             length = 0 if self.backfilled else month.window_days * 24 * HOUR
             fill(engine, end - 2 * BUCKET, length)
             close = _metered(server, engine, lambda: engine.keep_up(end - BUCKET + LAG))
-            cycle = _cycle(server, engine, end, self.looks)
+            cycle = _cycle(server, engine, end, lambda moment: _judge(engine, moment, self.looks))
+            asking = _cycle(server, engine, end, lambda moment: engine.read(moment, self.looks))
             engine.keep_up(end)
             found = engine.measure(end, hot=True)
         finally:
@@ -163,6 +171,7 @@ class Ours:
             self.name,
             {one.name: _reading(found[one.name]) for one in promises},
             _together(cycle, close, len(promises)),
+            asking=_together(asking, close, len(promises)),
             upkeep=close,
             kept_bytes=max(map(_bytes, engine.ledgers)),
         )
@@ -221,16 +230,18 @@ def _per_series(server: Served, engine: Engine, month: Month, end: int) -> list[
     ]
 
 
-def _cycle(server: Served, engine: Engine, end: int, looks: frozenset[Duration]) -> Cost:
-    """A cycle that ends in evidence for all, since its data is as new as data can be.
+def _judge(engine: Engine, at: int, looks: frozenset[Duration]) -> None:
+    """A cycle that ends in evidence for all, since its data is as new as data can be."""
+    found = engine.measure(at, looks=looks)
+    assert any(one.kind is Kind.FRESH for one in found.values())
 
-    What is open is then nearly a whole bucket: a little more than on the average.
-    """
+
+def _cycle(server: Served, engine: Engine, end: int, once: Callable[[int], None]) -> Cost:
+    """What is open is then nearly a whole bucket: a little more than on the average."""
 
     def cycles() -> None:
         for number in range(CYCLES):
-            found = engine.measure(end - CYCLES * (number + 1), looks=looks)
-            assert any(one.kind is Kind.FRESH for one in found.values())
+            once(end - CYCLES * (number + 1))
 
     cost = _metered(server, engine, cycles)
     return replace(

@@ -6,6 +6,7 @@ instant for which they are asked, and gives an `Evaluation`. `metered` is to be 
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +82,7 @@ class Evaluation:
     """What a method said of each objective, by its name.
 
     Attributes:
+        asking: the same cost without what is worked out of the numbers, as far as that is known.
         upkeep: what closing a bucket and reading two others again took, if anything is closed.
         kept_bytes: the most that is held in memory of an objective.
     """
@@ -89,6 +91,7 @@ class Evaluation:
     readings: Mapping[str, Reading]
     cost: Cost
     note: str = ""
+    asking: Cost | None = None
     upkeep: Cost | None = None
     kept_bytes: int = 0
 
@@ -96,12 +99,20 @@ class Evaluation:
 def least(rounds: Sequence[Evaluation]) -> Evaluation:
     """The same, asked several times: what it took at least, as others use the machine too."""
     first = rounds[0]
-    cost = replace(
-        first.cost,
-        server_cpu=min(one.cost.server_cpu for one in rounds),
-        client_cpu=min(one.cost.client_cpu for one in rounds),
+    asking = [one.asking for one in rounds if one.asking is not None]
+    return replace(
+        first,
+        cost=_least([one.cost for one in rounds]),
+        asking=_least(asking) if asking else None,
     )
-    return replace(first, cost=cost)
+
+
+def _least(costs: Sequence[Cost]) -> Cost:
+    return replace(
+        costs[0],
+        server_cpu=min(one.server_cpu for one in costs),
+        client_cpu=min(one.client_cpu for one in costs),
+    )
 
 
 class Method(Protocol):
@@ -123,6 +134,9 @@ class Meter:
     """Filled in while its block runs; `cost` is for afterwards."""
 
     def __init__(self, server: Served) -> None:
+        # A month of truth in memory would be looked through whenever garbage is collected.
+        gc.collect()
+        gc.freeze()
         self._server = server
         self.tally = Tally()
         self._server_cpu = server.cpu_seconds()
@@ -131,6 +145,7 @@ class Meter:
 
     def stop(self) -> None:
         """The block is over."""
+        gc.unfreeze()
         self._seconds = time.monotonic() - self._begun
         self._client_cpu = time.process_time() - self._client_cpu
         self._server_cpu = self._server.cpu_seconds() - self._server_cpu

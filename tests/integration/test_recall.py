@@ -65,7 +65,8 @@ def test_a_month_whose_raw_samples_are_gone_is_judged_by_what_was_counted(
     book = Book(parse_metrics_source(story.read("metricssources", "default")))
     now = datetime.now(UTC)
     account = book.account(parse_slo(body), now, {})
-    month = Month(now)
+    # Its restarts are at the worst moment: after a full hour's counters were looked at, before it.
+    month = Month(now - timedelta(minutes=(now.minute - 57) % 60))
     true = month.ledger(0)
     month.tell(counters_of(book.source, account), true)
     month.send(url)

@@ -63,8 +63,8 @@ def test_a_window_is_the_same_in_whatever_order_its_buckets_were_read(
     found = ledger.over(T0 + begin * FIVE, T0 + len(buckets) * FIVE)
     # Where the fine ring is too short, the hour that the window cuts counts by its share.
     if len(buckets) <= 26 * 12 or begin % 12 == 0:
-        assert found.count.bad == sum((one.bad for one in inside), Decimal(0))
-        assert found.count.total == sum((one.total for one in inside), Decimal(0))
+        assert found.events.bad == sum((one.bad for one in inside), Decimal(0))
+        assert found.events.total == sum((one.total for one in inside), Decimal(0))
     assert 0 <= found.covered <= found.asked <= 1
 
 
@@ -81,7 +81,7 @@ def test_slices_of_hours_and_of_buckets_are_the_same(
     whole = len(buckets) // 12 * 12
     fine = ledger.slices_over(slicing, T0, T0 + whole * FIVE)
     hours = ledger.slices[slicing].sums(T0 // HOUR, T0 // HOUR + whole // 12)
-    assert fine.count == hours
+    assert fine.events == hours
 
 
 @given(

@@ -103,17 +103,22 @@ def hours_told(tracks: Iterable[Track]) -> dict[int, Count]:
     """The hours that counters prove, by their numbers since the epoch.
 
     An hour is proven by two numbers in a row of the same counters, or by their first. Counters that
-    ever fell, or counted more bad events than events, prove nothing; nor does an hour that two tell
-    differently.
+    began so shortly before the full hour that nobody had looked at them yet first tell two hours at
+    once, of which others prove the former. Counters that ever fell, or counted more bad events than
+    events, prove nothing; nor does an hour that two tell differently.
     """
+    sound = [track for track in tracks if _is_sound(track)]
+    hours = [hour for track in sound for hour in _hours(track)]
+    found = _agreed(hours)
+    return _agreed([*hours, *(hour for track in sound for hour in _second(track, found))])
+
+
+def _agreed(hours: Iterable[tuple[int, Count]]) -> dict[int, Count]:
     found: dict[int, Count] = {}
     doubtful: set[int] = set()
-    for track in tracks:
-        if not _is_sound(track):
-            continue
-        for number, count in _hours(track):
-            if not _agree(found.setdefault(number, count), count):
-                doubtful.add(number)
+    for number, count in hours:
+        if not _agree(found.setdefault(number, count), count):
+            doubtful.add(number)
     return {number: count for number, count in found.items() if number not in doubtful}
 
 
@@ -131,9 +136,22 @@ def _hours(track: Track) -> Iterator[tuple[int, Count]]:
     for border, later in track.said.items():
         former = nothing if border - HOUR == track.since else track.said.get(border - HOUR)
         if former is not None:
-            total = exact(float(later.total - former.total))
-            bad = exact(float(later.bad - former.bad))
-            yield border // HOUR - 1, Count(min(bad, total), total)
+            yield border // HOUR - 1, _growth(former, later)
+
+
+def _second(track: Track, told: Mapping[int, Count]) -> Iterator[tuple[int, Count]]:
+    """30 events in the first two hours, of which others say 10 for the first: 20 in the second."""
+    first, two = told.get(track.since // HOUR), track.said.get(track.since + 2 * HOUR)
+    if first is None or two is None:
+        return
+    second = Count(two.bad - first.bad, two.total - first.total)
+    if -_NOISE <= second.bad <= second.total + _NOISE:
+        yield track.since // HOUR + 1, _growth(first, two)
+
+
+def _growth(former: Count, later: Count) -> Count:
+    total = exact(float(later.total - former.total))
+    return Count(min(exact(float(later.bad - former.bad)), total), total)
 
 
 def _agree(one: Count, other: Count) -> bool:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain.budget import exhausted_in
-from penstock.domain.evidence import Forecast, Reading
-from penstock.domain.quantities import ONE, Duration, Ratio
+from penstock.domain.evidence import NO_FORECAST, Count, Forecast, Reading
+from penstock.domain.quantities import ONE, Duration
 from penstock.domain.window import CalendarWindow, Window
 
 LOOKS = (Duration.parse("1h"), Duration.parse("6h"))
@@ -23,28 +23,40 @@ def forecast(reading: Reading, window: Window, oldest: Iterable[tuple[int, Decim
         oldest: the hours of the window from the oldest on: end in seconds since the epoch, and what
             was bad in it.
     """
-    left = reading.remaining
-    if left is None:
-        return Forecast()
-    if left.value <= 0:
+    whole = reading.whole
+    if whole.total <= 0:
+        return NO_FORECAST
+    if _burns_at_least_evenly(reading, whole):
         return Forecast(recovers_at=_recovers_at(reading, window, oldest))
-    return Forecast(exhausted_at=_exhausted_at(reading, left, window))
+    at = _exhausted_at(reading, window)
+    return NO_FORECAST if at is None else Forecast(exhausted_at=at)
 
 
-def _exhausted_at(reading: Reading, left: Ratio, window: Window) -> datetime | None:
+def _exhausted_at(reading: Reading, window: Window) -> datetime | None:
     """At the faster of the burn rates over 1h and 6h: left x W / r from now.
 
     40 % left of 30d at burn 2: in 6d. A rolling window that burns at 1 or less is never exhausted,
     as what leaves it makes up for what comes; a calendar one only if it is before its end.
     """
-    burns = [burn for look in LOOKS if (burn := reading.burn(look)) is not None]
-    burn = max(burns, default=Ratio(Decimal(0)))
     calendar = isinstance(window, CalendarWindow)
+    looks = [count for look in LOOKS if (count := reading.events(look)) is not None]
+    # So it is with nearly every SLO in every round: no burn rate needs to be worked out.
+    if not calendar and not any(_burns_at_least_evenly(reading, count) for count in looks):
+        return None
+    left = reading.remaining
+    burn = max([burn for look in LOOKS if (burn := reading.burn(look)) is not None], default=None)
+    if left is None or burn is None or (burn.value <= ONE and not calendar):
+        return None
     span = exhausted_in(left, burn, reading.window)
-    if span is None or (burn.value <= ONE and not calendar):
+    if span is None:
         return None
     at = reading.at + timedelta(milliseconds=span.milliseconds)
     return at if not calendar or at < window.end(reading.at) else None
+
+
+def _burns_at_least_evenly(reading: Reading, count: Count) -> bool:
+    """Whether so many are bad as the budget allows of these, or more: 10 of 10,000 at 99.9%."""
+    return count.bad >= reading.objective.budget * count.total
 
 
 def _recovers_at(

@@ -9,8 +9,8 @@ epoch; the ledger is a cache, and losing it costs reading again, never a decisio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from penstock.domain.evidence import Count
 from penstock.domain.ring import Ring, Run, Stage, exact
@@ -26,35 +26,45 @@ REREAD_AFTER = 600
 SEAL_AFTER = 3_900
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """What is known of a stretch of time.
 
     Attributes:
-        count: its events.
         seconds: how long it is.
-        seconds_covered: of how much of it events are known.
-        seconds_asked: how much of it has been asked for.
+        run: its events, and of how much of it they are known or were asked for.
     """
 
-    count: Count
     seconds: int
-    seconds_covered: int
-    seconds_asked: int
+    run: Run
+
+    @property
+    def events(self) -> Count:
+        """Its events."""
+        return Count(exact(self.run.bad), exact(self.run.total))
+
+    def plus(self, more: Count | None) -> Count:
+        """Its events and those that came since."""
+        if more is None:
+            return self.events
+        return Count(exact(self.run.bad) + more.bad, exact(self.run.total) + more.total)
 
     @property
     def covered(self) -> Decimal:
         """The share that events are known of, from 0 to 1."""
-        return _share(self.seconds_covered, self.seconds)
+        return _share(self.run.covered, self.seconds)
 
     @property
     def asked(self) -> Decimal:
         """The share that has been asked for, from 0 to 1."""
-        return _share(self.seconds_asked, self.seconds)
+        return _share(self.run.asked, self.seconds)
+
+    def is_asked(self, share: Decimal) -> bool:
+        """Whether at least this share has been asked for."""
+        return self.run.asked >= self.seconds or self.asked >= share
 
 
 _ALL = Decimal(1)
-_NOTHING = Stretch(Count(Decimal(0), Decimal(0)), 0, 0, 0)
+_NOTHING = Stretch(0, Run())
 
 
 class Ledger:
@@ -121,6 +131,13 @@ class Ledger:
         """Whether anything was ever there, of all that is kept."""
         return any(ring.covered(ring.first, ring.end) > 0 for ring in (self.fine, self.coarse))
 
+    @property
+    def begins(self) -> int:
+        """Nothing is known of what was before."""
+        if not len(self.coarse):
+            return self.fine.first * self.grain
+        return min(self.fine.first * self.grain, self.coarse.first * HOUR)
+
     def over(self, start: int, end: int) -> Stretch:
         """The events from ``start`` up to ``end``, a border that is closed or an hour's.
 
@@ -128,12 +145,13 @@ class Ledger:
         """
         if start >= end:
             return _NOTHING
-        run = self.fine.run(start, end)
-        if run.asked >= end - start:
-            return _stretch(run, end - start)
+        if start >= self.fine.first * self.grain:
+            run = self.fine.run(start, end)
+            if run.asked >= end - start:
+                return Stretch(end - start, run)
         last = end // HOUR * HOUR
         newer = self.fine.run(max(start, last), end)
-        return _stretch(self.coarse.run(start, last).and_then(newer), end - start)
+        return Stretch(end - start, self.coarse.run(start, last).and_then(newer))
 
     def slices_over(self, slicing: Slicing, start: int, end: int) -> Stretch:
         """The slices from ``start`` up to ``end``; one that ``end`` cuts is not judged yet."""
@@ -143,10 +161,10 @@ class Ledger:
         if first >= end:
             return _NOTHING
         if self.knows(first, end):
-            return _stretch(self._sliced(slicing, first, end), end - first)
+            return Stretch(end - first, self._sliced(slicing, first, end))
         last = end // HOUR * HOUR
         newer = self._sliced(slicing, max(first, last), end)
-        return _stretch(self.slices[slicing].run(first, last).and_then(newer), end - first)
+        return Stretch(end - first, self.slices[slicing].run(first, last).and_then(newer))
 
     def hours(self, start: int, slicing: Slicing | None) -> Iterator[tuple[int, Decimal]]:
         """Each hour from the one around ``start`` on, oldest first: its end and what was bad."""
@@ -246,10 +264,6 @@ class Ledger:
         for slicing, ring in self.slices.items():
             parts = [self.fine.count(number) for number in numbers]
             ring.put(hour, sliced(slicing, parts, self.grain), stage)
-
-
-def _stretch(run: Run, seconds: int) -> Stretch:
-    return Stretch(Count(exact(run.bad), exact(run.total)), seconds, run.covered, run.asked)
 
 
 def _share(part: int, seconds: int) -> Decimal:

@@ -154,20 +154,25 @@ class Ring:
         """
         if start >= end:
             return Run()
-        length, begin, finish = self.length, start // self.length, -(-end // self.length)
-        low, edge, high = self._index(begin), self._index(begin + 1), self._index(finish)
-        high = max(edge, high)
+        first, length, bad, total = self._first, self.length, self._bad, self._total
+        begin = start // length
+        low, edge, high = begin - first, begin + 1 - first, -(-end // length) - first
+        if low < 0 or high > len(self._marks):
+            low, edge, high = self._index(begin), self._index(begin + 1), self._index(first + high)
+            high = max(edge, high)
+        cut = (begin + 1) * length
         # Of a stretch that is not kept nothing lies inside.
-        seconds = min((begin + 1) * length, end) - start if low < edge else 0
-        inside, bad, total = seconds / length, self._bad, self._total
+        seconds = (cut if cut < end else end) - start if low < edge else 0
+        inside = seconds / length
         if low >= self._blank_until():
             covered = asked = seconds + length * (high - edge)
         else:
             covered = seconds * self._covered(low, edge) + length * self._covered(edge, high)
             asked = seconds * self._known(low, edge) + length * self._known(edge, high)
+        bad_edge, total_edge = bad[edge], total[edge]
         return Run(
-            inside * (bad[edge] - bad[low]) + bad[high] - bad[edge],
-            inside * (total[edge] - total[low]) + total[high] - total[edge],
+            inside * (bad_edge - bad[low]) + bad[high] - bad_edge,
+            inside * (total_edge - total[low]) + total[high] - total_edge,
             covered,
             asked,
         )

@@ -121,6 +121,29 @@ def test_counters_that_say_what_cannot_be_prove_nothing(said: dict[int, Count]) 
     assert hours_told([Track(at(0), {**said, **after})]) == {}
 
 
+BEFORE = Track(at(0), {at(1): count(1, 10)})
+UNSEEN_AT_FIRST = Track(at(0), {at(2): count(3, 30), at(3): count(6, 60)})
+
+
+def test_of_the_first_two_hours_seen_at_once_the_second_is_what_others_leave_of_them() -> None:
+    found = hours_told([UNSEEN_AT_FIRST, BEFORE])
+    assert found == {FIRST: count(1, 10), FIRST + 1: count(2, 20), FIRST + 2: count(3, 30)}
+    assert hours_told([UNSEEN_AT_FIRST]) == {FIRST + 2: count(3, 30)}
+
+
+@pytest.mark.parametrize("first", [count(4, 10), count(1, 31), count(3, 1)])
+def test_two_hours_that_others_contradict_prove_neither(first: Count) -> None:
+    found = hours_told([UNSEEN_AT_FIRST, Track(at(0), {at(1): first})])
+    assert FIRST + 1 not in found
+
+
+def test_a_second_hour_that_two_tell_differently_is_not_known() -> None:
+    other = Track(at(1), {at(2): count(2, 21)})
+    assert FIRST + 1 not in hours_told([UNSEEN_AT_FIRST, BEFORE, other])
+    third = Track(at(1), {at(2): count(2, 22)})
+    assert FIRST + 1 not in hours_told([UNSEEN_AT_FIRST, BEFORE, other, third])
+
+
 def test_what_two_tell_differently_is_not_known() -> None:
     one = Track(at(0), {at(1): count(1, 10), at(2): count(2, 20)})
     other = Track(at(1), {at(2): count(1, 11), at(3): count(2, 21)})

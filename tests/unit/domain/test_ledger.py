@@ -71,26 +71,26 @@ def test_a_bucket_that_is_read_again_changes_its_hour() -> None:
 def test_a_window_is_the_sum_of_what_lies_in_it() -> None:
     ledger = filled(hours=3)
     found = ledger.over(T0 + HOUR, T0 + 3 * HOUR)
-    assert found.count == count(24, 240)
+    assert found.events == count(24, 240)
     assert (found.covered, found.asked) == (1, 1)
 
 
 def test_the_bucket_that_a_window_cuts_counts_by_its_share() -> None:
     found = filled(hours=1).over(T0 + 60, T0 + HOUR)
-    assert found.count == Count(Decimal("11.8"), Decimal(118))
+    assert found.events == Count(Decimal("11.8"), Decimal(118))
 
 
 def test_the_hour_that_a_window_cuts_counts_by_its_share_where_buckets_are_gone() -> None:
     ledger = filled(hours=2)
     ledger.fill(T0 // HOUR - 1, [count(60, 600)], Stage.APPROXIMATE)
     found = ledger.over(T0 - 1_200, T0 + 2 * HOUR)
-    assert found.count == count(24 + 20, 240 + 200)
+    assert found.events == count(24 + 20, 240 + 200)
 
 
 def test_a_stretch_that_was_never_asked_for_is_told() -> None:
     found = filled(hours=1).over(T0 - HOUR, T0 + HOUR)
     assert found.asked == Decimal("0.5")
-    assert found.count == count(12, 120)
+    assert found.events == count(12, 120)
 
 
 def test_a_stretch_of_nothing_is_asked_for_and_not_covered() -> None:
@@ -140,7 +140,7 @@ def test_a_longer_window_keeps_what_is_there_and_wants_more() -> None:
     ledger = filled(hours=3)
     before = len(filled_in(ledger, T0 - 30 * DAY))
     ledger.stretch_out(90 * DAY)
-    assert ledger.over(T0, T0 + 3 * HOUR).count == count(36, 360)
+    assert ledger.over(T0, T0 + 3 * HOUR).events == count(36, 360)
     assert before == 720
     assert len(filled_in(ledger, T0 - 90 * DAY)) == 2_160 - 720
 
@@ -194,7 +194,7 @@ class TestGap:
         assert ledger.gap_before(end) is None
         found = ledger.over(T0, end)
         assert found.covered == 1
-        assert found.count == count(12 + 30, 120 + 300)
+        assert found.events == count(12 + 30, 120 + 300)
         assert ledger.fine.stage(end // FIVE - 1) is Stage.SEALED
 
 
@@ -212,14 +212,14 @@ class TestSlices:
         for nth in range(1, 8):
             ledger.close(T0 + 2 * HOUR + nth * FIVE, count(1, 10))
         found = ledger.slices_over(SLICES, T0 - 30 * HOUR, T0 + 2 * HOUR + 7 * FIVE)
-        assert found.count == count(5, 65)
+        assert found.events == count(5, 65)
         assert found.covered == 1
 
     def test_a_slice_that_is_not_over_is_not_judged(self) -> None:
         ledger = filled(hours=1)
         ledger.slice_by(SLICES)
         found = ledger.slices_over(SLICES, T0, T0 + 1_900)
-        assert found.count == count(1, 1)
+        assert found.events == count(1, 1)
 
     def test_a_past_that_was_filled_in_by_whole_hours_lacks_slices(self) -> None:
         ledger = filled(hours=1)

@@ -61,8 +61,8 @@ def lately(indicator: Indicator, *, remembered: bool, **found: str) -> Counts | 
 
 
 def test_nothing_lately_is_absent_only_where_no_past_is_known():
-    assert lately(SPLIT, remembered=True, seen="3") == Counts({LOOK: {}})
-    found = lately(SPLIT, remembered=False, seen="3")
+    assert lately(SPLIT, remembered=True, age="7.5") == Counts({LOOK: {}})
+    found = lately(SPLIT, remembered=False, age="7.5")
     assert isinstance(found, Evidence)
     assert found.kind is Kind.ABSENT
 

@@ -93,10 +93,13 @@ def test_other_events_are_asked_apart(events: str, total: str):
     assert '"0t300000", "", ""' in text
 
 
-def test_freshness_and_age_are_asked_of_all_events():
+def test_the_age_is_asked_of_all_events_also_of_targets_that_have_just_gone():
     text = FORM.query([asked(ratio("y", 'x{a="b"}'), fresh="2m")])
-    assert 'count by () (present_over_time(x{a="b"}[120s]))' in text
-    assert 'time() - max by () (timestamp(x{a="b"} offset -5m) or timestamp(x{a="b"}))' in text
+    newest = (
+        'max by () (timestamp(x{a="b"} offset -5m) or timestamp(x{a="b"}) '
+        'or present_over_time(x{a="b"}[120s]) * (time() - 60))'
+    )
+    assert f'label_replace(time() - {newest}, "penstock", "0age", "", "")' in text
 
 
 def test_a_threshold_is_found_however_its_border_is_written():
@@ -245,12 +248,12 @@ def test_rows_are_told_apart_by_unit_and_by_label():
         row("0t300000"),
         row("1e300000", service="a"),
         row("1e300000", service="b"),
-        row("1seen", service="b"),
+        row("1age", service="b"),
     ]
     assert FORM.told_apart([distinct(0), *shared], rows) == [
         {"t300000": [rows[0]]},
         {"e300000": [rows[1]]},
-        {"e300000": [rows[2]], "seen": [rows[3]]},
+        {"e300000": [rows[2]], "age": [rows[3]]},
         {"e300000": [rows[1]]},
     ]
 
@@ -258,8 +261,8 @@ def test_rows_are_told_apart_by_unit_and_by_label():
 @pytest.mark.parametrize(
     "unasked",
     [
-        *(row(label) for label in ("", "2seen", "x", "0", "-1seen", "0 seen", "99999seen")),
-        *(row(label) for label in ("0seen", "0o300000", "0e300", "0zzz", "0e300000b3600000")),
+        *(row(label) for label in ("", "2age", "x", "0", "-1age", "0 age", "99999age")),
+        *(row(label) for label in ("0age", "0o300000", "0e300", "0zzz", "0e300000b3600000")),
         row("1e300000"),
         row("1e300000", service="c"),
         row("1t300000", service="a"),

@@ -89,7 +89,7 @@ class Book:
     """All accounts of one source."""
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        self.source, self._name = source, name_of(source)
         self._accounts: dict[Sli, Account] = {}
 
     def __iter__(self) -> Iterator[Account]:
@@ -125,7 +125,7 @@ class Book:
         return self._accounts.get(self._sli(slo))
 
     def _sli(self, slo: Slo) -> Sli:
-        return Sli(name_of(self.source), slo.indicator, grain_of(slo.budgeting))
+        return Sli(self._name, slo.indicator, grain_of(slo.budgeting))
 
     def forget_unused(self, now: float) -> None:
         """Nobody has asked for these any more."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from penstock.domain.evidence import Count, Evidence
 from penstock.domain.quantities import Duration
@@ -23,6 +24,14 @@ from penstock.engine.ports import Clock, Inquiry
 from penstock.engine.promql import Counts, Leg, Question, measured
 
 SHORTEST_OF_LEDGER = Duration.parse("1h")
+
+
+class Planned(NamedTuple):
+    """How one inquiry is answered."""
+
+    inquiry: Inquiry
+    account: Account
+    plan: Plan
 
 
 class Budgets:
@@ -65,32 +74,40 @@ class Budgets:
     async def _from_ledgers(
         self, source: Source, inquiries: Sequence[Inquiry], at: datetime
     ) -> dict[ObjectRef, Evidence]:
-        """One question for each indicator, however many SLOs promise something of it."""
         if not inquiries:
             return {}
-        book = self._library.book(source)
-        planned = []
-        wanted: dict[Account, frozenset[Leg]] = {}
+        planned = self.planned(source, inquiries, at)
+        found = await self.read(source, planned, at)
+        self._library.wake(source)
+        return {
+            one.inquiry.slo.ref: told
+            if isinstance(told := found[one.account], Evidence)
+            else evidence(
+                one.plan, one.account.ledger, _by_look(told, one.plan), one.inquiry.onsets
+            )
+            for one in planned
+        }
+
+    def planned(self, source: Source, inquiries: Sequence[Inquiry], at: datetime) -> list[Planned]:
+        """How each inquiry is answered: from which ledger, and by which questions besides."""
+        book, now = self._library.book(source), self._clock.monotonic()
+        found = []
         for inquiry in inquiries:
             account = book.account(inquiry.slo, at, self._library.kept)
-            account.used_at, account.is_hot = self._clock.monotonic(), inquiry.hot
+            account.used_at, account.is_hot = now, inquiry.hot
             made = plan(inquiry.slo, inquiry.looks, account.ledger, at, hot=inquiry.hot)
+            found.append(Planned(inquiry, account, made))
+        return found
+
+    async def read(
+        self, source: Source, planned: Sequence[Planned], at: datetime
+    ) -> Mapping[Hashable, Counts | Evidence]:
+        """What the ledgers lack, by account: one question, however many SLOs are told by it."""
+        wanted: dict[Account, frozenset[Leg]] = {}
+        for _, account, made in planned:
             asked = wanted.setdefault(account, made.legs.every)
             if asked is not made.legs.every:
                 wanted[account] = asked | made.legs.every
-            planned.append((inquiry, account, made))
-        found = await self._ask(source, wanted, at)
-        self._library.wake(source)
-        return {
-            inquiry.slo.ref: told
-            if isinstance(told := found[account], Evidence)
-            else evidence(made, account.ledger, _by_look(told, made), inquiry.onsets)
-            for inquiry, account, made in planned
-        }
-
-    async def _ask(
-        self, source: Source, wanted: Mapping[Account, frozenset[Leg]], at: datetime
-    ) -> dict[Account, Counts | Evidence]:
         questions = [
             Question(
                 account,
@@ -101,8 +118,7 @@ class Budgets:
             )
             for account, asked in wanted.items()
         ]
-        found = await measured(self._asker, source, questions, at)
-        return {account: found[account] for account in wanted}
+        return await measured(self._asker, source, questions, at)
 
 
 def _is_read_directly(slo: Slo, at: datetime) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from penstock.domain.evidence import (
@@ -162,12 +162,12 @@ class _Reader:
         self.slo, self.made, self.ledger, self.fresh = made.slo, made, ledger, fresh
         self.slicing = slicing_of(made.slo.budgeting)
         self.when, self.start, self.window = _began(made.slo.window, made.at)
-        self.border = ledger.closed_until
+        self.begins, self.border = ledger.begins, ledger.closed_until
         # Events since the last closed bucket.
         self.open = None if made.open is None else fresh.get(Duration(made.open * 1_000))
+        self.known = self._known()
 
-    @cached_property
-    def known(self) -> Stretch:
+    def _known(self) -> Stretch:
         """The window up to the last closed bucket."""
         if self.slicing is None or self.start >= self.border:
             return self.ledger.over(self.start, self.border)
@@ -184,15 +184,15 @@ class _Reader:
             at=self.when,
             objective=self.slo.objective,
             window=self.window,
-            whole=self._whole(known.count),
+            whole=self._whole(known),
             looks=self._looks(),
             unit=_unit(self.slo),
             traffic=self._events(self.start) if self.slicing else None,
             coverage=known.covered,
             bad_since=self.bad_since(onsets),
         )
-        hours = self.ledger.hours(self.start, self.slicing)
-        return replace(made, forecast=forecast(made, self.slo.window, hours))
+        told = forecast(made, self.slo.window, self.ledger.hours(self.start, self.slicing))
+        return made if told is NO_FORECAST else replace(made, forecast=told)
 
     def so_far(self, reading: Reading) -> Reading:
         """What is known while the past is being read, as if there was not one error in the rest.
@@ -210,11 +210,11 @@ class _Reader:
     def _look_so_far(self, look: Duration) -> Count:
         start = self.made.at - int(look.seconds)
         stretch = self.ledger.over(start, self.border)
-        events = _plus(stretch.count, self.open)
+        events = stretch.plus(self.open)
         if self.slicing is None or look.seconds < self.slicing.seconds:
             return _projected(events, stretch.asked)
         stretch = self.ledger.slices_over(self.slicing, start, self.border)
-        return replace(_projected(stretch.count, stretch.asked), events=events.bad)
+        return replace(_projected(stretch.events, stretch.asked), events=events.bad)
 
     def bad_since(self, onsets: frozenset[datetime]) -> dict[datetime, Decimal]:
         """What was bad in the window since each of these moments, where it is known."""
@@ -235,22 +235,22 @@ class _Reader:
             now = _NONE if open_ is None else open_.bad
         if open_ is None and start >= self.border:
             return None
-        if stretch.asked < ENOUGH_ASKED:
+        if not stretch.is_asked(ENOUGH_ASKED):
             return None
         if start > self.border:
             now = now * (self.made.at - start) / (self.made.at - self.border)
-        return stretch.count.bad + now
+        return stretch.events.bad + now
 
-    def _whole(self, known: Count) -> Count:
+    def _whole(self, known: Stretch) -> Count:
         if self.slicing is None:
-            return _plus(known, self.open)
+            return known.plus(self.open)
         if isinstance(self.slo.budgeting, Timeslices):
-            return Count(known.bad, self.window.seconds / self.slicing.seconds)
-        return known
+            return Count(known.events.bad, self.window.seconds / self.slicing.seconds)
+        return known.events
 
     def _looks(self) -> dict[Duration, Count]:
         """What there is of each look."""
-        looks = {look: self.fresh[look] for look in self.made.looks if look in self.fresh}
+        looks = {look: count for look, count in self.fresh.items() if look in self.made.looks}
         for look in self.made.legs.kept:
             events = self._events(self.made.at - look.milliseconds // 1_000)
             if events is not None:
@@ -266,18 +266,20 @@ class _Reader:
 
     def _events(self, start: int) -> Count | None:
         """Events since ``start``; None where nothing is known of them."""
+        if self.begins > start and self.border - self.begins < ENOUGH_ASKED * (self.border - start):
+            return None
         stretch = self.ledger.over(start, self.border)
-        if stretch.asked < ENOUGH_ASKED and start < self.border:
+        if not stretch.is_asked(ENOUGH_ASKED) and start < self.border:
             return None
-        if stretch.covered == 0 and self.open is None:
+        if stretch.run.covered == 0 and self.open is None:
             return None
-        return _plus(stretch.count, self.open)
+        return stretch.plus(self.open)
 
     def _slices(self, slicing: Slicing, look: Duration, events: Count) -> Count:
         """Closed slices, and what is open as one more, so that an outage is seen before it ends."""
         start = self.made.at - int(look.seconds)
         stretch = self.ledger.slices_over(slicing, start, self.border)
-        bad, slices, now = stretch.count.bad, stretch.count.total, self.open
+        bad, slices, now = stretch.events.bad, stretch.events.total, self.open
         if slicing.weighs(now):
             bad, slices = bad + slicing.bad(now), slices + 1
         return Count(bad, slices, events.bad)
@@ -304,10 +306,6 @@ def _without_budget(reading: Reading) -> Reading:
 def _projected(count: Count, asked: Decimal) -> Count:
     """Counts of the share that was asked for, with as many events in all the rest, none bad."""
     return Count(count.bad, count.total / asked) if asked else Count(_NONE, _NONE)
-
-
-def _plus(known: Count, more: Count | None) -> Count:
-    return known if more is None else Count(known.bad + more.bad, known.total + more.total)
 
 
 def _told(seconds: int) -> str:

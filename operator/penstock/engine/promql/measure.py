@@ -46,6 +46,9 @@ class Part(StrEnum):
     SHARE = "f"
     STRAYS = "s"
 
+    # An enum's own works out its name's in Python; numbers are found by their parts all the time.
+    __hash__ = str.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Split:

@@ -6,7 +6,7 @@ Whatever a server sends, nothing here raises, and no comparison is made with wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -22,7 +22,7 @@ from penstock.engine.promql.borders import no_bucket
 from penstock.engine.promql.legs import Leg, Look
 from penstock.engine.promql.measure import Measure, Part
 from penstock.engine.promql.question import Counts, Question
-from penstock.engine.promql.together import AGE, SEEN, name
+from penstock.engine.promql.together import AGE, name
 
 # Two selectors may be scraped a moment apart, so one may be ahead of the other by this much.
 SLACK_SHARE = Decimal("0.01")
@@ -59,7 +59,7 @@ def counts(question: Question, answer: Answer) -> Counts | Evidence:
     found: dict[Leg, dict[int, Count]] = {}
     spoilt: dict[int, Evidence] = {}
     without_events = set()
-    for leg, names in _names(measure, question.legs):
+    for leg, names in _names(measure.parts, question.legs):
         counted = found[leg] = {}
         for at, texts in _times(names, answer).items():
             numbers = _Numbers(measure, leg, texts)
@@ -88,10 +88,10 @@ def _check_bucket(indicator: Indicator) -> None:
 
 
 @lru_cache(_MOST_KEPT)
-def _names(measure: Measure, legs: frozenset[Leg]) -> Sequence[tuple[Leg, Names]]:
+def _names(parts: frozenset[Part], legs: frozenset[Leg]) -> Sequence[tuple[Leg, Names]]:
     """The names of all numbers, the longest leg first."""
     longest_first = sorted(legs, key=lambda leg: (leg.length, str(leg)), reverse=True)
-    return [(leg, [(part, name(part, leg)) for part in measure.parts]) for leg in longest_first]
+    return [(leg, [(part, name(part, leg)) for part in parts]) for leg in longest_first]
 
 
 def _times(names: Names, answer: Answer) -> Mapping[int, Texts]:
@@ -119,7 +119,6 @@ class _Numbers:
     measure: Measure
     leg: Leg
     texts: Texts
-    _read: dict[Part, Decimal | None] = field(default_factory=dict)
 
     @property
     def lack_events(self) -> bool:
@@ -132,7 +131,13 @@ class _Numbers:
         Raises:
             _Unusable: a number is none, or not what it should be.
         """
-        total = self._total()
+        parts = self.measure.parts
+        if Part.TOTAL in parts or Part.SHARE in parts:
+            total = self._total()
+            events = None if total is None else self._events(total)
+        else:
+            events = self._one(Part.EVENTS)
+            total = _sum(events, self._one(Part.OTHERS))
         if self._one(Part.STRAYS):
             raise _unusable(
                 Kind.MALFORMED,
@@ -140,30 +145,26 @@ class _Numbers:
             )
         if total is None:
             return None
-        events = self._events(total)
-        # Whether a series is new is told apart for each: of a closed bucket one may be ahead.
-        is_guessed = isinstance(self.leg, Look)
-        most = total + max(SLACK_EVENTS, SLACK_SHARE * total) if events > total else total
-        if is_guessed and events > most:
+        events = events or _NONE
+        if events > total:
+            self._check_slack(events, total)
+            events = total
+        return Count(events if self.measure.counted is Counted.BAD else total - events, total)
+
+    def _check_slack(self, events: Decimal, total: Decimal) -> None:
+        """Whether a series is new is told apart for each: of a closed bucket one may be ahead."""
+        if isinstance(self.leg, Look) and events > total + max(SLACK_EVENTS, SLACK_SHARE * total):
             raise _unusable(
                 Kind.MALFORMED,
                 f"{plain(events)} {self.measure.counted} events of {plain(total)} in the last "
                 f"{self.leg.length}: does total count them too?",
             )
-        events = min(events, total)
-        return Count(events if self.measure.counted is Counted.BAD else total - events, total)
 
     def _total(self) -> Decimal | None:
         """All events. A ratio that is nobody's events is taken for a share of one."""
-        parts = self.measure.parts
-        if Part.TOTAL in parts:
+        if Part.TOTAL in self.measure.parts:
             return self._one(Part.TOTAL)
-        if Part.SHARE in parts:
-            return None if self._one(Part.SHARE) is None else ONE
-        events, others = self._one(Part.EVENTS), self._one(Part.OTHERS)
-        if events is None or others is None:
-            return others if events is None else events
-        return events + others
+        return None if self._one(Part.SHARE) is None else ONE
 
     def _events(self, total: Decimal) -> Decimal:
         if Part.SHARE in self.measure.parts:
@@ -171,11 +172,8 @@ class _Numbers:
         return self._one(Part.EVENTS) or _NONE
 
     def _one(self, part: Part) -> Decimal | None:
-        if part not in self.texts:
-            return None
-        if part not in self._read:
-            self._read[part] = self._number(part, self.texts[part])
-        return self._read[part]
+        texts = self.texts.get(part)
+        return None if texts is None else self._number(part, texts)
 
     def _number(self, part: Part, texts: Sequence[str]) -> Decimal | None:
         if part is not Part.SHARE:
@@ -197,6 +195,13 @@ class _Numbers:
         return f"{names.get(part, 'total')} in the last {self.leg.length}"
 
 
+def _sum(events: Decimal | None, others: Decimal | None) -> Decimal | None:
+    """Either may have no series; without any there is no number."""
+    if events is None or others is None:
+        return others if events is None else events
+    return events + others
+
+
 def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence | None:
     """Why data is too old, from the future, or not there; None if it is good, or nobody asked."""
     if question.freshness is None:
@@ -204,45 +209,46 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
     measure = question.measure
     longest = max(question.legs, key=lambda leg: leg.length)
     try:
+        age = _age(answer)
         # An author's own expression has no series whose age could be told.
         if not found[longest] and not (question.remembered and measure.selectors):
-            _is_absent(measure, answer, longest.length)
+            is_fresh = age is not None and age <= question.freshness.seconds
+            _is_absent(measure, longest.length, is_fresh=is_fresh)
         if measure.selectors:
-            _check_age(answer, question.freshness)
+            _check_age(age, question.freshness)
     except _Unusable as unusable:
         return unusable.evidence
     return None
 
 
-def _is_absent(measure: Measure, answer: Answer, longest: Duration) -> None:
+def _is_absent(measure: Measure, longest: Duration, *, is_fresh: bool) -> None:
     if not measure.selectors:
         raise _unusable(Kind.ABSENT, f"{measure.field} gives no number for the last {longest}")
-    if _one(_texts(answer, SEEN), lambda: "the number of series", _NONE):
+    if is_fresh:
         raise _unusable(
             Kind.ABSENT, f"{measure.field} has a single sample so far; a count needs two"
         )
     raise _unusable(Kind.ABSENT, f"no series matches {measure.field} in the last {longest}")
 
 
-def _check_age(answer: Answer, fresh: Duration) -> None:
-    age = _one(_texts(answer, AGE), lambda: "the age of the newest sample", -_LARGEST)
-    if age is not None and age < -CLOCK_TOLERANCE:
+def _age(answer: Answer) -> Decimal | None:
+    texts = [text for row in answer.get(AGE, ()) for _, text in row.points]
+    return _one(texts, lambda: "the age of the newest sample", -_LARGEST)
+
+
+def _check_age(age: Decimal | None, fresh: Duration) -> None:
+    if age is None:
+        raise _unusable(Kind.STALE, f"no new sample for more than {fresh} (freshness)")
+    if age < -CLOCK_TOLERANCE:
         raise _unusable(
             Kind.STALE,
             f"the newest sample is {_roughly(-age)} in the future: a clock is wrong, ours or "
             "that of the metrics",
         )
-    if _one(_texts(answer, SEEN), lambda: "the number of series", _NONE):
-        return
-    if age is None or age <= fresh.seconds:
-        raise _unusable(Kind.STALE, f"no new sample for more than {fresh} (freshness)")
-    raise _unusable(
-        Kind.STALE, f"the newest sample is {_roughly(age)} old, more than {fresh} (freshness)"
-    )
-
-
-def _texts(answer: Answer, leg: str) -> list[str]:
-    return [text for row in answer.get(leg, ()) for _, text in row.points]
+    if age > fresh.seconds:
+        raise _unusable(
+            Kind.STALE, f"the newest sample is {_roughly(age)} old, more than {fresh} (freshness)"
+        )
 
 
 def _one(texts: Sequence[str], what: Callable[[], str], least: Decimal) -> Decimal | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from penstock.domain.quantities import Duration
 from penstock.domain.selector import literal, quoted
 from penstock.domain.source import Dialect
 from penstock.engine.asking import Answer, Row
@@ -25,6 +26,7 @@ from penstock.engine.closing import (
     increase,
     plain,
     reading,
+    seconds,
     written,
 )
 from penstock.engine.promql.legs import Close, Leg, Look
@@ -41,7 +43,7 @@ _AROUND = 128  # characters of label_replace(...) and of the tree around what is
 # How far an instant selector looks back by default, and so how far ahead we look for samples of a
 # clock that is wrong.
 LOOK_BACK = "5m"
-SEEN, AGE = "seen", "age"
+AGE = "age"
 _NOT_ASKED = "there is a row that was not asked for"
 _MOST_KEPT = 16_384
 
@@ -104,7 +106,7 @@ class Together:
                         expressions.append(counted.alone(unit.by, self))
                     else:
                         closes[leg, unit.by].append(_Counted(number, leg, term))
-            expressions += _freshness(number, unit, texts)
+            expressions += _freshness(unit, texts, number)
         expressions += [_closed(leg, by, counted, self) for (leg, by), counted in closes.items()]
         return any_of(expressions)
 
@@ -223,16 +225,19 @@ def _closed(leg: Close, by: tuple[str, ...], counted: Sequence[_Counted], form: 
     return form.closed(read, [*by, LABEL], leg)
 
 
-def _freshness(number: int, unit: Unit, texts: Sequence[str]) -> Iterator[str]:
-    """How many series there are, and how old the newest sample is."""
+def _freshness(unit: Unit, texts: Sequence[str], number: int) -> Iterator[str]:
+    """How old the newest sample is; no row where none was seen lately.
+
+    Unlike an instant selector, a range still sees the last samples of a target that is gone: these
+    are taken to be half as old as they may be.
+    """
     if unit.freshness is None or not texts:
         return
-    by, selector = f"by ({', '.join(unit.by)})", texts[-1]
-    # Unlike an instant selector, a range still sees the last samples of a target that is gone.
-    present = f"present_over_time({selector}[{written(unit.freshness)}])"
-    yield labelled(f"count {by} ({present})", f"{number}{SEEN}")
+    selector = texts[-1]
     ahead = f"timestamp({selector} offset -{LOOK_BACK})"
-    newest = f"max {by} ({ahead} or timestamp({selector}))"
+    half = seconds(Duration(unit.freshness.milliseconds // 2))
+    gone = f"present_over_time({selector}[{written(unit.freshness)}]) * (time() - {half})"
+    newest = f"max by ({', '.join(unit.by)}) ({ahead} or timestamp({selector}) or {gone})"
     yield labelled(f"time() - {newest}", f"{number}{AGE}")
 
 
@@ -252,7 +257,7 @@ def _asked(units: Sequence[Unit]) -> dict[str, _Asked]:
 def _names(unit: Unit) -> set[str]:
     """Every leg that there may be a row of."""
     names = {name(part, leg) for part in unit.measure.parts for leg in unit.legs}
-    return names if unit.freshness is None else names | {SEEN, AGE}
+    return names if unit.freshness is None else names | {AGE}
 
 
 @lru_cache(_MOST_KEPT)

@@ -16,6 +16,9 @@ from penstock.engine.promql.legs import Leg
 from penstock.engine.promql.measure import Hole, Measure
 from penstock.engine.promql.question import Question
 
+_Key = tuple[str, int]
+"""How a question is asked but for one label, and the number of its legs and freshness."""
+
 
 @dataclass(slots=True)
 class Unit:
@@ -47,31 +50,28 @@ class Unit:
 
 def units_of(questions: Sequence[Question]) -> list[Unit]:
     """The fewest units that are easily found, in the order of their first questions."""
-    company: dict[Hashable, set[str]] = defaultdict(set)
-    for asked in questions:
+    alike: dict[Hashable, int] = {}
+    kinds = [alike.setdefault((one.legs, one.freshness), len(alike)) for one in questions]
+    company: dict[_Key, set[str]] = defaultdict(set)
+    for asked, kind in zip(questions, kinds, strict=True):
         for hole in asked.measure.holes:
-            company[_key(asked, hole.shape)].add(hole.value)
-    found: dict[Hashable, Unit] = {}
-    for index, asked in enumerate(questions):
-        widest = _widest(asked, company)
-        label, value, shape = widest or (None, "", asked.measure.shape)
-        key = _key(asked, shape)
-        unit = found.get(key)
+            company[hole.shape, kind].add(hole.value)
+    found: dict[_Key, Unit] = {}
+    for index, (asked, kind) in enumerate(zip(questions, kinds, strict=True)):
+        measure = asked.measure
+        label, value, shape = _widest(measure, kind, company) or (None, "", measure.shape)
+        unit = found.get((shape, kind))
         if unit is None:
-            unit = found[key] = Unit(asked.measure, asked.legs, asked.freshness, label)
+            unit = found[shape, kind] = Unit(measure, asked.legs, asked.freshness, label)
         unit.members[value].append(index)
     return list(found.values())
 
 
-def _widest(asked: Question, company: Mapping[Hashable, set[str]]) -> Hole | None:
+def _widest(measure: Measure, kind: int, company: Mapping[_Key, set[str]]) -> Hole | None:
     """The label that the question shares with most others; the first, of several."""
     widest, most = None, 1
-    for hole in asked.measure.holes:
-        number = len(company[_key(asked, hole.shape)])
+    for hole in measure.holes:
+        number = len(company[hole.shape, kind])
         if number > most:
             widest, most = hole, number
     return widest
-
-
-def _key(asked: Question, shape: str) -> Hashable:
-    return shape, asked.legs, asked.freshness

@@ -114,9 +114,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize(("back", "each", "bar"), [(HOUR, 486, 900), (FIVE, 169, 190)])
-def test_a_close_reads_few_samples_of_each_series(url, back, each, bar):
-    asked = ask(url, exact('events_total{job="steady"}', ["code"], FIVE, back), NOW)
+@pytest.mark.parametrize(
+    ("back", "thorough", "each", "bar"),
+    [(HOUR, False, 389, 900), (HOUR, True, 486, 900), (FIVE, False, 169, 190)],
+)
+def test_a_close_reads_few_samples_of_each_series(url, back, thorough, each, bar):
+    text = exact('events_total{job="steady"}', ["code"], FIVE, back, thorough=thorough)
+    asked = ask(url, text, NOW)
     assert set(asked.by("code").values()) == {Decimal(300 * STEADY_PODS)}
     live = STEADY_PODS * STEADY_SERIES
     assert asked.samples <= each * live + 31 * len(ask(url, "up", NOW).rows)

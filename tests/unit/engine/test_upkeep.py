@@ -116,7 +116,7 @@ class Crashy:
         assert isinstance(question, Question)
         (leg,) = question.legs
         span = when if isinstance(when, Span) else Span(when, when, Duration.parse("1h"))
-        is_again = leg == Close(Duration.parse("5m"), LONG, unseen=LONG)
+        is_again = leg == Close(Duration.parse("5m"), LONG, unseen=LONG, thorough=True)
         if is_again:
             self.again.append(span)
         if is_again and self.by_the_bucket is None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from penstock.domain.evidence import Count, Kind
 from penstock.domain.indicator import is_of_counters
-from penstock.domain.ledger import HOUR, LONGEST_GAP
+from penstock.domain.ledger import HOUR, LONGEST_GAP, SEAL_AFTER
 from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.engine.asking import Asker, Span
@@ -101,7 +101,8 @@ class Upkeep:
         grain, answered = accounts[0].sli.grain, list[Account]()
         together = MOST_READ // ((run.last - run.first) // grain + 1)
         for some in _batched(accounts, together):
-            leg = Close(accounts[0].span, LOOK_BACK)
+            # Read for the last time, a bucket is read thoroughly: what is told meanwhile is near.
+            leg = Close(accounts[0].span, LOOK_BACK, thorough=now - run.first >= SEAL_AFTER)
             for account, found in (await self._ask(some, leg, run, grain, monotonic)).items():
                 answered.append(account)
                 ledger = account.ledger
@@ -118,7 +119,8 @@ class Upkeep:
                 continue
             missed = Duration.of_seconds(end - gap[0])
             back = Duration.of_seconds(end - gap[0] + GAP_SPARE)
-            leg, run = Close(account.span, back, unseen=missed), Run(end, end)
+            leg = Close(account.span, back, unseen=missed, thorough=True)
+            run = Run(end, end)
             answered = await self._ask([account], leg, run, account.sli.grain, monotonic)
             count = answered.get(account, {}).get(end * 1_000)
             if count is not None:
@@ -144,7 +146,7 @@ class Upkeep:
         start = max(hour - REFINE_HOURS + 1, (now - those[0].ledger.reach) // HOUR)
         run, step = _whole(start, hour), _step(those[0])
         # Nobody looks for gaps in the past one by one: every hour looks back as far as one may be.
-        leg = Close(Duration.of_seconds(step), GAP, unseen=GAP)
+        leg = Close(Duration.of_seconds(step), GAP, unseen=GAP, thorough=True)
         answered = await self._hours(those, leg, run, step, monotonic)
         return bool(answered) and await self._guesses(answered, start, hour, monotonic)
 
@@ -163,7 +165,8 @@ class Upkeep:
                 due[account.sli.grain, number].append(account)
         answered = True
         for (grain, number), some in due.items():
-            leg, run = Close(Duration.of_seconds(grain), GAP, unseen=GAP), _whole(number, number)
+            leg = Close(Duration.of_seconds(grain), GAP, unseen=GAP, thorough=True)
+            run = _whole(number, number)
             answered &= bool(await self._hours(some, leg, run, grain, monotonic))
         return answered
 

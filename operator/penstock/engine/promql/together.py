@@ -118,6 +118,7 @@ class Together:
             leg.length,
             leg.back,
             unseen=leg.unseen,
+            thorough=leg.thorough,
             restarts=self.restarts,
             growth=self.growth,
         )

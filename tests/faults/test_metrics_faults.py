@@ -343,7 +343,7 @@ def test_f7_a_server_that_refuses_everything_is_not_asked_about_each_slo(meter, 
 
 
 def test_f12_rows_that_are_missing_concern_their_own_slo(meter, proxy, upstream):
-    rows = [({"penstock": f"1{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "seen")]
+    rows = [({"penstock": f"1{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "age")]
     with proxy.faults(plan(replaced(answer(rows)), query=QUESTIONS)):
         found = meter.all(source(proxy.url), ALL[:3], NOW)
     assert [one.kind for one in found] == [Kind.ABSENT, Kind.FRESH, Kind.ABSENT]
@@ -369,7 +369,7 @@ def test_f12_a_warning_about_the_server_is_everybodys(meter, proxy):
 
 
 def test_f12_infos_are_no_warnings(meter, proxy):
-    rows = [({"penstock": f"0{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "seen")]
+    rows = [({"penstock": f"0{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "age")]
     with proxy.faults(
         plan(replaced(answer(rows, infos=["PromQL info: no counter"])), query=QUESTIONS)
     ):

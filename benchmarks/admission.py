@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from benchmarks.figures import Figure, percentile
+from benchmarks.waiting import until
 from testbed.api import ApiError, Kube
 from testbed.bed import Bed
 
@@ -23,14 +24,14 @@ def measure(bed: Bed) -> list[Figure]:
     for number in range(GATES):
         kube.call("POST", RECORDS, _record(f"app-{number:03}"))
     kube.call("POST", APPS, _deployment())
-    _until(kube, closed=False)
+    _await_open(kube)
     refused, watched = [], []
     for _ in range(ROUNDS):
         delay, heard = _close(bed)
         refused.append(delay)
         watched.append(heard)
         _patch(kube, admits=True)
-        _until(kube, closed=False)
+        _await_open(kube)
     return [
         Figure(
             f"gate written to API server refusing, {GATES} gates, p99 ms",
@@ -54,7 +55,8 @@ def _close(bed: Bed) -> tuple[float, float]:
     time.sleep(0.1)
     _patch(kube, admits=False)
     written = time.monotonic()
-    refused = _until(kube, closed=True)
+    until("the gate closes", PATIENCE, lambda: _refuses(kube), every=0)
+    refused = time.monotonic()
     watcher.join()
     return refused - written, max(0.0, told[0] - written)
 
@@ -67,23 +69,22 @@ def _listen(bed: Bed, version: str, listening: threading.Event, told: list[float
         return
 
 
-def _until(kube: Kube, *, closed: bool) -> float:
-    """When a release was first refused, or first let through, as a dry run."""
-    end = time.monotonic() + PATIENCE
+def _await_open(kube: Kube) -> None:
+    until("the gate opens", PATIENCE, lambda: not _refuses(kube), every=0)
+
+
+def _refuses(kube: Kube) -> bool:
+    """Whether a release, as a dry run, is refused."""
     image = {"template": {"spec": {"containers": [{"name": "app", "image": "app:2"}]}}}
-    while time.monotonic() < end:
-        try:
-            path = f"{APPS}/{NAME}?dryRun=All"
-            content = "application/strategic-merge-patch+json"
-            kube.call("PATCH", path, {"spec": image}, content_type=content)
-            refused = False
-        except ApiError as error:
-            if error.code != 403:
-                raise
-            refused = True
-        if refused == closed:
-            return time.monotonic()
-    raise TimeoutError(f"the gate did not {'close' if closed else 'open'}")
+    path = f"{APPS}/{NAME}?dryRun=All"
+    content = "application/strategic-merge-patch+json"
+    try:
+        kube.call("PATCH", path, {"spec": image}, content_type=content)
+    except ApiError as error:
+        if error.code != 403:
+            raise
+        return True
+    return False
 
 
 def _patch(kube: Kube, *, admits: bool) -> None:

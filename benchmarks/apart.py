@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
+from benchmarks.waiting import until
 from testbed.api import Kube
 
 PATIENCE = 120.0
@@ -17,8 +17,5 @@ def namespace(kube: Kube, name: str) -> Iterator[None]:
     kube.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     yield
     kube.call("DELETE", f"/api/v1/namespaces/{name}")
-    end = time.monotonic() + PATIENCE
-    while kube.call("GET", f"/api/v1/namespaces/{name}", ok=(404,)) is not None:
-        if time.monotonic() > end:
-            raise TimeoutError(f"namespace {name} is not gone within {PATIENCE:g} s")
-        time.sleep(0.2)
+    path = f"/api/v1/namespaces/{name}"
+    until(f"{name} is gone", PATIENCE, lambda: kube.call("GET", path, ok=(404,)) is None)

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.figures import Figure
 from benchmarks.process import Operator
+from benchmarks.waiting import until
 from demo import shop
 from testbed.api import ApiError, Kube
 from testbed.bed import Bed
@@ -37,7 +38,7 @@ def measure(bed: Bed) -> list[Figure]:
     ):
         kube.call("POST", path, body)
     with Operator(bed, INTERVAL), Load(kube, NAMESPACE, f"app={NAME}", rate=40, seconds=600):
-        _until("the gate is open", 60, lambda: _gate(kube) == "Open" and _complete(kube))
+        until("the gate is open", 60, lambda: _gate(kube) == "Open" and _complete(kube))
         delays = [_one_bad_release(bed) for _ in range(ROUNDS)]
         started = _started_under_a_shut_gate(kube)
     return [
@@ -66,13 +67,13 @@ def _one_bad_release(bed: Bed) -> float:
     watcher = threading.Thread(target=_await_hold, args=(bed, version, held))
     watcher.start()
     _put(kube, shop.version("1.2"))
-    _until("the burn is visible", 60, lambda: _burns(bed.prometheus_url))
+    until("the burn is visible", 60, lambda: _burns(bed.prometheus_url))
     visible = time.monotonic()
     watcher.join(60)
     if not held:
         raise TimeoutError("the release was not held")
     _put(kube, shop.version("1.0"))
-    _until("it is whole and open", 150, lambda: _gate(kube) == "Open" and _complete(kube))
+    until("it is whole and open", 150, lambda: _gate(kube) == "Open" and _complete(kube))
     return max(0.0, held[0] - visible)
 
 
@@ -108,7 +109,7 @@ def _ask(url: str, query: str) -> float:
 def _started_under_a_shut_gate(kube: Kube) -> int:
     hold = {"spec": {"hold": {"reason": "benchmark"}}}
     kube.call("PATCH", f"{OURS}/rollouts/{NAME}", hold, content_type=MERGE)
-    _until("the gate is shut", 30, lambda: _gate(kube) == "Closed")
+    until("the gate is shut", 30, lambda: _gate(kube) == "Closed")
     try:
         _set_image(kube, NAME, "2.0")
     except ApiError as error:
@@ -125,7 +126,7 @@ def _started_by_a_reactive_pause(kube: Kube) -> int:
     body["spec"]["selector"]["matchLabels"] = {"app": "reactive"}
     body["spec"]["template"]["metadata"]["labels"] = {"app": "reactive"}
     made = kube.call("POST", f"{APPS}/deployments", body)
-    _until("it is whole", 60, lambda: _complete(kube, "reactive"))
+    until("it is whole", 60, lambda: _complete(kube, "reactive"))
     made = kube.call("GET", f"{APPS}/deployments/reactive")
     pauser = threading.Thread(target=_pause_on_change, args=(kube, made))
     pauser.start()
@@ -170,12 +171,3 @@ def _gate(kube: Kube) -> str:
 
 def _complete(kube: Kube, name: str = NAME) -> bool:
     return is_complete(kube.call("GET", f"{APPS}/deployments/{name}"))
-
-
-def _until(what: str, seconds: float, is_so: Any) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if is_so():
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"{what}: not within {seconds:g} s")

@@ -12,12 +12,12 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from benchmarks.waiting import until
 from testbed.bed import Bed
 from testbed.servers import Server, free_ports
 from testbed.workloads import is_complete
@@ -43,8 +43,8 @@ class World:
         self._prometheus = self._start_prometheus()
         try:
             self._populate()
-            _until("Prometheus has samples", lambda: _samples(self.url) >= SAMPLES)
-            _until("the workloads are rolled out", self._is_rolled_out)
+            until("samples", PATIENCE, lambda: _samples(self.url) >= SAMPLES, every=1)
+            until("the workloads are rolled out", PATIENCE, self._is_rolled_out, every=1)
         except BaseException:
             self.__exit__()
             raise
@@ -90,14 +90,6 @@ def ask(url: str, query: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{url}/api/v1/query", form, timeout=10) as answer:
         rows: list[dict[str, Any]] = json.load(answer)["data"]["result"]
     return rows
-
-
-def _until(what: str, is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not is_so():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {PATIENCE:g} s")
-        time.sleep(1)
 
 
 def _samples(url: str) -> int:

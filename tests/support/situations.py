@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum, auto
 
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import exact
+from penstock.engine.closing import exact, reading
 from support.history import NOW
 from support.scrapes import Scrapes, Target, ask, series
 
@@ -170,9 +170,9 @@ NOBODY_CAN_KNOW = {
 """How much of an old counter is new: given to `increase`, which is 12 % off here."""
 
 
-def closing(back: Duration = HOUR) -> str:
-    """What the operator asks of the bucket."""
-    return exact(METRIC, BY, BUCKET, back)
+def closing(selector: str = METRIC) -> str:
+    """What the operator asks of the bucket when it reads it for the last time."""
+    return exact(reading(selector), BY, BUCKET, HOUR, thorough=True)
 
 
 def counted(url: str, query: str) -> dict[str, Decimal]:

@@ -23,9 +23,6 @@ NEAR = Duration.of_seconds(120)
 SLOW_START = Duration.of_seconds(60)
 """How long a process may run before it is found and first scraped."""
 
-REPAIR_MARGIN = Duration.of_seconds(600)
-"""How far a repair looks beyond the gap's beginning, to find what was there before it."""
-
 GRID = Duration.of_seconds(15)
 """A probe is looked at so often."""
 
@@ -86,23 +83,6 @@ def plain(selector: str, by: Sequence[str], length: Duration) -> str:
 
 
 def exact(
-    selector: str, by: Sequence[str], length: Duration, back: Duration, *, thorough: bool = True
-) -> str:
-    """Events of the bucket of ``length`` that ends at the evaluation time; see :func:`exact_of`."""
-    return exact_of(reading(selector), by, length, back, thorough=thorough)
-
-
-def repaired(selector: str, by: Sequence[str], length: Duration, gap: Duration) -> str:
-    """Events of a bucket and of the gap before it, in which nothing was scraped.
-
-    Looks back over the gap and ten minutes more. A process that began in the gap was never counted:
-    here it is young enough as long as it is younger than the gap.
-    """
-    back = Duration(gap.milliseconds + REPAIR_MARGIN.milliseconds)
-    return exact_of(reading(selector), by, length, back, unseen=gap)
-
-
-def exact_of(
     read: Read,
     by: Sequence[str],
     length: Duration,

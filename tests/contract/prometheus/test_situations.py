@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.engine.closing import by_fall, exact, exact_of, plain, reading
+from penstock.engine.closing import by_fall, exact, plain, reading
 from support.history import NOW
 from support.scrapes import ask, ask_range
 from support.situations import (
@@ -38,6 +38,9 @@ UNWATCHED_LOSSES = {
 
 OVERTAKEN = {"young process that is overtaken by the next"}
 """The next one stands higher than it ever did: nothing has fallen."""
+
+READ = reading(METRIC)
+QUICK = exact(READ, BY, BUCKET, HOUR)
 
 Wrong = Callable[[str], str]
 
@@ -89,12 +92,11 @@ def test_without_up_an_old_counter_is_still_not_counted_as_a_whole(unwatched):
 
 
 def test_only_outages_are_lost_with_a_look_back_of_five_minutes(watched):
-    found = counted(watched, closing(BUCKET))
-    wrong = {name for name in SITUATIONS if not is_right(name, found.get(name))}
-    assert wrong == {"outage of 20 minutes ends in the bucket"}
-
-
-QUICK = exact(METRIC, BY, BUCKET, HOUR, thorough=False)
+    """So a hot account is looked at between two buckets, told as before the last reading."""
+    found, same = counted(watched, exact(READ, BY, BUCKET, BUCKET)), counted(watched, QUICK)
+    assert {name for name in SITUATIONS if found.get(name) != same[name]} == {
+        "outage of 20 minutes ends in the bucket"
+    }
 
 
 def test_before_its_last_reading_what_began_anew_in_a_bucket_is_stretched_by_increase(watched):
@@ -105,7 +107,7 @@ def test_before_its_last_reading_what_began_anew_in_a_bucket_is_stretched_by_inc
 
 def test_a_restart_that_is_told_by_the_fall_is_counted_the_same(watched):
     """As Thanos is asked, whose `resets` sees none, and of which no reading is thorough."""
-    by_its_fall = exact_of(reading(METRIC), BY, BUCKET, HOUR, thorough=True, restarts=by_fall)
+    by_its_fall = exact(READ, BY, BUCKET, HOUR, thorough=True, restarts=by_fall)
     found, same = counted(watched, by_its_fall), counted(watched, QUICK)
     assert {name for name in SITUATIONS if found[name] != same[name]} <= OVERTAKEN
 
@@ -125,7 +127,7 @@ def without(part: str, instead: str = "") -> Wrong:
     """The right expression, less a part of it."""
 
     def wrong(selector: str) -> str:
-        text = exact(selector, BY, BUCKET, HOUR)
+        text = closing(selector)
         assert text.count(part) == 1, text
         return text.replace(part, instead)
 
@@ -289,7 +291,7 @@ def test_a_wrong_expression_is_found_out_by_pushed_data(unwatched, defect):
 
 
 def test_a_range_query_counts_each_bucket_as_an_instant_one_does(watched):
-    query = exact(f'{METRIC}{{code="{ERROR}"}}', BY, BUCKET, HOUR)
+    query = closing(f'{METRIC}{{code="{ERROR}"}}')
     times = [NOW - timedelta(minutes=5 * n) for n in reversed(range(13))]
     ranged = ask_range(watched, query, times[0], NOW, 300, "situation")
     for at in times:
@@ -313,11 +315,8 @@ def test_many_selectors_are_counted_by_one_expression(watched):
             for number, name in enumerate(names)
         ).join("()")
 
-    together = ask(watched, exact_of(read, ("leg",), BUCKET, HOUR, thorough=True), NOW)
+    together = ask(watched, exact(read, ("leg",), BUCKET, HOUR, thorough=True), NOW)
     alone = counted(watched, closing())
     assert together.by("leg") == {str(n): alone[name] for n, name in enumerate(names)}
-    apart = [
-        ask(watched, exact(f'{METRIC}{{situation="{name}"}}', BY, BUCKET, HOUR), NOW)
-        for name in names
-    ]
+    apart = [ask(watched, closing(f'{METRIC}{{situation="{name}"}}'), NOW) for name in names]
     assert together.samples < sum(one.samples for one in apart)

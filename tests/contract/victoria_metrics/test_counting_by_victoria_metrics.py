@@ -11,7 +11,7 @@ import pytest
 
 from penstock.domain.evidence import Count, Kind
 from penstock.domain.source import Dialect, Source
-from penstock.engine.closing import Read, at_least_its_last, exact_of, plain, reading
+from penstock.engine.closing import Read, at_least_its_last, exact, plain, reading
 from support.books import LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
@@ -110,7 +110,7 @@ def expected(*differing: dict[str, int]) -> dict[str, Decimal]:
     return {name: Decimal(number) for name, number in true.items()}
 
 
-CLOSING = exact_of(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=at_least_its_last)
+CLOSING = exact(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=at_least_its_last)
 
 
 def test_a_bucket_that_was_scraped_is_counted_exactly(meter, watched):
@@ -134,7 +134,7 @@ def by_increase(read: Read, span: str) -> str:
 
 def test_by_its_increase_alone_it_overlooks_restarts(meter, watched):
     """But for those that are told by a peak within the bucket."""
-    text = exact_of(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=by_increase)
+    text = exact(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=by_increase)
     found = counted(meter, watched, text)
     (overlooked,) = NOTHING.keys() - {"process that restarts and fails nearly as often again"}
     assert found == expected(WITHOUT_BASE, {overlooked: 0})

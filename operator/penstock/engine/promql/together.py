@@ -22,7 +22,7 @@ from penstock.engine.closing import (
     at_least_its_last,
     by_fall,
     by_resets,
-    exact_of,
+    exact,
     increase,
     plain,
     reading,
@@ -112,7 +112,7 @@ class Together:
 
     def closed(self, read: Read, by: Sequence[str], leg: Close) -> str:
         """The exact counts of a bucket."""
-        return exact_of(
+        return exact(
             read,
             by,
             leg.length,

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import exact
+from penstock.engine.closing import exact, reading
 from support.history import NOW
 from support.scrapes import Labels, Scrapes, Target, ask_range, series
 from support.situations import EVERY, LAST, when
@@ -35,7 +35,8 @@ NEAR = 8  # in two minutes
 BUCKETS = range(1, SCRAPES // IN_BUCKET)
 LATE_BUCKETS = (20, 21)
 LATE = 2
-QUERY = exact("events_total", ("one",), Duration.parse("5m"), Duration.parse("1h"))
+READ = reading("events_total")
+QUERY = exact(READ, ("one",), Duration.parse("5m"), Duration.parse("1h"), thorough=True)
 
 Key = tuple[str, int]
 """A series, and the number of a bucket."""

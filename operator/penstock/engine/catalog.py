@@ -35,6 +35,7 @@ class Catalog:
 
     def __init__(self) -> None:
         self._entries: dict[Resource, dict[Key, Entry]] = {one: {} for one in Resource}
+        self._touched: dict[Resource, set[Key]] = {one: set() for one in Resource}
         self._naming: dict[Key, set[Key]] = defaultdict(set)
         self._choosing: dict[str, set[Key]] = defaultdict(set)
         self._guarding: dict[Workload, set[Key]] = defaultdict(set)
@@ -42,6 +43,7 @@ class Catalog:
     def upsert(self, resource: Resource, entry: Entry) -> bool:
         """Take what was seen; False if it is an answer older than what is known."""
         key = (entry.ref.namespace, entry.ref.name)
+        self._touched[resource].add(key)
         known = self._entries[resource].get(key)
         if known and known.ref.uid == entry.ref.uid and known.version > entry.version:
             return False
@@ -53,14 +55,25 @@ class Catalog:
     def remove(self, resource: Resource, namespace: str, name: str) -> Entry | None:
         """Forget one object; what was known of it, if anything."""
         key = (namespace, name)
+        self._touched[resource].add(key)
         known = self._entries[resource].pop(key, None)
         self._unlink(key, known)
         return known
 
+    def list_begins(self, resource: Resource) -> None:
+        """A list is asked for: what the watch tells from now on, the list may not know yet."""
+        self._touched[resource].clear()
+
+    def untold(self, resource: Resource, listed: Iterable[Entry]) -> list[Entry]:
+        """What of a list the watch has told nothing about since it was asked for."""
+        told = self._touched[resource]
+        return [one for one in listed if (one.ref.namespace, one.ref.name) not in told]
+
     def sweep(self, resource: Resource, listed: Iterable[Entry]) -> list[Entry]:
-        """Forget what a fresh list no longer shows; what is gone."""
-        present = {(entry.ref.namespace, entry.ref.name) for entry in listed}
-        gone = [key for key in self._entries[resource] if key not in present]
+        """Forget what a list no longer shows, and nobody has told of since; what is gone."""
+        kept = {(entry.ref.namespace, entry.ref.name) for entry in listed}
+        kept |= self._touched[resource]
+        gone = [key for key in self._entries[resource] if key not in kept]
         return [entry for key in gone if (entry := self.remove(resource, *key)) is not None]
 
     def _link(self, key: Key, entry: Entry) -> None:

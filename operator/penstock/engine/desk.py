@@ -114,10 +114,12 @@ class Desk:
     async def _resync(self) -> None:
         swept: set[str] = set()
         for resource in (*_SOURCES, Resource.SLO, Resource.ROLLOUT):
+            self._catalog.list_begins(resource)
             listed = await self._cluster.list(resource)
-            for entry in listed:
+            gone = self._catalog.sweep(resource, listed)
+            for entry in self._catalog.untold(resource, listed):
                 self._seen(resource, entry)
-            for entry in self._catalog.sweep(resource, listed):
+            for entry in gone:
                 swept.add(entry.ref.uid)
                 self._tally.count("penstock_swept_total", kind=resource)
                 self._vanished(resource, entry)

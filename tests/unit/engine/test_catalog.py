@@ -81,9 +81,31 @@ def test_an_answer_older_than_what_is_known_is_refused() -> None:
 def test_a_sweep_forgets_what_a_list_no_longer_shows_and_says_what() -> None:
     kept, gone = slo_entry(), slo_entry(name="search")
     known = catalog(slo=[kept, gone], rollout=[rollout_entry(name="search")])
+    known.list_begins(Resource.SLO)
     assert known.sweep(Resource.SLO, [kept]) == [gone]
     assert known.all(Resource.SLO) == [kept]
     assert len(known.all(Resource.ROLLOUT)) == 1
+
+
+def test_what_is_made_while_a_list_is_awaited_is_not_swept() -> None:
+    """The list was made before, so it does not show it; nobody would tell of it a second time."""
+    old, new = slo_entry(), slo_entry(name="search")
+    known = catalog(slo=[old])
+    known.list_begins(Resource.SLO)
+    known.upsert(Resource.SLO, new)
+    assert known.sweep(Resource.SLO, [old]) == []
+    assert known.all(Resource.SLO) == [old, new]
+    known.list_begins(Resource.SLO)
+    assert known.sweep(Resource.SLO, [old]) == [new]
+
+
+def test_what_vanishes_while_a_list_is_awaited_does_not_come_back_by_it() -> None:
+    kept, gone = slo_entry(), slo_entry(name="search")
+    known = catalog(slo=[kept, gone])
+    known.list_begins(Resource.SLO)
+    known.remove(Resource.SLO, "shop", "search")
+    assert known.untold(Resource.SLO, [kept, gone]) == [kept]
+    assert known.untold(Resource.ROLLOUT, []) == []
 
 
 def test_what_is_removed_is_given_back_once() -> None:
@@ -261,6 +283,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def a_list_shows_fewer(self, resource: Resource, keep: set[tuple[str, str]]) -> None:
         listed = [one for one in self.of(resource) if key_of(one) in keep]
         gone = [one for one in self.of(resource) if one not in listed]
+        self.catalog.list_begins(resource)
         assert sorted(map(key_of, self.catalog.sweep(resource, listed))) == sorted(
             map(key_of, gone)
         )

@@ -80,6 +80,9 @@ class Company:
         """Batches, the most trusted first: a query that is too dear delays none but its like."""
         now = self._clock.monotonic()
         self._most = {key: kept for key, kept in self._most.items() if kept[1] > now}
+        if not self._most:
+            yield from form.cut(questions, form.most)
+            return
         by_size: dict[int, list[Q]] = {}
         for asked in questions:
             most = self._most.get(asked.key, (form.most, 0.0))[0]

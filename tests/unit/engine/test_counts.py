@@ -12,7 +12,7 @@ from penstock.domain.evidence import Count, Evidence, Kind
 from penstock.domain.indicator import Counted, Indicator
 from penstock.domain.quantities import Duration
 from penstock.engine.asking import Row
-from penstock.engine.promql import Close, Counts, Leg, Look, Question, counts
+from penstock.engine.promql import Close, Counts, Leg, Look, Question, counts, measure_of
 from penstock.engine.promql.borders import Borders, BordersQuestion, no_bucket
 from support.indicators import latency, probe, query, ratio, raw_ratio
 
@@ -29,7 +29,7 @@ def read(indicator: Indicator, leg: Leg = LOOK, **parts: str | dict[int, str]) -
     for part, texts in parts.items():
         points = {7: texts} if isinstance(texts, str) else texts
         answer[f"{part}{leg}"] = [Row({}, tuple(points.items()))]
-    return counts(Question("key", indicator, frozenset({leg})), answer)
+    return counts(Question("key", measure_of(indicator), frozenset({leg})), answer)
 
 
 def once(bad: str, total: str) -> dict[int, Count]:
@@ -57,7 +57,9 @@ def lately(indicator: Indicator, *, remembered: bool, **found: str) -> Counts | 
     """The answer of the last five minutes, in which there was nothing."""
     answer = {name: [Row({}, ((7, text),))] for name, text in found.items()}
     fresh = Duration.parse("1h")
-    return counts(Question("key", indicator, frozenset({LOOK}), fresh, remembered), answer)
+    return counts(
+        Question("key", measure_of(indicator), frozenset({LOOK}), fresh, remembered), answer
+    )
 
 
 def test_nothing_lately_is_absent_only_where_no_past_is_known():
@@ -143,7 +145,7 @@ def test_an_instant_that_cannot_be_used_costs_no_other():
 def test_an_instant_is_used_for_all_legs_or_for_none():
     """One number that is wrong throws doubt on the others of its moment."""
     answer = {f"o{LOOK}": [Row({}, ((1, "9"), (2, "9")))], f"o{CLOSE}": [Row({}, ((1, "x"),))]}
-    found = counts(Question("key", SPLIT, frozenset({LOOK, CLOSE})), answer)
+    found = counts(Question("key", measure_of(SPLIT), frozenset({LOOK, CLOSE})), answer)
     assert isinstance(found, Counts)
     assert {leg: set(times) for leg, times in found.at.items()} == {LOOK: {2}, CLOSE: set()}
 

@@ -13,7 +13,7 @@ from penstock.domain.indicator import Counted, Indicator
 from penstock.domain.quantities import Duration
 from penstock.domain.source import Dialect
 from penstock.engine.asking import Row
-from penstock.engine.promql import Close, Leg, Look, Question, groups
+from penstock.engine.promql import Close, Leg, Look, Question, groups, measure_of
 from penstock.engine.promql.together import (
     MOST_LEGS,
     MOST_QUESTIONS,
@@ -34,7 +34,8 @@ def asked(
     key: int = 0,
     fresh: str | None = None,
 ) -> Question:
-    return Question(key, indicator, frozenset(legs), Duration.parse(fresh) if fresh else None)
+    freshness = Duration.parse(fresh) if fresh else None
+    return Question(key, measure_of(indicator), frozenset(legs), freshness)
 
 
 def service(name: str, metric: str = "x_total", code: str = '=~"5.."') -> Indicator:

@@ -100,8 +100,8 @@ def _times(names: Names, answer: Answer) -> Mapping[int, Texts]:
     """The numbers of a leg, by time."""
     found: dict[int, dict[Part, list[str]]] = {}
     for part, wanted in names:
-        for row in answer.get(wanted, ()):
-            for at, text in row.points:
+        for _, points in answer.get(wanted, ()):
+            for at, text in points:
                 texts = found.get(at)
                 if texts is None:
                     found[at] = {part: [text]}
@@ -228,7 +228,7 @@ def _is_absent(measure: Measure, longest: Duration, *, is_fresh: bool) -> None:
 
 
 def _age(answer: Answer) -> Decimal | None:
-    texts = [text for row in answer.get(AGE, ()) for _, text in row.points]
+    texts = [text for _, points in answer.get(AGE, ()) for _, text in points]
     return _one(texts, "the age of the newest sample", -_LARGEST)
 
 

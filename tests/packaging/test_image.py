@@ -85,7 +85,7 @@ def replay(file: Dockerfile, folder: Path) -> Mapping[str, str]:
     work = inside / source.lstrip("/")
     for sources, to in file.copied:
         for one in sources:
-            target = work / (one if to == "./" else to)
+            target = work / to / Path(one).name if to.endswith("/") else work / to
             target.parent.mkdir(parents=True, exist_ok=True)
             (context / one).rename(target)
     python = inside / "usr" / "bin" / "python"
@@ -96,7 +96,7 @@ def replay(file: Dockerfile, folder: Path) -> Mapping[str, str]:
     own = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     own["PATH"] = f"{python.parent}{os.pathsep}{own['PATH']}"
     (steps,) = file.all("RUN")
-    steps = steps.replace("/opt/penstock", str(inside / "opt" / "penstock"))
+    steps = steps.replace("/opt/", f"{inside / 'opt'}/")
     done = subprocess.run(
         ["sh", "-ec", steps], env=own, cwd=work, capture_output=True, text=True, check=False
     )

@@ -20,7 +20,7 @@ from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.source import Source
 from penstock.domain.source_report import Health
-from penstock.engine.asking import Answer, Asked, Form, Q, Row, Span
+from penstock.engine.asking import Answer, Asked, Form, Joint, Q, Row, Span
 from penstock.engine.ports import Clock
 
 APART_SECONDS = 3_600.0
@@ -80,6 +80,9 @@ class Company:
         """Batches, the most trusted first: a query that is too dear delays none but its like."""
         now = self._clock.monotonic()
         self._most = {key: kept for key, kept in self._most.items() if kept[1] > now}
+        if not self._most:
+            yield from form.cut(questions, form.most)
+            return
         by_size: dict[int, list[Q]] = {}
         for asked in questions:
             most = self._most.get(asked.key, (form.most, 0.0))[0]
@@ -123,10 +126,11 @@ class _Batch(Generic[Q]):
     async def _tried(self, batch: Sequence[Q]) -> Found | Failed:
         """What one query for all of them gives."""
         try:
-            found = await self._sent(self.form.query(batch))
+            joint = self.form.joint(batch)
+            found = await self._sent(joint.query)
             if found.warnings:
                 return await self._warned(batch, found.warnings)
-            answers = self._told_apart(batch, _rows(found, self.when))
+            answers = _told_apart(joint, _rows(found, self.when))
         except Failed as failed:
             return failed
         return {asked.key: answer for asked, answer in zip(batch, answers, strict=True)}
@@ -136,12 +140,6 @@ class _Batch(Generic[Q]):
             step = float(self.when.step.seconds)
             return await self.link.ask_range(query, self.when.start, self.when.end, step)
         return await self.link.ask(query, self.when)
-
-    def _told_apart(self, batch: Sequence[Q], rows: Sequence[Row]) -> Sequence[Answer]:
-        try:
-            return self.form.told_apart(batch, rows)
-        except ValueError as error:
-            raise Failed(Outcome.MALFORMED, str(error)) from error
 
     async def _settled(self, batch: Sequence[Q], failed: Found | Failed) -> Found:
         """The same, where it failed by asking less at once."""
@@ -192,15 +190,22 @@ def _is_refused(tried: Found | Failed) -> bool:
     return isinstance(tried, Failed) and tried.outcome is Outcome.REJECTED
 
 
+def _told_apart(joint: Joint, rows: Sequence[Row]) -> Sequence[Answer]:
+    try:
+        return joint.told_apart(rows)
+    except ValueError as error:
+        raise Failed(Outcome.MALFORMED, str(error)) from error
+
+
 def _rows(found: Vector | Matrix, when: datetime | Span) -> list[Row]:
     if isinstance(found, Matrix):
         return [
-            Row(labels, tuple((round(at * 1_000), text) for at, text in points))
+            (labels, tuple((round(at * 1_000), text) for at, text in points))
             for labels, points in found.rows
         ]
     at = when.start if isinstance(when, Span) else when
     moment = round(at.timestamp() * 1_000)
-    return [Row(labels, ((moment, text),)) for labels, text in found.rows]
+    return [(labels, ((moment, text),)) for labels, text in found.rows]
 
 
 def _all(questions: Iterable[Asked], same: Evidence) -> Found:

@@ -68,6 +68,7 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
         given = {n: v for n, v in credentials.headers if n.title() not in _NOT_THEIRS}
         trust = tls.trust(credentials)
         super().__init__(url, session=session, auth=_auth(credentials), headers={**given, **_OURS})
+        _settle(session, url)
         # In place of the library's adapter, which repeats.
         session.mount(url, CuttableAdapter(connections, trust))
         self._always = dialects.parameters(source)
@@ -116,6 +117,13 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
         ) as response:
             content = body(response, LARGEST_ANSWER)
             return Answer(response.status_code, dict(response.headers), content)
+
+
+def _settle(session: requests.Session, url: str) -> None:
+    """What the environment says of proxies and trust is looked up once, not at each request."""
+    found = session.merge_environment_settings(url, {}, stream=True, verify=None, cert=None)
+    session.proxies, session.verify = found["proxies"], found["verify"]
+    session.trust_env = False
 
 
 def _auth(credentials: Credentials) -> AuthBase:

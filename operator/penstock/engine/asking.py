@@ -6,29 +6,23 @@ source is reached, cut off and spared is the adapter's.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
 from penstock.domain.source import Source
 from penstock.domain.source_report import Health
 
+Row = tuple[Mapping[str, str], tuple[tuple[int, str], ...]]
+"""One row of an answer: its labels as the server gave them, and its points.
 
-class Row(NamedTuple):
-    """One row of an answer.
-
-    Attributes:
-        labels: as the server gave them.
-        points: milliseconds since the epoch, and the number as the server wrote it; one point for
-            an instant, one for each step that has a number for a span.
-    """
-
-    labels: Mapping[str, str]
-    points: tuple[tuple[int, str], ...]
-
+A point is milliseconds since the epoch, and the number as the server wrote it; there is one for an
+instant, and one for each step that has a number for a span. A plain tuple, since thousands are made
+in each round.
+"""
 
 Answer = Mapping[str, Sequence[Row]]
 """The rows of one question, by the name of the leg that they are of."""
@@ -54,6 +48,20 @@ class Asked(Protocol):
 Q = TypeVar("Q", bound=Asked)
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """One query for several questions.
+
+    Attributes:
+        query: as it is sent.
+        told_apart: gives the rows of its answer by the question that they answer, in the order of
+            the questions; raises ValueError where there is a row that was not asked for.
+    """
+
+    query: str
+    told_apart: Callable[[Iterable[Row]], Sequence[Answer]]
+
+
 class Form(Protocol[Q]):
     """How questions are put together in one request, and its rows told apart again."""
 
@@ -64,15 +72,8 @@ class Form(Protocol[Q]):
     def cut(self, questions: Sequence[Q], together: int) -> Iterable[Sequence[Q]]:
         """Batches that one request can bear, each of at most ``together`` questions."""
 
-    def query(self, questions: Sequence[Q]) -> str:
+    def joint(self, questions: Sequence[Q]) -> Joint:
         """One query for all of a batch."""
-
-    def told_apart(self, questions: Sequence[Q], rows: Iterable[Row]) -> Sequence[Answer]:
-        """The rows of a batch by the question that they answer, in the order of the questions.
-
-        Raises:
-            ValueError: there is a row that was not asked for.
-        """
 
 
 class Asker(Protocol):

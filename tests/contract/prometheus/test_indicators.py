@@ -15,7 +15,7 @@ from penstock.domain.indicator import Counted, Indicator
 from penstock.domain.quantities import Duration
 from penstock.domain.source import Source
 from penstock.engine.asking import Span
-from penstock.engine.promql import Close, Counts, Leg, Look, Question, measured
+from penstock.engine.promql import Close, Counts, Leg, Look, Question, measure_of, measured
 from support.history import NOW, STEP, History, ago
 from support.indicators import latency, probe, query, ratio, raw_ratio
 from support.measuring import TRIAL, Meter, slo, source
@@ -267,7 +267,7 @@ ALL_KINDS = [
 def asked(
     meter: Meter, server: Source, indicators: Sequence[Indicator], leg: Leg, when
 ) -> list[Counts]:
-    questions = [Question(n, one, frozenset({leg})) for n, one in enumerate(indicators)]
+    questions = [Question(n, measure_of(one), frozenset({leg})) for n, one in enumerate(indicators)]
     found = meter.run(measured(meter.asker, server, questions, when))
     assert all(isinstance(one, Counts) for one in found.values()), found
     return [found[n] for n in range(len(questions))]
@@ -305,11 +305,11 @@ def test_a_time_without_data_is_missing(meter, server):
 def test_a_cycle_and_a_close_cost_no_more_samples_than_they_may(meter, server):
     """By code, each live series: 5 minutes, the open part (half a bucket and a minute), its age."""
     series = len(CODES) + 1
-    indicator = of_service("plain", 'code=~"5.."')
+    measure = measure_of(of_service("plain", 'code=~"5.."'))
     cycle = Question(
-        0, indicator, frozenset({Look(FIVE), Look(Duration.parse("3m30s"))}), Duration.parse("2m")
+        0, measure, frozenset({Look(FIVE), Look(Duration.parse("3m30s"))}), Duration.parse("2m")
     )
-    close = Question(0, indicator, frozenset({Close(FIVE, HOUR)}))
+    close = Question(0, measure, frozenset({Close(FIVE, HOUR)}))
     for question, most in ((cycle, 45), (close, 900)):
         meter.run(measured(meter.asker, server, [question], NOW))
         before = meter.tally.samples

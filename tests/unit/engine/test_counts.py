@@ -12,7 +12,7 @@ from penstock.domain.evidence import Count, Evidence, Kind
 from penstock.domain.indicator import Counted, Indicator
 from penstock.domain.quantities import Duration
 from penstock.engine.asking import Row
-from penstock.engine.promql import Close, Counts, Leg, Look, Question, counts
+from penstock.engine.promql import Close, Counts, Leg, Look, Question, counts, measure_of
 from penstock.engine.promql.borders import Borders, BordersQuestion, no_bucket
 from support.indicators import latency, probe, query, ratio, raw_ratio
 
@@ -28,8 +28,8 @@ def read(indicator: Indicator, leg: Leg = LOOK, **parts: str | dict[int, str]) -
     answer = {}
     for part, texts in parts.items():
         points = {7: texts} if isinstance(texts, str) else texts
-        answer[f"{part}{leg}"] = [Row({}, tuple(points.items()))]
-    return counts(Question("key", indicator, frozenset({leg})), answer)
+        answer[f"{part}{leg}"] = [({}, tuple(points.items()))]
+    return counts(Question("key", measure_of(indicator), frozenset({leg})), answer)
 
 
 def once(bad: str, total: str) -> dict[int, Count]:
@@ -55,9 +55,11 @@ def test_nothing_is_no_count():
 
 def lately(indicator: Indicator, *, remembered: bool, **found: str) -> Counts | Evidence:
     """The answer of the last five minutes, in which there was nothing."""
-    answer = {name: [Row({}, ((7, text),))] for name, text in found.items()}
+    answer = {name: [({}, ((7, text),))] for name, text in found.items()}
     fresh = Duration.parse("1h")
-    return counts(Question("key", indicator, frozenset({LOOK}), fresh, remembered), answer)
+    return counts(
+        Question("key", measure_of(indicator), frozenset({LOOK}), fresh, remembered), answer
+    )
 
 
 def test_nothing_lately_is_absent_only_where_no_past_is_known():
@@ -142,8 +144,8 @@ def test_an_instant_that_cannot_be_used_costs_no_other():
 
 def test_an_instant_is_used_for_all_legs_or_for_none():
     """One number that is wrong throws doubt on the others of its moment."""
-    answer = {f"o{LOOK}": [Row({}, ((1, "9"), (2, "9")))], f"o{CLOSE}": [Row({}, ((1, "x"),))]}
-    found = counts(Question("key", SPLIT, frozenset({LOOK, CLOSE})), answer)
+    answer = {f"o{LOOK}": [({}, ((1, "9"), (2, "9")))], f"o{CLOSE}": [({}, ((1, "x"),))]}
+    found = counts(Question("key", measure_of(SPLIT), frozenset({LOOK, CLOSE})), answer)
     assert isinstance(found, Counts)
     assert {leg: set(times) for leg, times in found.at.items()} == {LOOK: {2}, CLOSE: set()}
 
@@ -172,7 +174,7 @@ def test_whatever_comes_counts_make_sense(parts, indicator):
 
 
 def bucket(border: str, label: str = "0") -> Row:
-    return Row({"le": border, "penstock": label}, ((0, "1"),))
+    return ({"le": border, "penstock": label}, ((0, "1"),))
 
 
 @pytest.mark.parametrize(
@@ -200,14 +202,14 @@ def test_buckets_are_asked_of_many_at_once_and_told_apart():
     questions = [BordersQuestion(n, SLOW.histogram) for n in range(3)]
     form = Borders()
     assert [len(batch) for batch in form.cut(questions, 2)] == [2, 1]
-    text = form.query(questions)
-    assert text.count("count by (le) (h_bucket)") == 3
+    joint = form.joint(questions)
+    assert joint.query.count("count by (le) (h_bucket)") == 3
     rows = [bucket("1", "0"), bucket("2", "2")]
-    assert form.told_apart(questions, rows) == [
+    assert joint.told_apart(rows) == [
         {"borders": rows[:1]},
         {"borders": []},
         {"borders": rows[1:]},
     ]
     for label in ("3", "", "x", "00"):
         with pytest.raises(ValueError, match="not asked for"):
-            form.told_apart(questions, [bucket("1", label)])
+            joint.told_apart([bucket("1", label)])

@@ -32,7 +32,7 @@ def asked(counted: Counted = Counted.BAD, minimum: int = 0) -> Plan:
 
 def answered(texts: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
     """Rows of one instant."""
-    return {name: [Row({}, ((0, one),)) for one in some] for name, some in texts.items()}
+    return {name: [({}, ((0, one),)) for one in some] for name, some in texts.items()}
 
 
 def evidence_of(planned: Plan, texts: Mapping[str, Sequence[str]]) -> Evidence:

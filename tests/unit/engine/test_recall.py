@@ -41,12 +41,13 @@ class Answering:
         self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
     ) -> Mapping[Hashable, Answer | Evidence]:
         ((form, questions),) = groups
-        self.queries.append(form.query(questions))
+        joint = form.joint(questions)
+        self.queries.append(joint.query)
         self.when.append(when)
         rows = self.rows
         if isinstance(rows, Evidence):
             return {one.key: rows for one in questions}
-        answers = form.told_apart(questions, rows)
+        answers = joint.told_apart(rows)
         return {one.key: answer for one, answer in zip(questions, answers, strict=True)}
 
     async def look(self, source: Source) -> Health:
@@ -69,7 +70,7 @@ def rows(
     at = [seen_at((FIRST + nth + 1) * HOUR) * 1_000 for nth in range(len(total))]
     labels = {"sli": counters_of(WHERE, account), "since": since, "job": "p", "instance": "i"}
     return [
-        Row({**labels, "kind": kind}, tuple(zip(at, said, strict=False)))
+        ({**labels, "kind": kind}, tuple(zip(at, said, strict=False)))
         for kind, said in (("bad", bad), ("total", total))
     ]
 
@@ -143,7 +144,7 @@ def test_what_cannot_be_read_proves_nothing(bad: list[str], total: list[str], si
 def test_bad_and_all_events_of_two_processes_are_not_mixed() -> None:
     (account,) = accounts(availability())
     bad, total = rows(account, ["1", "2"], ["10", "20"])
-    other = Row({**total.labels, "instance": "another"}, total.points)
+    other = ({**total[0], "instance": "another"}, total[1])
     recall(Answering([bad, other]), [account])
     assert known(account) == {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import pytest
@@ -13,7 +13,7 @@ from penstock.domain.indicator import Counted, Indicator
 from penstock.domain.quantities import Duration
 from penstock.domain.source import Dialect
 from penstock.engine.asking import Row
-from penstock.engine.promql import Close, Leg, Look, Question, groups
+from penstock.engine.promql import Close, Leg, Look, Question, groups, measure_of
 from penstock.engine.promql.together import (
     MOST_LEGS,
     MOST_QUESTIONS,
@@ -34,7 +34,12 @@ def asked(
     key: int = 0,
     fresh: str | None = None,
 ) -> Question:
-    return Question(key, indicator, frozenset(legs), Duration.parse(fresh) if fresh else None)
+    freshness = Duration.parse(fresh) if fresh else None
+    return Question(key, measure_of(indicator), frozenset(legs), freshness)
+
+
+def queried(questions: Sequence[Question]) -> str:
+    return FORM.joint(questions).query
 
 
 def service(name: str, metric: str = "x_total", code: str = '=~"5.."') -> Indicator:
@@ -51,7 +56,7 @@ def flat(text: str) -> str:
 
 
 def test_events_that_one_label_tells_apart_are_read_once_and_told_apart_by_the_server():
-    assert FORM.query([asked(ratio('x{a="b",code=~"5.."}', 'x{a="b"}'))]) == (
+    assert queried([asked(ratio('x{a="b",code=~"5.."}', 'x{a="b"}'))]) == (
         'sum by (penstock) (label_replace(label_replace(sum by (code) (increase(x{a="b"}[300s])), '
         '"penstock", "0o300000", "", ""), "penstock", "0e300000", "code", "5.."))'
     )
@@ -67,7 +72,7 @@ def test_events_that_one_label_tells_apart_are_read_once_and_told_apart_by_the_s
     ],
 )
 def test_every_comparison_of_one_label_tells_events_apart(events: str, ways: list[str]):
-    text = FORM.query([asked(ratio(f"x{{{events}}}", "x"))])
+    text = queried([asked(ratio(f"x{{{events}}}", "x"))])
     order = [text.index(f'"0{way[0]}300000", "code", {way[2:]}') for way in ways if way[1:]]
     assert f'"0{ways[0]}300000", "", ""' in text
     assert sorted(order) == order
@@ -87,14 +92,14 @@ def test_every_comparison_of_one_label_tells_events_apart(events: str, ways: lis
     ],
 )
 def test_other_events_are_asked_apart(events: str, total: str):
-    text = FORM.query([asked(ratio(events, total))])
+    text = queried([asked(ratio(events, total))])
     assert text.count("[300s]") == 2
     assert '"0e300000", "", ""' in text
     assert '"0t300000", "", ""' in text
 
 
 def test_the_age_is_asked_of_all_events_also_of_targets_that_have_just_gone():
-    text = FORM.query([asked(ratio("y", 'x{a="b"}'), fresh="2m")])
+    text = queried([asked(ratio("y", 'x{a="b"}'), fresh="2m")])
     newest = (
         'max by () (timestamp(x{a="b"} offset -5m) or timestamp(x{a="b"}) '
         'or present_over_time(x{a="b"}[120s]) * (time() - 60))'
@@ -103,22 +108,22 @@ def test_the_age_is_asked_of_all_events_also_of_targets_that_have_just_gone():
 
 
 def test_a_threshold_is_found_however_its_border_is_written():
-    text = FORM.query([asked(latency("h_bucket", "1s"))])
+    text = queried([asked(latency("h_bucket", "1s"))])
     assert r'h_bucket{le=~"1(\\.0)?|\\+Inf"}[300s]' in text
     assert r'"0e300000", "le", "1(\\.0)?"' in text
-    assert r'le=~"0\\.3|\\+Inf"' in FORM.query([asked(latency("h_bucket", "300ms"))])
+    assert r'le=~"0\\.3|\\+Inf"' in queried([asked(latency("h_bucket", "300ms"))])
 
 
 def test_a_native_histogram_is_asked_for_a_share():
-    text = FORM.query([asked(latency("h", "300ms"))])
+    text = queried([asked(latency("h", "300ms"))])
     assert "histogram_fraction(0, 0.3, sum by () (increase(h[300s])))" in text
     assert '"0f300000"' in text
 
 
 def test_an_authors_own_window_is_written_as_recording_rules_are_named():
-    text = FORM.query([asked(raw_ratio("r:ratio_rate$window"), [Look(HOUR)])])
+    text = queried([asked(raw_ratio("r:ratio_rate$window"), [Look(HOUR)])])
     assert text == 'label_replace((r:ratio_rate1h), "penstock", "0f3600000", "", "")'
-    both = FORM.query([asked(query("sum(a[$window])", "sum(b[$window])"), fresh="2m")])
+    both = queried([asked(query("sum(a[$window])", "sum(b[$window])"), fresh="2m")])
     assert both.count("[5m]") == 2
     assert "present_over_time" not in both
 
@@ -126,8 +131,8 @@ def test_an_authors_own_window_is_written_as_recording_rules_are_named():
 @pytest.mark.parametrize("legs", [[LOOK], [CLOSE], [LOOK, CLOSE]])
 def test_questions_that_differ_in_one_label_share_their_legs(legs: list[Leg]):
     questions = [asked(service(name), legs, n) for n, name in enumerate(("a|b", "c", "d"))]
-    text = FORM.query(questions)
-    alone = FORM.query(questions[:1])
+    text = queried(questions)
+    alone = queried(questions[:1])
     assert r'x_total{service=~"a\\|b|c|d"}' in text
     assert 'service="c"' not in text
     assert text.count("increase(") == alone.count("increase(")
@@ -140,7 +145,7 @@ def test_questions_of_another_length_or_freshness_are_no_company():
         asked(service("c"), [LOOK], fresh="2m"),
         asked(service("d", code='=~"4.."'), [LOOK]),
     ]
-    assert '=~"a' not in FORM.query(questions)
+    assert '=~"a' not in queried(questions)
 
 
 def test_the_label_that_most_others_share_is_the_one():
@@ -148,7 +153,7 @@ def test_the_label_that_most_others_share_is_the_one():
         selects = f'x{{job="{job}",service="{service}"'
         return asked(ratio(f'{selects},code="5"}}', f"{selects}}}"), key=len(service))
 
-    text = FORM.query([of("a", "one"), of("b", "one"), of("c", "one"), of("c", "two")])
+    text = queried([of("a", "one"), of("b", "one"), of("c", "one"), of("c", "two")])
     assert 'x{job="one",service=~"a|b|c"}' in text
     assert 'x{job="two",service="c"}' in text
 
@@ -169,20 +174,20 @@ def test_a_label_that_does_not_stand_for_the_whole_question_is_not_shared(events
         asked(ratio(events.replace("NAME", name), total.replace("NAME", name)), key=n)
         for n, name in enumerate(("first", "second"))
     ]
-    assert '=~"first' not in FORM.query(questions)
+    assert '=~"first' not in queried(questions)
 
 
 def test_closes_of_several_shapes_share_what_is_asked_of_their_targets():
     questions = [distinct(n, [CLOSE]) for n in range(10)]
-    text = FORM.query(questions)
+    text = queried(questions)
     assert text.count("process_start_time_seconds[") == 1
     assert text.startswith("sum by (penstock) (")
-    probes = FORM.query([asked(probe("up"), [CLOSE]), asked(probe("down"), [CLOSE], 1)])
+    probes = queried([asked(probe("up"), [CLOSE]), asked(probe("down"), [CLOSE], 1)])
     assert "process_start_time_seconds" not in probes
 
 
 def test_a_long_query_is_a_shallow_tree():
-    text = FORM.query([distinct(n) for n in range(25)])
+    text = queried([distinct(n) for n in range(25)])
     depth = deepest = 0
     for mark in text:
         depth += {"(": 1, ")": -1}.get(mark, 0)
@@ -192,7 +197,7 @@ def test_a_long_query_is_a_shallow_tree():
 
 
 def test_nothing_asked_is_no_query():
-    assert FORM.query([]) == ""
+    assert queried([]) == ""
     assert list(FORM.cut([], 25)) == []
     assert groups([], Dialect.PROMETHEUS) == []
 
@@ -200,7 +205,7 @@ def test_nothing_asked_is_no_query():
 @pytest.mark.parametrize("dialect", Dialect)
 def test_only_victoria_metrics_overlooks_restarts_and_only_thanos_counts_none(dialect):
     ((form, questions),) = groups([distinct(1, [CLOSE]), distinct(2, [CLOSE])], dialect)
-    text = flat(form.query(questions))
+    text = flat(form.joint(questions).query)
     assert (" > 0 or " in text) is (dialect is Dialect.VICTORIA_METRICS)
     assert ("resets(" in text) is (dialect is not Dialect.THANOS)
 
@@ -223,13 +228,13 @@ def test_batches_have_no_more_questions_than_they_may():
 def test_batches_are_bounded_in_legs_and_in_characters():
     many_legs = [distinct(n, [Look(Duration.of_seconds(s)) for s in range(60)]) for n in range(12)]
     for batch in FORM.cut(many_legs, MOST_QUESTIONS):
-        assert FORM.query(batch).count('"penstock"') <= MOST_LEGS
+        assert queried(batch).count('"penstock"') <= MOST_LEGS
     wide = [asked(ratio(f"x{'x' * 4_000}{n}", "y"), [CLOSE], n) for n in range(12)]
     long = [asked(service("v" * 1_000 + str(n)), [CLOSE], n) for n in range(250)]
     for questions in (wide, long):
         cut = list(FORM.cut(questions, MOST_QUESTIONS))
         assert sum(map(len, cut)) == len(questions)
-        assert all(len(FORM.query(batch)) <= MOST_TEXT for batch in cut)
+        assert all(len(queried(batch)) <= MOST_TEXT for batch in cut)
 
 
 def test_a_question_too_long_for_any_batch_is_asked_alone():
@@ -239,7 +244,7 @@ def test_a_question_too_long_for_any_batch_is_asked_alone():
 
 
 def row(label: str, **labels: str) -> Row:
-    return Row({"penstock": label, **labels}, ((0, "1"),))
+    return ({"penstock": label, **labels}, ((0, "1"),))
 
 
 def test_rows_are_told_apart_by_unit_and_by_label():
@@ -250,7 +255,7 @@ def test_rows_are_told_apart_by_unit_and_by_label():
         row("1e300000", service="b"),
         row("1age", service="b"),
     ]
-    assert FORM.told_apart([distinct(0), *shared], rows) == [
+    assert FORM.joint([distinct(0), *shared]).told_apart(rows) == [
         {"t300000": [rows[0]]},
         {"e300000": [rows[1]]},
         {"e300000": [rows[2]], "age": [rows[3]]},
@@ -271,7 +276,7 @@ def test_rows_are_told_apart_by_unit_and_by_label():
 def test_a_row_that_was_not_asked_for_is_an_error(unasked: Row):
     questions = [distinct(0), asked(service("a")), asked(service("b"))]
     with pytest.raises(ValueError, match="not asked for"):
-        FORM.told_apart(questions, [unasked])
+        FORM.joint(questions).told_apart([unasked])
 
 
 ANY_INDICATOR = st.one_of(
@@ -291,6 +296,6 @@ def test_cutting_loses_and_adds_no_question(questions: list[Question], together:
 def test_both_ways_of_counting_are_no_company():
     one, other = service("a"), ratio('x_total{service="b",code=~"5.."}', 'x_total{service="b"}')
     good = ratio('x_total{service="c",code=~"5.."}', 'x_total{service="c"}', Counted.GOOD)
-    text = FORM.query([asked(one), asked(other, key=1), asked(good, key=2)])
+    text = queried([asked(one), asked(other, key=1), asked(good, key=2)])
     assert 'service=~"a|b"' in text
     assert 'service="c"' in text

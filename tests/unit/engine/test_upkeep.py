@@ -14,7 +14,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.domain.source import Source
 from penstock.domain.source_report import Health
-from penstock.engine.asking import Answer, Form, Q, Row, Span
+from penstock.engine.asking import Answer, Form, Q, Span
 from penstock.engine.budget.book import Account, Book
 from penstock.engine.budget.recall import COUNTERS
 from penstock.engine.budget.upkeep import Upkeep
@@ -126,7 +126,7 @@ class Crashy:
             (at * 1_000, (self.by_the_bucket or "") if is_again else self._hour(at // HOUR - 1))
             for at in range(first, last + 1, int(span.step.seconds))
         )
-        return {question.key: {f"{part}{leg}": [Row({}, points)] for part in "ot"}}
+        return {question.key: {f"{part}{leg}": [({}, points)] for part in "ot"}}
 
     def _hour(self, number: int) -> str:
         return "10.5" if number in self._crashed else "10"

@@ -15,6 +15,7 @@ from penstock.domain.slices import grain_of, slicing_of
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
 from penstock.domain.window import length
+from penstock.engine.promql import measure_of
 
 # What burn rates look back at most, so that they work as soon as the first request is answered.
 BURN_SECONDS = 6 * HOUR
@@ -51,7 +52,7 @@ class Account:
 
     def __init__(self, sli: Sli, ledger: Ledger, begun: int | None = None) -> None:
         self.sli, self.ledger = sli, ledger
-        self.digest = sli.digest
+        self.digest, self.measure = sli.digest, measure_of(sli.indicator)
         self.lacks_before = None if begun is None else ledger.closed_until
         self.recalls_failed = 0
         self._counts_from = 0 if begun is None else -(-begun // HOUR) * HOUR
@@ -90,7 +91,7 @@ class Book:
 
     def __init__(self, source: Source) -> None:
         self.source, self._name = source, name_of(source)
-        self._accounts: dict[Sli, Account] = {}
+        self._accounts: dict[tuple[Indicator, int], Account] = {}
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self._accounts.values())
@@ -103,17 +104,18 @@ class Book:
 
         A new ledger begins at an hour's border that lies as far back as burn rates look.
         """
-        sli = self._sli(slo)
-        reach = int(length(slo.window, at).seconds)
-        account = self._accounts.get(sli)
+        kind = _kind(slo)
+        reach = length(slo.window, at).milliseconds // 1_000
+        account = self._accounts.get(kind)
         if account is None:
+            sli = Sli(self._name, *kind)
             ledger = kept.pop(sli.digest, None)
             account = (
                 Account(sli, ledger)
                 if ledger
                 else Account(sli, _begun(sli.grain, reach, at), int(at.timestamp()))
             )
-            self._accounts[sli] = account
+            self._accounts[kind] = account
         account.ledger.stretch_out(reach)
         slicing = slicing_of(slo.budgeting)
         if slicing is not None:
@@ -122,16 +124,18 @@ class Book:
 
     def find(self, slo: Slo) -> Account | None:
         """The account that an SLO is measured from, if there is one already."""
-        return self._accounts.get(self._sli(slo))
-
-    def _sli(self, slo: Slo) -> Sli:
-        return Sli(self._name, slo.indicator, grain_of(slo.budgeting))
+        return self._accounts.get(_kind(slo))
 
     def forget_unused(self, now: float) -> None:
         """Nobody has asked for these any more."""
-        unused = [sli for sli, one in self._accounts.items() if now - one.used_at > UNUSED_SECONDS]
-        for sli in unused:
-            del self._accounts[sli]
+        accounts = self._accounts.items()
+        for kind in [kind for kind, one in accounts if now - one.used_at > UNUSED_SECONDS]:
+            del self._accounts[kind]
+
+
+def _kind(slo: Slo) -> tuple[Indicator, int]:
+    """What of an SLO its account is found by, in the book of its source."""
+    return slo.indicator, grain_of(slo.budgeting)
 
 
 def counters_of(source: Source, account: Account) -> str:

@@ -108,14 +108,9 @@ class Budgets:
             asked = wanted.setdefault(account, made.legs.every)
             if asked is not made.legs.every:
                 wanted[account] = asked | made.legs.every
+        fresh = source.freshness
         questions = [
-            Question(
-                account,
-                account.sli.indicator,
-                asked,
-                source.freshness,
-                remembered=account.ledger.has_events,
-            )
+            Question(account, account.measure, asked, fresh, account.ledger.has_events)
             for account, asked in wanted.items()
         ]
         return await measured(self._asker, source, questions, at)

@@ -20,7 +20,7 @@ from penstock.domain.source_report import Health
 from penstock.domain.window import length
 from penstock.engine.asking import Asker
 from penstock.engine.ports import Inquiry
-from penstock.engine.promql import Counts, Look, Question, measured
+from penstock.engine.promql import Counts, Look, Question, measure_of, measured
 
 
 class Direct:
@@ -70,7 +70,7 @@ def plan(inquiry: Inquiry, at: datetime, freshness: Duration) -> Plan | Evidence
         return Evidence(Kind.INSUFFICIENT_HISTORY, "the window has only just begun")
     legs = frozenset(Look(back) for back in {window, *inquiry.looks})
     key = (slo.ref, slo.generation)
-    return Plan(inquiry, window, Question(key, slo.indicator, legs, freshness))
+    return Plan(inquiry, window, Question(key, measure_of(slo.indicator), legs, freshness))
 
 
 def evidence(planned: Plan, found: Counts | Evidence, at: datetime) -> Evidence:

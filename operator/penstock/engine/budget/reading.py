@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -39,8 +39,7 @@ _NONE = Decimal(0)
 _MOST_KEPT = 1_024
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How one SLO is read at one instant.
 
     Attributes:
@@ -76,14 +75,21 @@ def plan(
     now = int(at.timestamp())
     since = now - ledger.closed_until
     open_ = since if 0 < since <= LONGEST_OPEN else None
-    longer = _longer(looks)
-    known = next((n for n, look in enumerate(longer) if _has(ledger, look, now)), len(longer))
-    lacking = longer[:known] + tuple(
-        one for one in longer[known:] if one.milliseconds <= since * 1_000
-    )
+    lacking = _lacking(_longer(looks), ledger, now)
     # Ratios are often recorded for a few windows only, and closed buckets are means of them.
     is_open = open_ is not None and not isinstance(slo.indicator, RawRatioIndicator)
     return Plan(slo, now, looks, _legs(looks, lacking, open_ if is_open else None, hot), open_)
+
+
+def _lacking(longer: tuple[Duration, ...], ledger: Ledger, now: int) -> tuple[Duration, ...]:
+    """Those that reach further back than what is known, and those that it does not reach."""
+    known = 0
+    while known < len(longer) and not _has(ledger, longer[known], now):
+        known += 1
+    lag = (now - ledger.closed_until) * 1_000
+    if known == 0 and (not longer or longer[-1].milliseconds > lag):  # as nearly always
+        return ()
+    return longer[:known] + tuple(one for one in longer[known:] if one.milliseconds <= lag)
 
 
 @lru_cache(_MOST_KEPT)

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 from penstock.domain.counters import Track, border_at, hours_told, seen_at
 from penstock.domain.evidence import Count, Evidence, Kind
@@ -20,7 +21,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
 from penstock.domain.source import Source
-from penstock.engine.asking import Answer, Asker, Row, Span
+from penstock.engine.asking import Answer, Asker, Joint, Row, Span
 from penstock.engine.budget.book import Account, counters_of
 
 COUNTERS = "penstock_sli_events_total"
@@ -122,34 +123,37 @@ class _Form:
     def cut(self, questions: Sequence[_Question], together: int) -> Iterator[Sequence[_Question]]:
         return (questions[first : first + together] for first in range(0, len(questions), together))
 
-    def query(self, questions: Sequence[_Question]) -> str:
-        names = "|".join(literal(one.name) for one in questions)
-        return Selector.of(
+    def joint(self, questions: Sequence[_Question]) -> Joint:
+        names = [one.name for one in questions]
+        query = Selector.of(
             Matcher(NAME, Op.EQUAL, COUNTERS),
             Matcher("job", Op.EQUAL, self.job),
-            Matcher(SLI, Op.LIKE, names),
-        ).text
+            Matcher(SLI, Op.LIKE, "|".join(map(literal, names))),
+        )
+        return Joint(query.text, partial(_told_apart, names))
 
-    def told_apart(self, questions: Sequence[_Question], rows: Iterable[Row]) -> list[Answer]:
-        found: dict[str, list[Row]] = {one.name: [] for one in questions}
-        for row in rows:
-            name = row.labels.get(SLI, "")
-            if name not in found:
-                raise ValueError("there is a row that was not asked for")
-            found[name].append(row)
-        return [{COUNTERS: found[one.name]} for one in questions]
+
+def _told_apart(names: Sequence[str], rows: Iterable[Row]) -> list[Answer]:
+    found: dict[str, list[Row]] = {name: [] for name in names}
+    for row in rows:
+        name = row[0].get(SLI, "")
+        if name not in found:
+            raise ValueError("there is a row that was not asked for")
+        found[name].append(row)
+    return [{COUNTERS: found[name]} for name in names]
 
 
 def _tracks(rows: Iterable[Row]) -> Iterator[Track]:
     """Bad and all events of each process; of one that has said something odd nothing."""
     pairs: dict[frozenset[tuple[str, str]], dict[str, Row]] = defaultdict(dict)
     for row in rows:
-        whose = frozenset((name, text) for name, text in row.labels.items() if name != KIND)
-        pairs[whose][row.labels.get(KIND, "")] = row
+        labels, _ = row
+        whose = frozenset((name, text) for name, text in labels.items() if name != KIND)
+        pairs[whose][labels.get(KIND, "")] = row
     for pair in pairs.values():
         if pair.keys() >= {BAD, TOTAL}:
             try:
-                since = int(pair[TOTAL].labels.get(SINCE, ""))
+                since = int(pair[TOTAL][0].get(SINCE, ""))
                 bad, total = _said(pair[BAD]), _said(pair[TOTAL])
             except (ValueError, InvalidOperation):
                 continue
@@ -163,7 +167,8 @@ def _said(row: Row) -> Mapping[int, Decimal]:
     Raises:
         ValueError: something that is no number.
     """
-    said = {border_at(at // 1_000): Decimal(text) for at, text in row.points}
+    _, points = row
+    said = {border_at(at // 1_000): Decimal(text) for at, text in points}
     if not all(number.is_finite() for number in said.values()):
         raise ValueError("no number")
     return said

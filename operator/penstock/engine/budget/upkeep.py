@@ -194,7 +194,7 @@ class Upkeep:
     ) -> dict[Account, Mapping[int, Count]]:
         """Counts by account and time, of those accounts that were answered."""
         legs = frozenset({leg})
-        asked = [Question(account, account.sli.indicator, legs, None) for account in accounts]
+        asked = [Question(account, account.measure, legs) for account in accounts]
         when: datetime | Span = _moment(run.last)
         if run.first != run.last:
             when = Span(_moment(run.first), _moment(run.last), Duration.of_seconds(step))

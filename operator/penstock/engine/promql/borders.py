@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import partial
 
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.indicator import BORDER, LatencyIndicator
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.selector import Selector
-from penstock.engine.asking import Answer, Row
+from penstock.engine.asking import Answer, Joint, Row
 from penstock.engine.promql.measure import LABEL
 from penstock.engine.promql.together import MOST_UNITS, any_of, labelled
 
@@ -36,29 +37,21 @@ class Borders:
         """Batches of so many."""
         return (questions[first : first + together] for first in range(0, len(questions), together))
 
-    def query(self, questions: Sequence[BordersQuestion]) -> str:
+    def joint(self, questions: Sequence[BordersQuestion]) -> Joint:
         """One query for all; each bucket is a row."""
-        return any_of(
-            [
-                labelled(f"count by ({BORDER}) ({asked.histogram.text})", str(index))
-                for index, asked in enumerate(questions)
-            ]
-        )
+        counted = (f"count by ({BORDER}) ({asked.histogram.text})" for asked in questions)
+        terms = [labelled(text, str(number)) for number, text in enumerate(counted)]
+        return Joint(any_of(terms), partial(_told_apart, len(questions)))
 
-    def told_apart(self, questions: Sequence[BordersQuestion], rows: Iterable[Row]) -> list[Answer]:
-        """The rows by the question that they answer.
 
-        Raises:
-            ValueError: there is a row that was not asked for.
-        """
-        answers: list[dict[str, list[Row]]] = [{BORDERS: []} for _ in questions]
-        numbers = {str(index): index for index in range(len(questions))}
-        for row in rows:
-            index = numbers.get(row.labels.get(LABEL, ""))
-            if index is None:
-                raise ValueError("there is a row that was not asked for")
-            answers[index][BORDERS].append(row)
-        return list(answers)
+def _told_apart(number: int, rows: Iterable[Row]) -> list[Answer]:
+    answers: dict[str, list[Row]] = {str(nth): [] for nth in range(number)}
+    for row in rows:
+        found = answers.get(row[0].get(LABEL, ""))
+        if found is None:
+            raise ValueError("there is a row that was not asked for")
+        found.append(row)
+    return [{BORDERS: found} for found in answers.values()]
 
 
 def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = None) -> Evidence:
@@ -67,7 +60,7 @@ def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = No
     detail = f"spec.indicator.latency.threshold: {threshold} is no bucket of the histogram"
     rows = [] if answer is None or isinstance(answer, Evidence) else answer[BORDERS]
     borders = {
-        border for row in rows if (border := _border(row.labels.get(BORDER, ""))) is not None
+        border for labels, _ in rows if (border := _border(labels.get(BORDER, ""))) is not None
     }
     below = [max(under)] if (under := {one for one in borders if one < threshold.seconds}) else []
     above = [min(over)] if (over := {one for one in borders if one > threshold.seconds}) else []

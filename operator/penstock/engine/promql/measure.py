@@ -96,6 +96,7 @@ class Measure:
     """One indicator, as it is asked.
 
     Attributes:
+        indicator: what it measures.
         field: of its manifest, for all events.
         selectors: of what series; none of an author's own expressions.
         terms: the numbers of a leg, given the selectors' texts and the labels to group by.
@@ -105,6 +106,7 @@ class Measure:
         holes: where it may differ from others.
     """
 
+    indicator: Indicator
     field: str
     selectors: tuple[Selector, ...]
     terms: Terms
@@ -134,14 +136,14 @@ def _ratio(indicator: RatioIndicator) -> Measure:
     counted, field = indicator.counted, "spec.indicator.ratio.total"
     split = _split(indicator)
     if split is not None:
-        return _counters(field, indicator.total, split, counted)
+        return _counters(indicator, field, indicator.total, split, counted)
 
     def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
         yield Counter(texts[0], Part.EVENTS)
         yield Counter(texts[1], Part.TOTAL)
 
     selectors = indicator.events, indicator.total
-    return _measure(field, selectors, terms, {Part.EVENTS, Part.TOTAL}, counted, "apart")
+    return _measure(indicator, field, selectors, terms, {Part.EVENTS, Part.TOTAL}, counted, "apart")
 
 
 def _split(indicator: RatioIndicator) -> Split | None:
@@ -174,7 +176,7 @@ def _buckets(indicator: LatencyIndicator) -> Measure:
     pattern = literal(border) + ("" if "." in border else r"(\.0)?")
     chosen = Matcher(BORDER, Op.LIKE, f"{pattern}|{literal(EVERYTHING)}")
     split = Split(BORDER, Part.TOTAL, ((pattern, Part.EVENTS),))
-    return _counters(_HISTOGRAM, indicator.histogram.but(chosen), split, Counted.GOOD)
+    return _counters(indicator, _HISTOGRAM, indicator.histogram.but(chosen), split, Counted.GOOD)
 
 
 def _native(indicator: LatencyIndicator) -> Measure:
@@ -186,7 +188,7 @@ def _native(indicator: LatencyIndicator) -> Measure:
         yield Expression(closing.native_count(texts[0], by, leg.length), Part.TOTAL)
 
     parts, kind = {Part.SHARE, Part.TOTAL}, f"native {threshold}"
-    return _measure(_HISTOGRAM, (indicator.histogram,), terms, parts, Counted.GOOD, kind)
+    return _measure(indicator, _HISTOGRAM, (indicator.histogram,), terms, parts, Counted.GOOD, kind)
 
 
 def _probe(indicator: ProbeIndicator) -> Measure:
@@ -199,7 +201,7 @@ def _probe(indicator: ProbeIndicator) -> Measure:
         yield Expression(closing.probe_strays(texts[0], by, leg.length), Part.STRAYS)
 
     field, parts = "spec.indicator.probe.metric", {Part.EVENTS, Part.TOTAL, Part.STRAYS}
-    return _measure(field, (indicator.metric,), terms, parts, Counted.GOOD, "probe")
+    return _measure(indicator, field, (indicator.metric,), terms, parts, Counted.GOOD, "probe")
 
 
 def _query(indicator: QueryIndicator) -> Measure:
@@ -208,7 +210,7 @@ def _query(indicator: QueryIndicator) -> Measure:
         yield Expression(_filled(indicator.total, leg.length), Part.TOTAL)
 
     field, kind = "spec.indicator.query.total", f"query {indicator.bad}\0{indicator.total}"
-    return _measure(field, (), terms, {Part.EVENTS, Part.TOTAL}, Counted.BAD, kind)
+    return _measure(indicator, field, (), terms, {Part.EVENTS, Part.TOTAL}, Counted.BAD, kind)
 
 
 def _raw_ratio(indicator: RawRatioIndicator) -> Measure:
@@ -216,7 +218,7 @@ def _raw_ratio(indicator: RawRatioIndicator) -> Measure:
         yield Expression(_filled(indicator.error_ratio, leg.length), Part.SHARE)
 
     field, kind = "spec.indicator.rawRatio.errorRatio", f"rawRatio {indicator.error_ratio}"
-    return _measure(field, (), terms, {Part.SHARE}, Counted.BAD, kind)
+    return _measure(indicator, field, (), terms, {Part.SHARE}, Counted.BAD, kind)
 
 
 def _filled(text: str, window: Duration) -> str:
@@ -224,16 +226,19 @@ def _filled(text: str, window: Duration) -> str:
     return f"({text.replace(WINDOW_PLACEHOLDER, str(window))})"
 
 
-def _counters(field: str, selector: Selector, split: Split, counted: Counted) -> Measure:
+def _counters(
+    indicator: Indicator, field: str, selector: Selector, split: Split, counted: Counted
+) -> Measure:
     def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
         yield Counter(texts[0], split)
 
     parts = {split.base, *(part for _, part in split.ways)} | {Part.EVENTS}
     kind = f"{split.label} {split.base} {split.ways}"
-    return _measure(field, (selector,), terms, parts, counted, kind, split.label)
+    return _measure(indicator, field, (selector,), terms, parts, counted, kind, split.label)
 
 
 def _measure(
+    indicator: Indicator,
     field: str,
     selectors: tuple[Selector, ...],
     terms: Terms,
@@ -244,7 +249,7 @@ def _measure(
 ) -> Measure:
     shape = "\0".join([kind, counted, *(one.text for one in selectors)])
     holes = tuple(_holes(f"{kind}\0{counted}", selectors, {*_OURS, split}))
-    return Measure(field, selectors, terms, frozenset(parts), counted, shape, holes)
+    return Measure(indicator, field, selectors, terms, frozenset(parts), counted, shape, holes)
 
 
 def _holes(kind: str, selectors: Sequence[Selector], taken: set[str | None]) -> Iterator[Hole]:

@@ -28,17 +28,19 @@ async def measured(
 
     Of histograms whose threshold is no bucket it asks once more which buckets there are.
     """
-    readable = [asked for asked in questions if _can_be_read(source, asked.indicator)]
+    found: dict[Hashable, Counts | Evidence] = {}
+    readable = [asked for asked in questions if _can_be_read(source, asked.measure.indicator)]
+    if len(readable) < len(questions):
+        found = {asked.key: _NO_NATIVE for asked in questions}
     answers = await asker.ask(source, groups(readable, source.dialect), when)
-    found: dict[Hashable, Counts | Evidence] = {asked.key: _NO_NATIVE for asked in questions}
+    lost: dict[Hashable, LatencyIndicator] = {}
     for asked in readable:
         answer = answers[asked.key]
-        found[asked.key] = answer if isinstance(answer, Evidence) else counts(asked, answer)
-    lost = {
-        asked.key: asked.indicator
-        for asked in readable
-        if isinstance(asked.indicator, LatencyIndicator) and _lacks_bucket(found[asked.key])
-    }
+        told = answer if isinstance(answer, Evidence) else counts(asked, answer)
+        found[asked.key] = told
+        indicator = asked.measure.indicator
+        if isinstance(indicator, LatencyIndicator) and _lacks_bucket(told):
+            lost[asked.key] = indicator
     if lost:
         at = when.end if isinstance(when, Span) else when
         further = [BordersQuestion(key, one.histogram) for key, one in lost.items()]

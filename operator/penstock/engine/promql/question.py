@@ -4,36 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import NamedTuple
 
 from penstock.domain.evidence import Count
-from penstock.domain.indicator import Indicator
 from penstock.domain.quantities import Duration
 from penstock.engine.promql.legs import Leg
-from penstock.engine.promql.measure import Measure, measure_of
+from penstock.engine.promql.measure import Measure
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked about one indicator.
+class Question(NamedTuple):
+    """What is asked about one indicator; a plain tuple, since thousands are made in each round.
 
     Attributes:
         key: by this its answer is told from others', and a refusal of it is remembered.
+        measure: how its indicator is asked.
         freshness: data that is older is stale; None where its age is not asked for, as of closes.
         remembered: events before all legs are known, so that none in them may be a pause: whether
             data is there is then a matter of its age alone, where that can be told.
     """
 
     key: Hashable
-    indicator: Indicator
+    measure: Measure
     legs: frozenset[Leg]
     freshness: Duration | None = None
     remembered: bool = False
-
-    @cached_property
-    def measure(self) -> Measure:
-        """How its indicator is asked."""
-        return measure_of(self.indicator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ Whatever a server sends, nothing here raises, and no comparison is made with wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -34,10 +33,14 @@ _NONE = Decimal(0)
 _DIGITS = 15  # so many are fewer than _LARGEST
 _MOST_KEPT = 1_024
 
+# Looking up a member of an enum takes as long as four of these, and it is done for every number.
+_EVENTS, _OTHERS, _TOTAL, _SHARE, _STRAYS = Part
+
 _NO_SHARE = "NaN"  # what 0/0 gives: there was nothing to have a share of
 
-Found = Mapping[Leg, Mapping[int, Count]]
+Found = Mapping[Leg, Mapping[int, Count]]  # the longest leg first
 Texts = Mapping[Part, Sequence[str]]
+Numbers = Mapping[Part, Decimal | None]
 Names = Sequence[tuple[Part, str]]
 
 
@@ -62,11 +65,10 @@ def counts(question: Question, answer: Answer) -> Counts | Evidence:
     for leg, names in _names(measure.parts, question.legs):
         counted = found[leg] = {}
         for at, texts in _times(names, answer).items():
-            numbers = _Numbers(measure, leg, texts)
             try:
-                count = numbers.count()
-                if count is not None and numbers.lack_events:
-                    _check_bucket(question.indicator)
+                count = _count(measure, leg, texts)
+                if count is not None and _EVENTS not in texts:
+                    _check_bucket(measure.indicator)
                     without_events.add(leg)
             except _Unusable as unusable:
                 spoilt.setdefault(at, unusable.evidence)
@@ -91,15 +93,15 @@ def _check_bucket(indicator: Indicator) -> None:
 def _names(parts: frozenset[Part], legs: frozenset[Leg]) -> Sequence[tuple[Leg, Names]]:
     """The names of all numbers, the longest leg first."""
     longest_first = sorted(legs, key=lambda leg: (leg.length, str(leg)), reverse=True)
-    return [(leg, [(part, name(part, leg)) for part in parts]) for leg in longest_first]
+    return [(leg, [(part, name(part, leg)) for part in sorted(parts)]) for leg in longest_first]
 
 
 def _times(names: Names, answer: Answer) -> Mapping[int, Texts]:
     """The numbers of a leg, by time."""
     found: dict[int, dict[Part, list[str]]] = {}
     for part, wanted in names:
-        for row in answer.get(wanted, ()):
-            for at, text in row.points:
+        for _, points in answer.get(wanted, ()):
+            for at, text in points:
                 texts = found.get(at)
                 if texts is None:
                     found[at] = {part: [text]}
@@ -112,94 +114,88 @@ def _unusable(kind: Kind, detail: str) -> _Unusable:
     return _Unusable(Evidence(kind, detail))
 
 
-@dataclass(slots=True)
-class _Numbers:
-    """What there is of one leg at one time."""
+def _count(measure: Measure, leg: Leg, texts: Texts) -> Count | None:
+    """Bad and all events of one leg at one time; None where there are none to count.
 
-    measure: Measure
-    leg: Leg
-    texts: Texts
-
-    @property
-    def lack_events(self) -> bool:
-        """Whether there is no series of the events that are counted."""
-        return not self.texts.get(Part.EVENTS)
-
-    def count(self) -> Count | None:
-        """Bad and all events; None where there are none to count.
-
-        Raises:
-            _Unusable: a number is none, or not what it should be.
-        """
-        parts = self.measure.parts
-        if Part.TOTAL in parts or Part.SHARE in parts:
-            total = self._total()
-            events = None if total is None else self._events(total)
-        else:
-            events = self._one(Part.EVENTS)
-            total = _sum(events, self._one(Part.OTHERS))
-        if self._one(Part.STRAYS):
-            raise _unusable(
-                Kind.MALFORMED,
-                f"{self.measure.field} was neither 0 nor 1 in the last {self.leg.length}",
-            )
-        if total is None:
-            return None
-        events = events or _NONE
-        if events > total:
-            self._check_slack(events, total)
-            events = total
-        return Count(events if self.measure.counted is Counted.BAD else total - events, total)
-
-    def _check_slack(self, events: Decimal, total: Decimal) -> None:
-        """Whether a series is new is told apart for each: of a closed bucket one may be ahead."""
-        if isinstance(self.leg, Look) and events > total + max(SLACK_EVENTS, SLACK_SHARE * total):
-            raise _unusable(
-                Kind.MALFORMED,
-                f"{plain(events)} {self.measure.counted} events of {plain(total)} in the last "
-                f"{self.leg.length}: does total count them too?",
-            )
-
-    def _total(self) -> Decimal | None:
-        """All events. A ratio that is nobody's events is taken for a share of one."""
-        if Part.TOTAL in self.measure.parts:
-            return self._one(Part.TOTAL)
-        return None if self._one(Part.SHARE) is None else ONE
-
-    def _events(self, total: Decimal) -> Decimal:
-        if Part.SHARE in self.measure.parts:
-            return (total * (self._one(Part.SHARE) or _NONE)).quantize(_FINEST)
-        return self._one(Part.EVENTS) or _NONE
-
-    def _one(self, part: Part) -> Decimal | None:
-        texts = self.texts.get(part)
-        return None if texts is None else self._number(part, texts)
-
-    def _number(self, part: Part, texts: Sequence[str]) -> Decimal | None:
-        if part is not Part.SHARE:
-            return _one(texts, lambda: self._name(part), _NONE)
-        number = (
-            None if list(texts) == [_NO_SHARE] else _one(texts, lambda: self._name(part), _NONE)
+    Raises:
+        _Unusable: a number is none, or not what it should be.
+    """
+    numbers = _numbers(measure, leg, texts)
+    if numbers.get(_STRAYS):
+        raise _unusable(
+            Kind.MALFORMED, f"{measure.field} was neither 0 nor 1 in the last {leg.length}"
         )
-        if number is not None and number > ONE:
-            raise _unusable(
-                Kind.MALFORMED, f"{self._name(part)} is {plain(number)}, which is no share"
-            )
-        return number
+    events = numbers.get(_EVENTS)
+    if _SHARE in measure.parts:
+        total, events = _shared(measure, numbers)
+    elif _TOTAL in measure.parts:
+        total = numbers.get(_TOTAL)
+    else:  # either may have no series
+        others = numbers.get(_OTHERS)
+        total = others if events is None else events if others is None else events + others
+    if total is None:
+        return None
+    if events is None:
+        events = _NONE
+    elif events > total:
+        _check_slack(measure, leg, events, total)
+        events = total
+    return Count(events if measure.counted is Counted.BAD else total - events, total)
 
-    def _name(self, part: Part) -> str:
-        counted = self.measure.counted
-        other = Counted.GOOD if counted is Counted.BAD else Counted.BAD
-        share = f"the share of {counted} events"
-        names = {Part.EVENTS: str(counted), Part.OTHERS: str(other), Part.SHARE: share}
-        return f"{names.get(part, 'total')} in the last {self.leg.length}"
+
+def _shared(measure: Measure, numbers: Numbers) -> tuple[Decimal | None, Decimal | None]:
+    """All events, and those that are counted: a share of them, of one where they are nobody's."""
+    share = numbers.get(_SHARE)
+    total = numbers.get(_TOTAL)
+    if _TOTAL not in measure.parts and share is not None:
+        total = ONE
+    if total is None or share is None:
+        return total, None
+    return total, (total * share).quantize(_FINEST)
 
 
-def _sum(events: Decimal | None, others: Decimal | None) -> Decimal | None:
-    """Either may have no series; without any there is no number."""
-    if events is None or others is None:
-        return others if events is None else events
-    return events + others
+def _numbers(measure: Measure, leg: Leg, texts: Texts) -> Numbers:
+    """The number of each part that there are series of.
+
+    Raises:
+        _Unusable: there is none, or several.
+    """
+    numbers: dict[Part, Decimal | None] = {}
+    for part, some in texts.items():
+        number = _number(some[0])
+        if number is None or number < _NONE or len(some) > 1 or part is _SHARE:
+            number = _checked(measure, leg, part, some)
+        numbers[part] = number
+    return numbers
+
+
+def _checked(measure: Measure, leg: Leg, part: Part, texts: Sequence[str]) -> Decimal | None:
+    """A share, or what is wrong with it or with another number."""
+    if part is _SHARE and list(texts) == [_NO_SHARE]:
+        return None
+    told = _told(measure, leg, part)
+    number = _one(texts, told, _NONE)
+    if number is not None and number > ONE:
+        raise _unusable(Kind.MALFORMED, f"{told} is {plain(number)}, which is no share")
+    return number
+
+
+def _told(measure: Measure, leg: Leg, part: Part) -> str:
+    counted = measure.counted
+    other = Counted.GOOD if counted is Counted.BAD else Counted.BAD
+    share = f"the share of {counted} events"
+    names = {Part.EVENTS: str(counted), Part.OTHERS: str(other), Part.SHARE: share}
+    return f"{names.get(part, 'total')} in the last {leg.length}"
+
+
+def _check_slack(measure: Measure, leg: Leg, events: Decimal, total: Decimal) -> None:
+    """Whether a series is new is told apart for each: of a closed bucket one may be ahead."""
+    if isinstance(leg, Look) and events > total + max(SLACK_EVENTS, SLACK_SHARE * total):
+        raise _unusable(
+            Kind.MALFORMED,
+            f"{plain(events)} {measure.counted} events of {plain(total)} in the last "
+            f"{leg.length}: does total count them too?",
+        )
 
 
 def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence | None:
@@ -207,11 +203,11 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
     if question.freshness is None:
         return None
     measure = question.measure
-    longest = max(question.legs, key=lambda leg: leg.length)
     try:
         age = _age(answer)
+        longest, times = next(iter(found.items()))
         # An author's own expression has no series whose age could be told.
-        if not found[longest] and not (question.remembered and measure.selectors):
+        if not times and not (question.remembered and measure.selectors):
             is_fresh = age is not None and age <= question.freshness.seconds
             _is_absent(measure, longest.length, is_fresh=is_fresh)
         if measure.selectors:
@@ -232,8 +228,8 @@ def _is_absent(measure: Measure, longest: Duration, *, is_fresh: bool) -> None:
 
 
 def _age(answer: Answer) -> Decimal | None:
-    texts = [text for row in answer.get(AGE, ()) for _, text in row.points]
-    return _one(texts, lambda: "the age of the newest sample", -_LARGEST)
+    texts = [text for _, points in answer.get(AGE, ()) for _, text in points]
+    return _one(texts, "the age of the newest sample", -_LARGEST)
 
 
 def _check_age(age: Decimal | None, fresh: Duration) -> None:
@@ -251,15 +247,15 @@ def _check_age(age: Decimal | None, fresh: Duration) -> None:
         )
 
 
-def _one(texts: Sequence[str], what: Callable[[], str], least: Decimal) -> Decimal | None:
+def _one(texts: Sequence[str], what: str, least: Decimal) -> Decimal | None:
     if not texts:
         return None
     if len(texts) > 1:
-        detail = f"{len(texts)} series for {what()}, where one is needed"
+        detail = f"{len(texts)} series for {what}, where one is needed"
         raise _unusable(Kind.AMBIGUOUS, detail)
     number = _number(texts[0])
     if number is None or number < least:
-        raise _unusable(Kind.MALFORMED, f'{what()} is "{texts[0][:32]}", which is no count')
+        raise _unusable(Kind.MALFORMED, f'{what} is "{texts[0][:32]}", which is no count')
     return number
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import literal, quoted
 from penstock.domain.source import Dialect
-from penstock.engine.asking import Answer, Row
+from penstock.engine.asking import Answer, Joint, Row
 from penstock.engine.closing import (
     Growth,
     Read,
@@ -77,7 +77,7 @@ class Together:
             first, places = _Load(), 0
             for value, index in unit:
                 if not places:
-                    alone = self.query([questions[index]])
+                    alone = self._query(units_of([questions[index]]))
                     add = first = _Load.of(alone)
                     places = alone.count(quoted(value))
                 else:
@@ -90,11 +90,15 @@ class Together:
         if batch:
             yield batch
 
-    def query(self, questions: Sequence[Question]) -> str:
-        """One query for all; the rows it gives are told apart by :meth:`told_apart`."""
+    def joint(self, questions: Sequence[Question]) -> Joint:
+        """One query for all."""
+        units = units_of(questions)
+        return Joint(self._query(units), partial(_told_apart, units, len(questions)))
+
+    def _query(self, units: Sequence[Unit]) -> str:
         expressions: list[str] = []
         closes: dict[tuple[Close, tuple[str, ...]], list[_Counted]] = defaultdict(list)
-        for number, unit in enumerate(units_of(questions)):
+        for number, unit in enumerate(units):
             texts = unit.texts()
             for leg in sorted(unit.legs, key=str):
                 for term in unit.measure.terms(texts, unit.by, leg):
@@ -122,24 +126,6 @@ class Together:
             restarts=self.restarts,
             growth=self.growth,
         )
-
-    def told_apart(self, questions: Sequence[Question], rows: Iterable[Row]) -> list[Answer]:
-        """The rows of a batch, by the question that they answer.
-
-        Raises:
-            ValueError: there is a row that was not asked for.
-        """
-        answers: list[dict[str, list[Row]]] = [{} for _ in questions]
-        asked = _asked(units_of(questions))
-        for row in rows:
-            labels = row.labels
-            name, label, members = asked.get(labels.get(LABEL, ""), _NOBODY)
-            indices = members.get(labels.get(label, ""))
-            if indices is None:
-                raise ValueError(_NOT_ASKED)
-            for index in indices:
-                answers[index].setdefault(name, []).append(row)
-        return list(answers)
 
 
 def groups(
@@ -240,6 +226,20 @@ def _freshness(unit: Unit, texts: Sequence[str], number: int) -> Iterator[str]:
     gone = f"present_over_time({selector}[{written(unit.freshness)}]) * (time() - {half})"
     newest = f"max by ({', '.join(unit.by)}) ({ahead} or timestamp({selector}) or {gone})"
     yield labelled(f"time() - {newest}", f"{number}{AGE}")
+
+
+def _told_apart(units: Sequence[Unit], number: int, rows: Iterable[Row]) -> list[Answer]:
+    answers: list[dict[str, list[Row]]] = [{} for _ in range(number)]
+    asked = _asked(units)
+    for row in rows:
+        labels = row[0]
+        name, label, members = asked.get(labels.get(LABEL, ""), _NOBODY)
+        indices = members.get(labels.get(label, ""))
+        if indices is None:
+            raise ValueError(_NOT_ASKED)
+        for index in indices:
+            answers[index].setdefault(name, []).append(row)
+    return list(answers)
 
 
 def _asked(units: Sequence[Unit]) -> dict[str, _Asked]:

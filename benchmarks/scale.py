@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from benchmarks.figures import Figure
 from benchmarks.process import Operator
+from benchmarks.waiting import until
 from benchmarks.world import ROLLOUTS, SLOS, World, ask, slo
 from testbed.audit import Entry, of_user, read
 from testbed.bed import Bed
@@ -89,10 +90,7 @@ def _until_all_evaluated(operator: Operator) -> float:
     It is asked once a second, because telling thousands of series is work for its one core too.
     """
     begun = time.monotonic()
-    while (evaluated := len(operator.values(EVALUATED))) < SLOS:
-        if time.monotonic() - begun > 180:
-            raise TimeoutError(f"only {evaluated} SLOs were evaluated")
-        time.sleep(1)
+    until("all are evaluated", 180, lambda: len(operator.values(EVALUATED)) >= SLOS, every=1)
     return time.monotonic() - begun
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from bed.processes import is_running, until
 from bed.traces import NO_LARGE_FILES, needs_proc, ports_of, processes_of
 from testbed.bed import TESTS
 from testbed.claim import Claim, Record, birth, boot, is_held
+from testbed.keeper import Keeper
 
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
 PATIENCE = 120
@@ -182,7 +184,8 @@ def test_a_running_bed_of_another_version_is_replaced(shell: Shell):
 @with_servers
 @pytest.mark.parametrize("number", range(5))
 def test_ctrl_c_before_it_is_ready_leaves_nothing(shell: Shell, number: int):
-    moment = random.Random(f"{SEED}/{number}").uniform(number, number + 1)
+    # What strikes before our first line is shown by Python itself, as a traceback.
+    moment = random.Random(f"{SEED}/{number}").uniform(number or 0.2, number + 1)
     print(f"SEED={SEED}: interrupted after {moment:.2f} s")
     with shell.begin("up") as starting:
         time.sleep(moment)
@@ -192,6 +195,24 @@ def test_ctrl_c_before_it_is_ready_leaves_nothing(shell: Shell, number: int):
         return  # the machine was so quick that it was ready before
     assert (starting.returncode, "Traceback" in said) == (130, False), said
     assert shell.is_gone()
+
+
+def test_a_keeper_that_is_told_to_end_as_soon_as_it_listens_ends_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    claim = Claim.take(tmp_path / "cluster", create=True)
+    assert claim is not None
+    former = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
+    monkeypatch.setattr(threading.Thread, "start", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        assert Keeper(claim, audit=False).run() == 0
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    assert not claim.folder.exists()
 
 
 @with_servers

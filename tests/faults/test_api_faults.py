@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from support.deployed import shipped_rules_of_all_namespaces
 from support.oracle import assert_a_fresh_operator_agrees, end_state
 from support.penstock_run import Operator, wait_for
-from support.story import NAME, Story, played
+from support.story import API_VERSION, NAME, Story, played
 from support.traffic import Traffic, running
 from testbed import identities
 from testbed.acts import (
@@ -27,6 +29,7 @@ from testbed.acts import (
     EditWatch,
     HangAfterHeaders,
     InjectLine,
+    SlowBody,
     api_error,
     watch_error,
 )
@@ -34,6 +37,7 @@ from testbed.bed import Bed
 from testbed.plan import Always, First, Match, Nth, Plan, Rule, When
 from testbed.proxy import FaultProxy, before_api_server
 from testbed.recorder import HOLD_MANAGER, Write
+from testbed.relay import Exchange
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -44,6 +48,8 @@ OUTAGE_SECONDS = 20.0
 # Longer than a gate takes to close, and to open again.
 LATE_SECONDS = 25.0
 STREAMS = 5
+# Longer than it takes to make an SLO and see it measured.
+LIST_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +216,46 @@ def test_a_deletion_that_no_watch_told_is_found_by_the_next_list(
         wait_for("our pause is gone", story.pausers, lambda found: found == [])
     assert 'penstock_swept_total{kind="rollouts"}' in story.operator.metrics()
     wait_for("it is told", story.reasons, lambda found: found[-1] == "HoldReleased")
+
+
+def lists_of_slos(proxy: FaultProxy, after: datetime) -> list[Exchange]:
+    """Those that were asked for since, and have been answered."""
+    path = f"/apis/{API_VERSION}/slos"
+    found = (one for one in proxy.log if (one.path, one.is_watch) == (path, False))
+    return [one for one in found if one.at > after and one.ended]
+
+
+@contextmanager
+def a_late_list_of_slos(story: Story, proxy: FaultProxy) -> Iterator[None]:
+    """One that was made before what happens here, and arrives after it."""
+    size = len(json.dumps(story.kube.call("GET", f"/apis/{API_VERSION}/slos")))
+    match = Match(("GET",), path="/v1alpha1/slos$", query="^(?!.*watch=)", when=First(1))
+    with proxy.faults(Plan((Rule(match, SlowBody(size // LIST_SECONDS)),))) as armed:
+        proxy.wait(lambda: armed.hits, seconds=60)
+        asked = datetime.now(UTC)
+        yield
+        assert lists_of_slos(proxy, asked) == [], "it came before all had happened"
+        (late,) = [one for one in proxy.log if one.fault.startswith("SlowBody") and not one.ended]
+        proxy.wait(lambda: late.ended, seconds=60)
+        proxy.wait(lambda: lists_of_slos(proxy, asked), seconds=60)
+
+
+def test_a_list_that_comes_late_undoes_nothing_that_the_watch_has_told(
+    story: Story, proxy: FaultProxy
+) -> None:
+    def swept() -> list[str]:
+        told = story.operator.metrics().splitlines()
+        return [one for one in told if one.startswith('penstock_swept_total{kind="slos"}')]
+
+    before = swept()
+    with a_late_list_of_slos(story, proxy):
+        story.slo("meanwhile")
+        story.wait_measured("meanwhile")
+    assert swept() == before, "an SLO was forgotten that is there"
+    with a_late_list_of_slos(story, proxy):
+        story.do("delete", "slos.penstock.dev/meanwhile")
+        wait_for("it is gone", story.operator.metrics, lambda it: '"meanwhile"' not in it)
+    assert swept() == before, "an SLO came back that was deleted"
 
 
 @contextmanager

@@ -47,16 +47,24 @@ class Keeper:
 
     def run(self) -> int:
         """Exit code 0 when asked to end, 1 when the bed could not be started or broke."""
+        try:
+            self._listen()  # whoever is heard may strike before this returns
+            return self._keep()
+        except AskedToEnd:
+            self._end()
+            return 0
+
+    def _listen(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         threading.Thread(target=self._end_with_starter, daemon=True).start()
+
+    def _keep(self) -> int:
         try:
             self._record.save(self._claim.folder)
             with Bed.start(self._claim.folder / "bed", audit=self._audit, say=self._say) as bed:
                 self._announce(bed)
                 self._stay(bed)
-        except AskedToEnd:
-            pass
         except (BedError, BinariesMissing, CacheError, OSError) as error:
             return self._fail(error)
         self._end()

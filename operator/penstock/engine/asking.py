@@ -24,6 +24,8 @@ instant, and one for each step that has a number for a span. A plain tuple, sinc
 in each round.
 """
 
+NOT_ASKED = "there is a row that was not asked for"
+
 Answer = Mapping[str, Sequence[Row]]
 """The rows of one question, by the name of the leg that they are of."""
 
@@ -60,6 +62,21 @@ class Joint:
 
     query: str
     told_apart: Callable[[Iterable[Row]], Sequence[Answer]]
+
+
+def told_by(label: str, names: Sequence[str], leg: str, rows: Iterable[Row]) -> list[Answer]:
+    """The rows of each name, which they carry in that label, as the answer's one leg.
+
+    Raises:
+        ValueError: there is a row of none of the names.
+    """
+    found: dict[str, list[Row]] = {name: [] for name in names}
+    for row in rows:
+        of_one = found.get(row[0].get(label, ""))
+        if of_one is None:
+            raise ValueError(NOT_ASKED)
+        of_one.append(row)
+    return [{leg: found[name]} for name in names]
 
 
 class Form(Protocol[Q]):

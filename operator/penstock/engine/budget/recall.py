@@ -21,7 +21,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
 from penstock.domain.source import Source
-from penstock.engine.asking import Answer, Asker, Joint, Row, Span
+from penstock.engine.asking import Answer, Asker, Joint, Row, Span, told_by
 from penstock.engine.budget.book import Account, counters_of
 
 COUNTERS = "penstock_sli_events_total"
@@ -130,17 +130,7 @@ class _Form:
             Matcher("job", Op.EQUAL, self.job),
             Matcher(SLI, Op.LIKE, "|".join(map(literal, names))),
         )
-        return Joint(query.text, partial(_told_apart, names))
-
-
-def _told_apart(names: Sequence[str], rows: Iterable[Row]) -> list[Answer]:
-    found: dict[str, list[Row]] = {name: [] for name in names}
-    for row in rows:
-        name = row[0].get(SLI, "")
-        if name not in found:
-            raise ValueError("there is a row that was not asked for")
-        found[name].append(row)
-    return [{COUNTERS: found[name]} for name in names]
+        return Joint(query.text, partial(told_by, SLI, names, COUNTERS))
 
 
 def _tracks(rows: Iterable[Row]) -> Iterator[Track]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -11,7 +11,7 @@ from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.indicator import BORDER, LatencyIndicator
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.selector import Selector
-from penstock.engine.asking import Answer, Joint, Row
+from penstock.engine.asking import Answer, Joint, told_by
 from penstock.engine.promql.measure import LABEL
 from penstock.engine.promql.together import MOST_UNITS, any_of, labelled
 
@@ -40,18 +40,9 @@ class Borders:
     def joint(self, questions: Sequence[BordersQuestion]) -> Joint:
         """One query for all; each bucket is a row."""
         counted = (f"count by ({BORDER}) ({asked.histogram.text})" for asked in questions)
-        terms = [labelled(text, str(number)) for number, text in enumerate(counted)]
-        return Joint(any_of(terms), partial(_told_apart, len(questions)))
-
-
-def _told_apart(number: int, rows: Iterable[Row]) -> list[Answer]:
-    answers: dict[str, list[Row]] = {str(nth): [] for nth in range(number)}
-    for row in rows:
-        found = answers.get(row[0].get(LABEL, ""))
-        if found is None:
-            raise ValueError("there is a row that was not asked for")
-        found.append(row)
-    return [{BORDERS: found} for found in answers.values()]
+        names = [str(number) for number in range(len(questions))]
+        terms = [labelled(text, name) for text, name in zip(counted, names, strict=True)]
+        return Joint(any_of(terms), partial(told_by, LABEL, names, BORDERS))
 
 
 def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = None) -> Evidence:

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import literal, quoted
 from penstock.domain.source import Dialect
-from penstock.engine.asking import Answer, Joint, Row
+from penstock.engine.asking import NOT_ASKED, Answer, Joint, Row
 from penstock.engine.closing import (
     Growth,
     Read,
@@ -44,7 +44,6 @@ _AROUND = 128  # characters of label_replace(...) and of the tree around what is
 # clock that is wrong.
 LOOK_BACK = "5m"
 AGE = "age"
-_NOT_ASKED = "there is a row that was not asked for"
 _MOST_KEPT = 16_384
 
 _Asked = tuple[str, str, Mapping[str, Sequence[int]]]
@@ -236,7 +235,7 @@ def _told_apart(units: Sequence[Unit], number: int, rows: Iterable[Row]) -> list
         name, label, members = asked.get(labels.get(LABEL, ""), _NOBODY)
         indices = members.get(labels.get(label, ""))
         if indices is None:
-            raise ValueError(_NOT_ASKED)
+            raise ValueError(NOT_ASKED)
         for index in indices:
             answers[index].setdefault(name, []).append(row)
     return list(answers)

@@ -182,7 +182,11 @@ def _failure(
         case 413:
             return Failed(Outcome.REJECTED, f"the query is refused: {phrase}")
         case 401 | 403 | 407:
-            return Failed(Outcome.UNAUTHORIZED, f"{phrase}: the source does not let us read")
+            return Failed(
+                Outcome.UNAUTHORIZED,
+                f"{phrase}: the source does not let us read; check spec.auth, and spec.headers "
+                "where it wants a tenant",
+            )
         case 429:
             return Failed(Outcome.THROTTLED, _later(phrase, wait), wait, too_much=True)
         case 503 | 504 if said and (body or {}).get("errorType") == "timeout":

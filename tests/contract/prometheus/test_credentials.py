@@ -136,6 +136,7 @@ def test_a_wrong_password_is_told_and_one_that_was_rotated_serves_without_a_rest
     told = ask(meter, where)
     assert told.kind is Kind.UNAUTHORIZED
     assert "401 Unauthorized" in told.detail
+    assert "check spec.auth" in told.detail
     assert meter.look(where).reason is SourceReason.UNAUTHORIZED
 
     meter.secrets["prometheus"] = {"password": PASSWORD.encode()}

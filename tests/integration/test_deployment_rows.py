@@ -51,7 +51,8 @@ def test_row_05_a_person_who_resumes_what_we_hold_is_respected_and_named(story: 
 
     story.do("rollout", "resume", "deployment/web")
 
-    story.wait("the resume is noticed", lambda it: it["status"]["release"].get("resumedAt"))
+    told = story.wait("it is noticed", lambda it: it["status"]["release"].get("resumedAt"))
+    assert told["status"]["release"]["reason"] == "OverrideActive"
     event = wait_for(
         "an Event says it",
         lambda: story.events()[-1],
@@ -221,7 +222,8 @@ def test_row_17_a_single_replica_is_told_as_not_held(story: Story) -> None:
     story.wait_gate("Closed", "HeldByPerson")
     status = story.wait("it says so", lambda it: it["status"]["hold"].get("effective") == "none")
     assert status["status"]["hold"]["active"] is False
-    assert story.condition("Held")["status"] == "False"
+    held = story.condition("Held")
+    assert (held["status"], held["reason"]) == ("False", "NotHeld")
     assert "cannot be held any more" in story.gate()["message"]
     assert story.pausers() == []
 

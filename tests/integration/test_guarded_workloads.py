@@ -53,10 +53,11 @@ def test_a_workload_made_anew_with_another_template_is_told_as_ungated(story: St
 
     story.do("replace", "--force", "-f", "-", stdin=json.dumps(manifest))
 
-    story.wait(
+    told = story.wait(
         "it is told",
         lambda it: (it["status"].get("release") or {}).get("onset") == "Recreated",
     )
+    assert told["status"]["release"]["reason"] == "ReleasedUngated"
     wait_for("the sentence", story.gate, lambda it: "was made anew with it" in it["message"])
     assert story.status()["hold"]["active"] is False
 

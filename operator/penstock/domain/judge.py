@@ -48,7 +48,11 @@ def admissible(judged: Judged) -> Judged:
         return judged
     if guard.refused:
         names = ", ".join(f"{pair.long}/{pair.short} at {pair.factor}" for pair in guard.refused)
-        return replace(judged, evidence=Evidence(Kind.POLICY_INVALID, f"{names} can never fire"))
+        detail = (
+            f"spec.policy.burn: {names} can never fire at an objective of "
+            f"{evidence.reading.objective}; lower the factor"
+        )
+        return replace(judged, evidence=Evidence(Kind.POLICY_INVALID, detail))
     unread = sorted(look for look in guard.looks if evidence.reading.events(look) is None)
     if unread:
         detail = f"no data for the last {', '.join(map(str, unread))}"

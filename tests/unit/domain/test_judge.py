@@ -63,7 +63,8 @@ def test_the_window_itself_is_a_look_back_that_is_always_read() -> None:
 def test_a_pair_that_can_never_fire_makes_the_policy_invalid_and_is_named() -> None:
     policy = Policy(burn=(pair("1h", "5m", "100"), pair("6h", "30m", "2")))
     evidence = judge.admissible(slo(policy=policy)).evidence
-    assert evidence == Evidence(Kind.POLICY_INVALID, "1h/5m at 100 can never fire")
+    told = "spec.policy.burn: 1h/5m at 100 can never fire at an objective of 99%; lower the factor"
+    assert evidence == Evidence(Kind.POLICY_INVALID, told)
     assert judge.admissible(unmeasured(policy=policy)).evidence.kind is Kind.UNREACHABLE
 
 

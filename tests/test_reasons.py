@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ ON_REAL_PARTS = ("integration", "faults", "contract/prometheus")
 KINDS = {reason: f"Kind.{kind.name}" for kind, reason in REASONS.items()}
 
 
+@cache
 def sources() -> str:
     found = (path for folder in ON_REAL_PARTS for path in (TESTS / folder).rglob("test_*.py"))
     return "\n".join(path.read_text() for path in found)

@@ -98,3 +98,10 @@ def story(
     At the test's end the oracle judges it, with what the proxy has recorded.
     """
     return Story(bed, namespace, operator, traffic)
+
+
+@pytest.fixture
+def prometheus(story: Story) -> Iterator[FaultProxy]:
+    """The session's Prometheus, behind a door that can be shut for this namespace alone."""
+    with FaultProxy(story.bed.prometheus_url) as standing:
+        yield standing

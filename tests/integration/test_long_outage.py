@@ -7,7 +7,6 @@ last verdict; here the grace is three seconds, and the outage as many times long
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,13 +22,6 @@ GRACE_SECONDS = 3
 OUTAGE_SECONDS = 12 * GRACE_SECONDS
 POLICY = {"unknown": {"outage": {"keepLast": f"{GRACE_SECONDS}s", "then": "Hold"}}}
 RESTING, ROLLING, HELD, RECOVERING = PHASES = ("resting", "rolling", "held", "recovering")
-
-
-@pytest.fixture
-def prometheus(story: Story) -> Iterator[FaultProxy]:
-    """The session's Prometheus, behind a door that can be shut for this namespace alone."""
-    with FaultProxy(story.bed.prometheus_url) as proxy:
-        yield proxy
 
 
 def roll(story: Story, name: str) -> None:

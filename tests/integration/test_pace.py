@@ -53,12 +53,6 @@ def story(bed: Bed, namespace: str, own: Operator, traffic: Traffic) -> Story:
     return Story(bed, namespace, own, traffic)
 
 
-@pytest.fixture
-def prometheus(story: Story) -> Iterator[FaultProxy]:
-    with FaultProxy(story.bed.prometheus_url) as proxy:
-        yield proxy
-
-
 def test_a_release_is_watched_closely_from_its_first_moment_to_its_end_and_not_after(
     story: Story, prometheus: FaultProxy
 ) -> None:

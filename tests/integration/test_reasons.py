@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from penstock.domain.template import LARGEST_TEMPLATE
 from support.penstock_run import wait_for
 from support.story import IMAGE, Story, played
 from support.traffic import BROKEN, STEADY
-from testbed.acts import Act, Delay, ReplaceBody
+from testbed.acts import Delay, ReplaceBody
 from testbed.plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
-# More than admission may be shown of one template.
-LARGE = 201_000
 # Burns at 0.8: forty of a hundred requests fail, and half of them may.
 HALF = {"service": BROKEN, "objective": "50%"}
-NOTHING: dict[str, Any] = {"resultType": "vector", "result": []}
 
 
-@pytest.fixture
-def between(story: Story) -> Iterator[FaultProxy]:
-    """Stands before Prometheus."""
-    with FaultProxy(story.bed.prometheus_url) as standing:
-        yield standing
-
-
-def every(act: Act, path: str = "/") -> Plan:
-    """Done to every request with this in its path."""
-    return Plan((Rule(Match(path=path), act),), seed=7)
-
-
-def guarded(story: Story, policy: dict[str, Any] | None = None) -> None:
+def deploy_guarded(story: Story, policy: dict[str, Any] | None = None) -> None:
     """A Deployment at rest behind a gate of the SLO that is there already."""
     story.deploy(played(replicas=2))
     story.rollout(policy=policy)
@@ -46,7 +31,7 @@ def test_a_gate_closes_on_a_low_budget_at_the_authors_floor(story: Story) -> Non
     story.source()
     story.slo(**HALF)
 
-    guarded(story, {"burn": [], "start": {"holdAt": "50%"}})
+    deploy_guarded(story, {"burn": [], "start": {"holdAt": "50%"}})
 
     gate = story.wait_gate("Closed", "BudgetLow")
     assert gate["verdict"] == "Hold"
@@ -60,7 +45,7 @@ def test_a_slower_burn_pair_closes_the_gate_where_the_fastest_is_calm(story: Sto
     never_reached = {"long": "10s", "short": "5s", "factor": "1.9"}
     hot = {"long": "20s", "short": "10s", "factor": "0.5"}
 
-    guarded(story, {"burn": [never_reached, hot]})
+    deploy_guarded(story, {"burn": [never_reached, hot]})
 
     gate = story.wait_gate("Closed", "BurningSlow")
     assert "over 20s" in gate["message"]
@@ -72,7 +57,7 @@ def test_a_pair_that_can_never_fire_is_refused_and_nothing_starts(story: Story) 
     story.source()
     story.slo(service=STEADY, objective="50%")
 
-    guarded(story, {"burn": [{"long": "10s", "short": "5s", "factor": "2"}]})
+    deploy_guarded(story, {"burn": [{"long": "10s", "short": "5s", "factor": "2"}]})
 
     gate = story.wait_gate("Unknown", "PolicyInvalid")
     assert "spec.policy.burn: 10s/5s at 2 can never fire at an objective of 50%" in gate["message"]
@@ -87,7 +72,7 @@ def test_an_slo_that_nobody_can_act_on_lets_nothing_start(story: Story) -> None:
     story.source()
     story.slo(indicator={"ratio": {"bad": 'errors{code=~"("}', "total": "requests"}})
 
-    guarded(story)
+    deploy_guarded(story)
 
     gate = story.wait_gate("Unknown", "SLOInvalid")
     assert "spec.indicator.ratio.bad" in gate["message"]
@@ -101,7 +86,7 @@ def test_an_expression_of_several_series_lets_nothing_start(story: Story) -> Non
     each = f"sum by (service) (increase({selector}[$window]))"
     story.slo(indicator={"query": {"bad": f"0 * {each}", "total": each}})
 
-    guarded(story)
+    deploy_guarded(story)
 
     story.wait_gate("Unknown", "EvidenceAmbiguous")
     story.wait_refused()
@@ -111,7 +96,7 @@ def test_too_few_events_are_thin_evidence_and_permit(story: Story) -> None:
     story.source()
     story.slo(minimumEvents=1_000_000)
 
-    guarded(story)
+    deploy_guarded(story)
 
     gate = story.wait_gate("Open", "InsufficientEvents")
     assert gate["verdict"] == "Unknown"
@@ -120,12 +105,12 @@ def test_too_few_events_are_thin_evidence_and_permit(story: Story) -> None:
 
 
 def test_a_young_service_warms_up_has_too_little_history_for_its_month_and_may_release(
-    story: Story, between: FaultProxy
+    story: Story, prometheus: FaultProxy
 ) -> None:
-    story.source(url=between.url)
-    guarded(story)
+    story.source(url=prometheus.url)
+    deploy_guarded(story)
 
-    with between.faults(every(Delay(1), path="/api/v1/query_range")):
+    with prometheus.faults(Plan((Rule(Match(path="query_range"), Delay(1)),))):
         story.slo(window={"rolling": "30d"})
         gate = story.wait_gate("Open", "WarmingUp")
         assert gate["verdict"] == "Unknown"
@@ -138,13 +123,15 @@ def test_a_young_service_warms_up_has_too_little_history_for_its_month_and_may_r
     story.wait_gate("Open", "BudgetHealthy")
 
 
-def test_a_partial_answer_lets_nothing_start(story: Story, between: FaultProxy) -> None:
-    story.source(url=between.url)
+def test_a_partial_answer_lets_nothing_start(story: Story, prometheus: FaultProxy) -> None:
+    story.source(url=prometheus.url)
     story.slo()
     story.wait_measured()
-    guarded(story)
-    partial = {"status": "success", "data": NOTHING, "warnings": ["a store is away"]}
-    with between.faults(every(ReplaceBody(json.dumps(partial), "application/json"))):
+    deploy_guarded(story)
+    nothing = {"resultType": "vector", "result": []}
+    told = {"status": "success", "data": nothing, "warnings": ["a store is away"]}
+    partial = ReplaceBody(json.dumps(told), "application/json")
+    with prometheus.faults(Plan((Rule(Match(), partial),))):
         gate = story.wait_gate("Unknown", "PartialResponse")
         assert "a store is away" in gate["message"]
         story.wait_refused()
@@ -174,7 +161,7 @@ def test_a_template_too_large_for_admission_is_told_and_warned_about(story: Stor
     story.slo()
     story.wait_measured()
     manifest = played(replicas=2)
-    large = {"name": "LARGE", "value": "x" * LARGE}
+    large = {"name": "LARGE", "value": "x" * LARGEST_TEMPLATE}
     manifest["spec"]["template"]["spec"]["containers"][0]["env"] = [large]
     story.deploy(manifest)
     story.rollout()

@@ -174,6 +174,28 @@ def test_a_calendar_period_that_has_just_begun_has_no_budget_to_judge() -> None:
     assert found.reading.looks.keys() == LOOKS
 
 
+@pytest.mark.parametrize(
+    ("begins", "seen", "known"),
+    [(0, count(13, 26), "13m"), (10, count(3, 6), "3m"), (13, count(0, 0), "0s")],
+)
+def test_of_what_is_open_a_calendar_period_counts_what_came_since_it_began(
+    begins: int, seen: Count, known: str
+) -> None:
+    """Of thirteen open minutes the last ones only, if so be; a look back counts what it counts."""
+    zone = timezone(timedelta(hours=12, minutes=-begins))
+    week, now = CalendarWindow(Period.WEEK, zone, "east"), NOW + timedelta(minutes=10)
+    fresh, book = {Duration.parse("13m"): count(13, 26), FIVE: count(5, 10)}, ledger()
+    events = slo("a", SHOP, window=week)
+    found = evidence(plan(events, LOOKS, book, now), book, fresh)
+    assert found.detail == f"{known} of 7d is known; a budget needs 16h48m"
+    assert found.reading is not None
+    assert (found.reading.whole, found.reading.looks[FIVE]) == (seen, count(5, 10))
+    slices = replace(events, budgeting=RatioTimeslices(FIVE))
+    sliced = evidence(plan(slices, LOOKS, book, now), book, fresh).reading
+    assert sliced is not None
+    assert sliced.traffic == seen
+
+
 def test_slices_are_judged_as_slices() -> None:
     method = Timeslices(FIVE, Percentage.parse("95%"))
     one = slo("a", SHOP, window="1d", objective="50%", budgeting=method)

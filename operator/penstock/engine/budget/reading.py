@@ -182,7 +182,9 @@ class _Reader:
     def covered_seconds(self) -> int:
         """How much of the window there is data of."""
         closed = int(self.known.covered * max(0, self.border - self.start))
-        return closed if self.open is None else closed + (self.made.open or 0)
+        if self.open is None:
+            return closed
+        return closed + self.made.at - max(self.start, self.border)
 
     def reading(self, onsets: frozenset[datetime]) -> Reading:
         known = self.known
@@ -243,13 +245,24 @@ class _Reader:
             return None
         if not stretch.is_asked(ENOUGH_ASKED):
             return None
-        if start > self.border:
-            now = now * (self.made.at - start) / (self.made.at - self.border)
-        return stretch.events.bad + now
+        return stretch.events.bad + self._share_after(start, now)
+
+    def _open_after(self, start: int) -> Count | None:
+        """What is open; of a calendar period that began within it, the share since."""
+        if self.open is None or start <= self.border:
+            return self.open
+        bad, total = (self._share_after(start, one) for one in (self.open.bad, self.open.total))
+        return Count(bad, total)
+
+    def _share_after(self, start: int, number: Decimal) -> Decimal:
+        """Of 26 events in 13 open minutes, of which the last 3 lie after ``start``: 6."""
+        if start <= self.border:
+            return number
+        return number * (self.made.at - start) / (self.made.at - self.border)
 
     def _whole(self, known: Stretch) -> Count:
         if self.slicing is None:
-            return known.plus(self.open)
+            return known.plus(self._open_after(self.start))
         if isinstance(self.slo.budgeting, Timeslices):
             return Count(known.events.bad, self.window.seconds / self.slicing.seconds)
         return known.events
@@ -279,7 +292,7 @@ class _Reader:
             return None
         if stretch.run.covered == 0 and self.open is None:
             return None
-        return stretch.plus(self.open)
+        return stretch.plus(self._open_after(start))
 
     def _slices(self, slicing: Slicing, look: Duration, events: Count) -> Count:
         """Closed slices, and what is open as one more, so that an outage is seen before it ends."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.adapters.telemetry import COUNTERS, GAUGES
+from penstock.adapters.metrics import COUNTERS, GAUGES
 from penstock.api.base import VALIDATIONS
 from penstock.api.crds import API_VERSION, FRAMES, Frame, manifest
 from penstock.domain import decide
@@ -225,7 +225,7 @@ def metrics() -> str:
 BLOCKS = {
     ("how-it-decides.md", "domain/decide.py"): truth_table,
     ("operations.md", "settings.py"): settings,
-    ("operations.md", "adapters/telemetry.py"): metrics,
+    ("operations.md", "adapters/metrics.py"): metrics,
 }
 
 

@@ -21,11 +21,13 @@ from penstock.adapters.api_server import ApiServer
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.cluster import OurObjects
 from penstock.adapters.credentials import Vault
+from penstock.adapters.health_routes import metrics_route, probe_route
+from penstock.adapters.http_server import HttpServer
 from penstock.adapters.lease import ElectedLease, NoElection
 from penstock.adapters.ledger_store import LedgerStore, NoStore
+from penstock.adapters.metrics import MetricsRegistry
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.sources import Sources
-from penstock.adapters.telemetry import Telemetry, TelemetryServer
 from penstock.adapters.workloads.deployment import Deployments
 from penstock.adapters.workloads.kinds import AnyWorkload
 from penstock.engine.budget.budgets import Budgets
@@ -34,6 +36,7 @@ from penstock.engine.catalog import Catalog
 from penstock.engine.desk import Desk
 from penstock.engine.evaluator import Evaluator, Pace
 from penstock.engine.keeper import Keeper
+from penstock.engine.metric_names import GaugeName
 from penstock.engine.ports import Found
 from penstock.engine.reporter import Reporter
 from penstock.engine.showing import slis
@@ -58,7 +61,7 @@ class LeadershipLost(Exception):
 class Parts:
     """All that runs, wired."""
 
-    telemetry: Telemetry
+    telemetry: MetricsRegistry
     catalog: Catalog
     evaluator: Evaluator
     keeper: Keeper
@@ -119,12 +122,13 @@ async def _main(settings: Settings) -> int:
     clock = SystemClock()
     lease = _lease(settings, server, clock)
     parts = wire(settings, server, clock, lease)
-    web = TelemetryServer(
-        parts.telemetry,
+    web = HttpServer(
         settings.listen,
-        lambda: _not_alive(parts, clock),
-        lambda: "" if parts.desk.primed.is_set() else "the first list is not complete",
-        lambda: _refresh(parts, lease),
+        [
+            probe_route("/healthz", lambda: _not_alive(parts, clock)),
+            probe_route("/readyz", lambda: _not_ready(parts)),
+            metrics_route(lambda: _scrape(parts, lease)),
+        ],
     )
     await web.start()
     try:
@@ -153,7 +157,7 @@ def wire(
     settings: Settings, server: ApiServer, clock: SystemClock, lease: ElectedLease | NoElection
 ) -> Parts:
     """Every part, each given what it needs."""
-    telemetry, catalog = Telemetry(), Catalog()
+    telemetry, catalog = MetricsRegistry(), Catalog()
     cluster = OurObjects(server, settings.namespace)
     workloads = AnyWorkload([Deployments(server, settings.namespace)])
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
@@ -166,7 +170,7 @@ def wire(
         settings.scrape_interval,
         settings.own_job,
     )
-    telemetry.tell_counted(library.counted, lambda: slis(catalog, library))
+    telemetry.register_ledger_collector(library.counted, lambda: slis(catalog, library))
     metrics = Budgets(asker, library, clock)
     hot = min(settings.hot_interval, settings.interval)
     pace = Pace(settings.interval, hot, settings.scrape_interval)
@@ -260,6 +264,11 @@ def _not_alive(parts: Parts, clock: SystemClock) -> str:
     return ""
 
 
-def _refresh(parts: Parts, lease: ElectedLease | NoElection) -> None:
-    parts.telemetry.gauge("penstock_evaluation_age_seconds", parts.evaluator.age())
-    parts.telemetry.gauge("penstock_leader", 1.0 if lease.held else 0.0)
+def _not_ready(parts: Parts) -> str:
+    return "" if parts.desk.primed.is_set() else "the first list is not complete"
+
+
+def _scrape(parts: Parts, lease: ElectedLease | NoElection) -> bytes:
+    parts.telemetry.gauge(GaugeName.EVALUATION_AGE, parts.evaluator.age())
+    parts.telemetry.gauge(GaugeName.LEADER, 1.0 if lease.held else 0.0)
+    return parts.telemetry.exposition()

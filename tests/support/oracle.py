@@ -24,9 +24,9 @@ from penstock.adapters.api_server import ApiServer
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.cluster import OurObjects
 from penstock.adapters.credentials import Vault
+from penstock.adapters.metrics import MetricsRegistry
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.sources import Sources
-from penstock.adapters.telemetry import Telemetry
 from penstock.adapters.workloads.deployment import Deployments
 from penstock.adapters.workloads.kinds import AnyWorkload
 from penstock.domain.case import Judged
@@ -110,7 +110,7 @@ class _Eye:
         self._workloads = AnyWorkload([Deployments(server, namespace)])
         clock, settings = SystemClock(), Settings()
         vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
-        self._sources = Sources(vault, clock, Telemetry())
+        self._sources = Sources(vault, clock, MetricsRegistry())
         self._metrics = Direct(Prometheus(self._sources, clock))
         self._catalog = Catalog()
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from penstock.adapters.telemetry import Telemetry
+from penstock.adapters.metrics import MetricsRegistry
 from penstock.domain.counters import Counted, counted
 from penstock.domain.evidence import Count
 from penstock.domain.ledger import HOUR, Ledger
@@ -39,8 +39,8 @@ class Scraped:
 
     def __init__(self, scrapes: Scrapes, instance: str, told: Told, job: str = JOB) -> None:
         self._target = Target(scrapes, {"job": job, "instance": instance})
-        self._telemetry = Telemetry()
-        self._telemetry.tell_counted(told)
+        self._telemetry = MetricsRegistry()
+        self._telemetry.register_ledger_collector(told)
 
     def scrape(self, at: datetime) -> None:
         """Take what the page says now."""

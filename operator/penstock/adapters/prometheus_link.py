@@ -42,6 +42,7 @@ from penstock.adapters.slots import Slots
 from penstock.domain.evidence import Evidence
 from penstock.domain.source import Dialect, Source
 from penstock.domain.source_report import Health, SourceReason
+from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Clock, Tally
 
 log = logging.getLogger(__name__)
@@ -225,12 +226,12 @@ class Link:
         try:
             found = await self._sent(wanted, seconds)
         except Failed as failed:
-            self._tally.count("penstock_source_requests_total", outcome=failed.outcome)
+            self._tally.count(CounterName.SOURCE_REQUESTS, outcome=failed.outcome)
             self._note(failed)
             raise
         outcome = Outcome.PARTIAL if found.warnings else Outcome.ANSWERED
-        self._tally.count("penstock_source_requests_total", outcome=outcome)
-        self._tally.count("penstock_source_samples_total", found.samples)
+        self._tally.count(CounterName.SOURCE_REQUESTS, outcome=outcome)
+        self._tally.count(CounterName.SOURCE_SAMPLES, found.samples)
         self._recovered()
         return found
 

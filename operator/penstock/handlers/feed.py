@@ -19,6 +19,7 @@ from typing import Any
 
 import kopf
 
+from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Change, Clock, Tally
 from penstock.handlers.events import build_registry
 from penstock.handlers.kopf_settings import kopf_settings
@@ -67,7 +68,7 @@ class Feed:
             seconds = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
             seconds *= random.uniform(0.8, 1.2)  # noqa: S311
             failures += 1
-            self._tally.count("penstock_feed_restarts_total")
+            self._tally.count(CounterName.FEED_RESTARTS)
             log.warning("the feed ended (%s); it starts again in %.1f s", error, seconds)
             await asyncio.sleep(seconds)
             self._again()

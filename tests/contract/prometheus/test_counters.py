@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.adapters.telemetry import Telemetry, TelemetryServer
+from penstock.adapters.health_routes import metrics_route
+from penstock.adapters.http_server import HttpServer
+from penstock.adapters.metrics import MetricsRegistry
 from penstock.domain.counters import Counted
 from penstock.domain.evidence import Count, Kind
 from penstock.domain.ledger import HOUR
@@ -197,11 +199,11 @@ def test_prometheus_takes_the_page_for_counters_and_forgets_those_of_a_former_pr
 
     async def life(since: int, url: str) -> tuple[Answered, Answered]:
         """Until just what this process tells is seen; with it, the query of the docs."""
-        telemetry = Telemetry()
+        telemetry = MetricsRegistry()
         told = Counted(since, since + HOUR, Count(Decimal("2.5"), Decimal(10)))
         slos = [(("shop", "availability"), "abc"), (("shop", "strict"), "abc")]
-        telemetry.tell_counted(lambda: [("abc", told)], lambda: slos)
-        web = TelemetryServer(telemetry, f"127.0.0.1:{port}", str, str, lambda: None)
+        telemetry.register_ledger_collector(lambda: [("abc", told)], lambda: slos)
+        web = HttpServer(f"127.0.0.1:{port}", [metrics_route(telemetry.exposition)])
         await web.start()
         try:
             async with asyncio.timeout(PATIENCE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from penstock.adapters.telemetry import Telemetry
+from penstock.adapters.metrics import MetricsRegistry
 from penstock.domain.standing import Spent, Standing, UnderWay
 from penstock.engine.showing import show
 from support.cases import NOW
@@ -22,7 +22,7 @@ def having_spent(share: str, slo: str = "availability", of: str = "5d4f") -> Sta
 
 def told(*standings: Standing) -> list[str]:
     """The lines on the page after these, one after the other."""
-    telemetry, before = Telemetry(), NOTHING
+    telemetry, before = MetricsRegistry(), NOTHING
     for one in standings:
         show(telemetry, KEY, before, one)
         before = one

@@ -10,7 +10,7 @@ import kopf
 import pytest
 
 from penstock.adapters.clock import SystemClock
-from penstock.adapters.telemetry import Telemetry
+from penstock.adapters.metrics import MetricsRegistry
 from penstock.handlers import feed
 from penstock.handlers.kopf_settings import kopf_settings
 
@@ -53,7 +53,7 @@ def test_a_kopf_that_hangs_at_its_end_is_left_behind_and_another_begins(
 
     async def live() -> None:
         gap = asyncio.Event()
-        watched = feed.Feed(lambda _: None, gap.set, SystemClock(), Telemetry())
+        watched = feed.Feed(lambda _: None, gap.set, SystemClock(), MetricsRegistry())
         running = asyncio.create_task(watched.run())
         async with asyncio.timeout(60):
             await gap.wait()

@@ -23,8 +23,9 @@ from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
 from penstock.domain.source import Source
 from penstock.engine.asking import Answer, Asker, Joint, Row, Span, told_by
 from penstock.engine.budget.book import Account, counters_of
+from penstock.engine.metric_names import CounterName
 
-COUNTERS = "penstock_sli_events_total"
+COUNTERS = CounterName.SLI_EVENTS.value
 SLI, KIND, SINCE = "sli", "kind", "since"
 BAD, TOTAL = "bad", "total"
 # Two numbers for each hour, and two more: 1,500.

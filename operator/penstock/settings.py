@@ -5,12 +5,14 @@ Read once, in ``app``; nothing else looks at the environment.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 from pydantic_settings import (
     BaseSettings,
+    CliSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -73,18 +75,22 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *file)
 
 
-def load(program: str, arguments: list[str]) -> Settings:
-    """Settings from flags, then environment, then the file that either names.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare every setting as a flag."""
+    CliSettingsSource(Settings, root_parser=parser)
+
+
+def from_arguments(arguments: argparse.Namespace) -> Settings:
+    """Settings from parsed flags, then the environment, then the file that either names.
 
     Raises:
         pydantic.ValidationError: a value that does not fit, by the setting's name.
         pydantic_settings.SettingsError: a source that cannot be read.
     """
-
-    class OfProgram(Settings):
-        model_config = SettingsConfigDict(
-            cli_parse_args=arguments, cli_prog_name=program, cli_enforce_required=False
-        )
-
-    named = OfProgram()
-    return OfProgram(config=named.config) if named.config else named
+    given = {name: one for name, one in vars(arguments).items() if name in Settings.model_fields}
+    source: CliSettingsSource[Any] = CliSettingsSource(
+        Settings, root_parser=argparse.ArgumentParser()
+    )
+    flags: Any = source(parsed_args=given)
+    named = Settings(_cli_settings_source=flags)
+    return Settings(_cli_settings_source=flags, config=named.config) if named.config else named

@@ -1,0 +1,1 @@
+"""The commands, one file each: ``NAME``, ``HELP``, ``add_arguments`` and ``run``."""

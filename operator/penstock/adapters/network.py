@@ -9,11 +9,13 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError
 
+from penstock.adapters.http_proxy import HttpProxy, login_required, tunnel_status
 from penstock.adapters.prometheus_answer import Failed, Outcome, excerpt
 
 LONGEST_CONNECT = 2.0
@@ -46,8 +48,34 @@ def body(response: requests.Response, largest: int) -> bytes:
     return bytes(content)
 
 
-def unreachable(error: BaseException) -> Failed:
-    """A failure of the network."""
+def unreachable(error: BaseException, proxy: HttpProxy | None = None) -> Failed:
+    """A failure of the network, on the way to the server or to the proxy before it."""
+    if proxy is not None and isinstance(error, requests.exceptions.InvalidURL):
+        return Failed(Outcome.UNREACHABLE, f"its address or that of {proxy} is invalid")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _proxy_failure(error, proxy)
+    return _network_failure(error)
+
+
+def _proxy_failure(error: BaseException, proxy: HttpProxy | None) -> Failed:
+    for cause in _chain(error):
+        match tunnel_status(str(cause)):
+            case None:
+                continue
+            case HTTPStatus.PROXY_AUTHENTICATION_REQUIRED as status:
+                told = login_required(f"{status.value} {status.phrase}", proxy)
+                return Failed(Outcome.UNAUTHORIZED, told)
+            case status:
+                return Failed(
+                    Outcome.UNREACHABLE,
+                    f"{proxy or 'the proxy'} does not connect to it: {status.value} "
+                    f"{status.phrase}; allow it there, or list the host in NO_PROXY",
+                )
+    failed = _network_failure(error)
+    return Failed(failed.outcome, f"{proxy or 'the proxy'}: {failed.detail}")
+
+
+def _network_failure(error: BaseException) -> Failed:
     for cause in _chain(error):
         match cause:
             case socket.gaierror():
@@ -58,7 +86,8 @@ def unreachable(error: BaseException) -> Failed:
                 return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.verify_message)}")
             case ssl.SSLError():
                 return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.reason or 'failed')}")
-    if isinstance(error, requests.ConnectTimeout):
+    # Behind a ProxyError `requests` does not name the time-out.
+    if any(type(cause) is ConnectTimeoutError for cause in _chain(error)):
         return Failed(Outcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
     if isinstance(error, requests.ConnectionError):
         return Failed(Outcome.UNREACHABLE, "the connection was closed without an answer")

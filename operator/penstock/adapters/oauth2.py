@@ -9,6 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -20,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from penstock.adapters.credentials import Client
 from penstock.adapters.crew import CuttableAdapter, Trust
+from penstock.adapters.http_proxy import HttpProxy, is_tunnelled, login_required, settle
 from penstock.adapters.network import LONGEST_CONNECT, NoAuth, body, unreachable
 from penstock.adapters.prometheus_answer import Failed, Outcome
 
@@ -45,6 +47,9 @@ class Tokens:
         self._client, self._monotonic, self._learn = client, monotonic, learn
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._proxy: HttpProxy | None = None
+        with suppress(ValueError):  # an address that is not one fails when it is asked, by its name
+            self._proxy = settle(self._session, client.token_url)
         self._session.mount(client.token_url, CuttableAdapter(1, trust))
         self._lock = threading.Lock()
         self._token, self._until = "", 0.0
@@ -116,13 +121,17 @@ class Tokens:
             ) as response:
                 return response.status_code, _decoded(body(response, LARGEST_ANSWER))
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            failed = unreachable(error)
+            failed = unreachable(error, self._proxy)
             raise Failed(failed.outcome, f"{self._server}: {failed.detail}") from None
 
     def _refused(self, status: int, answer: dict[str, Any]) -> Failed:
         word = answer.get("error")
         why = f" ({word})" if isinstance(word, str) and _ERROR.fullmatch(word) else ""
         told = f"{self._server} answers {status}{why}"
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            proxy = None if is_tunnelled(self._client.token_url) else self._proxy
+            asked = login_required("407 Proxy Authentication Required", proxy)
+            return Failed(Outcome.UNAUTHORIZED, f"{self._server}: {asked}")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
             return Failed(Outcome.UNREACHABLE, told)
         return Failed(Outcome.UNAUTHORIZED, f"{told}; check spec.auth.oauth2")

@@ -16,6 +16,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from penstock.adapters.http_proxy import HttpProxy, login_required
 from penstock.domain.evidence import Kind
 
 MOST_QUOTED = 256
@@ -94,11 +95,12 @@ class NotAsked(Failed):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came over the wire."""
+    """What came over the wire, and the proxy that may have written it instead of the source."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    proxy: HttpProxy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +172,20 @@ def _failure(
     told = hide(str((body or {}).get("error") or "no reason given"))
     message = excerpt(_REPEATED.sub("", told))
     wait = _retry_after(headers.get("Retry-After"), now)
-    phrase = _phrase(status)
+    proxy = None if said else answer.proxy
+    phrase = _phrase(status) + (f", through {proxy}" if proxy else "")
     match status:
         case 200 if not said:
-            return Failed(Outcome.MALFORMED, _not_prometheus(headers, body, hide))
+            told = _not_prometheus(headers, body, hide)
+            return Failed(Outcome.MALFORMED, f"{told}; it came through {proxy}" if proxy else told)
+        case 407:
+            return Failed(Outcome.UNAUTHORIZED, login_required(_phrase(status), proxy))
+        case 511:
+            return Failed(
+                Outcome.UNREACHABLE,
+                f"{phrase}: the network requires a login before it lets requests through; log in "
+                "there, or allow the source without one",
+            )
         case 422 if said and message.startswith("expanding series"):
             # Thanos says so when a store does not answer; nothing is wrong with the query.
             return Failed(Outcome.PARTIAL, f"a part of its data cannot be read: {message}")
@@ -181,7 +193,7 @@ def _failure(
             return Failed(Outcome.REJECTED, f"the query is refused: {message}")
         case 413:
             return Failed(Outcome.REJECTED, f"the query is refused: {phrase}")
-        case 401 | 403 | 407:
+        case 401 | 403:
             return Failed(
                 Outcome.UNAUTHORIZED,
                 f"{phrase}: the source does not let us read; check spec.auth, and spec.headers "

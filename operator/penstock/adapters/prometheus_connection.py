@@ -20,6 +20,7 @@ from penstock.adapters import dialects, tls
 from penstock.adapters.credentials import Credentials
 from penstock.adapters.crew import CuttableAdapter
 from penstock.adapters.discretion import Discretion
+from penstock.adapters.http_proxy import is_tunnelled, settle
 from penstock.adapters.network import LONGEST_CONNECT, NoAuth, body
 from penstock.adapters.oauth2 import Tokens
 from penstock.adapters.prometheus_answer import Answer
@@ -46,7 +47,11 @@ class _Bearer(AuthBase):
 
 
 class Connection(PrometheusConnect):  # type: ignore[misc]
-    """prometheus-api-client with a query method of our own."""
+    """prometheus-api-client with a query method of our own.
+
+    Attributes:
+        proxy: what it asks through, if anything.
+    """
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
         given = {n: v for n, v in credentials.headers if n.title() not in _NOT_THEIRS}
         trust = tls.trust(credentials)
         super().__init__(url, session=session, auth=_auth(credentials), headers={**given, **_OURS})
-        _settle(session, url)
+        self.proxy = settle(session, url)
         # In place of the library's adapter, which repeats.
         session.mount(url, CuttableAdapter(connections, trust))
         self._always = dialects.parameters(source)
@@ -116,14 +121,8 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
             allow_redirects=False,
         ) as response:
             content = body(response, LARGEST_ANSWER)
-            return Answer(response.status_code, dict(response.headers), content)
-
-
-def _settle(session: requests.Session, url: str) -> None:
-    """What the environment says of proxies and trust is looked up once, not at each request."""
-    found = session.merge_environment_settings(url, {}, stream=True, verify=None, cert=None)
-    session.proxies, session.verify = found["proxies"], found["verify"]
-    session.trust_env = False
+            proxy = None if is_tunnelled(self.url) else self.proxy
+            return Answer(response.status_code, dict(response.headers), content, proxy)
 
 
 def _auth(credentials: Credentials) -> AuthBase:

@@ -246,7 +246,7 @@ class Link:
         except Overrun as error:
             raise Failed(Outcome.TIMEOUT, "earlier requests still hang") from error
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise unreachable(error) from error
+            raise unreachable(error, self._connection.proxy) from error
         return self._understood(wanted, answer)
 
     def _understood(self, wanted: _Wanted[T], answer: Answer) -> T:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.adapters.http_proxy import HttpProxy
 from penstock.adapters.prometheus_answer import (
     MOST_QUOTED,
     Answer,
@@ -100,6 +101,7 @@ def test_a_row_without_labels_is_malformed(row):
         (401, "", Outcome.UNAUTHORIZED),
         (403, "", Outcome.UNAUTHORIZED),
         (407, "", Outcome.UNAUTHORIZED),
+        (511, "", Outcome.UNREACHABLE),
         (429, "", Outcome.THROTTLED),
         (503, error("timeout", "no"), Outcome.OVERLOADED),
         (503, error("unavailable", "no"), Outcome.UNREACHABLE),
@@ -125,6 +127,42 @@ def test_prometheus_own_words_are_quoted_in_one_line_of_bounded_length():
 def test_a_page_of_somebody_else_is_not_quoted():
     told = failure(200, "<html>secret</html>", Content_Type="text/html; charset=utf-8").detail
     assert told == "the answer is text/html where JSON was expected; check spec.url"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (
+            200,
+            "the answer is text/html where JSON was expected; check spec.url; it came through the "
+            "proxy p:80",
+        ),
+        (
+            302,
+            "302 Found, through the proxy p:80: it sends us elsewhere; write the final address in "
+            "spec.url",
+        ),
+        (503, "503 Service Unavailable, through the proxy p:80"),
+        (
+            511,
+            "511 Network Authentication Required, through the proxy p:80: the network requires a "
+            "login before it lets requests through; log in there, or allow the source without one",
+        ),
+    ],
+)
+def test_what_a_proxy_may_have_answered_instead_of_the_source_names_the_proxy(status, told):
+    proxy = HttpProxy("p:80", "HTTP_PROXY")
+    answer = Answer(status, {"Content-Type": "text/html"}, b"<html>", proxy)
+    with pytest.raises(Failed) as caught:
+        read_as(as_vector, answer, NOW)
+    assert caught.value.detail == told
+
+
+def test_what_prometheus_itself_says_through_a_proxy_does_not_name_it():
+    proxy = HttpProxy("p:80", "HTTP_PROXY")
+    with pytest.raises(Failed) as caught:
+        read_as(as_vector, Answer(422, {}, error("execution", "no").encode(), proxy), NOW)
+    assert caught.value.detail == "the query is refused: no"
 
 
 @pytest.mark.parametrize(

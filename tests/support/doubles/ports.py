@@ -1,0 +1,279 @@
+"""Doubles of the ports that write: one set for each engine, all upon the same store.
+
+A write of a status or a record names the version that it was made on, as the adapters' do: one that
+arrives after something newer was written changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from penstock.api.entries import API_VERSION
+from penstock.api.gate_record import record_labels
+from penstock.api.printing import (
+    invalid_status,
+    record_data,
+    rollout_status,
+    slo_status,
+    source_status,
+)
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.report import SloReport
+from penstock.domain.slo import SourceKind
+from penstock.domain.source_report import SourceReport
+from penstock.domain.standing import Record, Standing
+from penstock.domain.workload import Observation, Phase
+from penstock.engine.ports import Event, Found, Held, Outcome
+from penstock.errors import ClusterError, Conflict, Forbidden, Gone, Refused, SpecInvalid
+from support.doubles.connection import Call, Connection
+from support.doubles.deployments import KIND, PREFIX, Deployment
+from support.doubles.store import RECORDS, Store
+from testbed.recorder import Write
+
+Body = dict[str, Any]
+Key = tuple[str, str, str]
+RELEASE_TRIES = 3
+
+
+class StoredObjects:
+    """Implements ``engine.ports.Cluster``."""
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self._store, self._connection = store, connection
+        self._known: dict[Key, str] = {}
+
+    async def list(self, resource: Resource) -> Sequence[Entry]:
+        """All objects of a kind."""
+
+        def read() -> Sequence[Entry]:
+            kinds = {str(resource)} | ({RECORDS} if resource is Resource.ROLLOUT else set())
+            for key in [key for key in self._known if key[0] in kinds]:
+                del self._known[key]
+            return self._store.entries(resource)
+
+        return await self._connection.call(Call("list", name=str(resource)), read)
+
+    async def write_slo(self, report: SloReport) -> None:
+        """Replace an SLO's status."""
+        await self._status("write_slo", Resource.SLO, report.ref, slo_status(report))
+
+    async def write_source(self, report: SourceReport) -> None:
+        """Replace a source's status."""
+        own = report.kind is SourceKind.METRICS_SOURCE
+        resource = Resource.METRICS_SOURCE if own else Resource.CLUSTER_METRICS_SOURCE
+        await self._status("write_source", resource, report.ref, source_status(report))
+
+    async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
+        """Replace a Rollout's status."""
+        await self._status("write_rollout", Resource.ROLLOUT, ref, rollout_status(standing))
+
+    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
+        """Say on an object which field is wrong."""
+        status = invalid_status(problem, entry.version, datetime.now(UTC))
+        await self._status("write_invalid", resource, entry.ref, status)
+
+    async def write_record(self, ref: ObjectRef, record: Record) -> None:
+        """Create or replace the GateRecord of one Rollout."""
+        data = record_data(record)
+        body: Body = {
+            "apiVersion": API_VERSION,
+            "kind": "GateRecord",
+            "metadata": {
+                "name": ref.name,
+                "namespace": ref.namespace,
+                "labels": record_labels(data),
+                "ownerReferences": [{"kind": "Rollout", "name": ref.name, "uid": ref.uid}],
+            },
+            "data": data,
+        }
+        key = (RECORDS, ref.namespace, ref.name)
+        await self._write(
+            "write_record", key, body, lambda now: self._store.write_record(body, now)
+        )
+
+    async def tell(self, event: Event) -> None:
+        """Post one Event."""
+        ref = event.ref
+        body = {"reason": event.reason, "message": event.message, "metadata": {}}
+        written = _write("create", "events", "", ref.namespace, ref.name, "penstock", body)
+        call = Call("tell", ref.namespace, ref.name, "events", written)
+        await self._connection.call(call, lambda: self._store.events.append(event))
+
+    async def _status(
+        self, method: str, resource: Resource, ref: ObjectRef, status: Mapping[str, Any]
+    ) -> None:
+        key = (str(resource), ref.namespace, ref.name)
+        body = {"metadata": {"name": ref.name, "uid": ref.uid}, "status": dict(status)}
+
+        def write(version: str) -> None:
+            place = (ref.namespace, ref.name)
+            self._store.write_status(resource, *place, ref.uid, version, dict(status))
+
+        await self._write(method, key, body, write)
+
+    async def _write(self, method: str, key: Key, body: Body, write: Callable[[str], None]) -> None:
+        kind, namespace, name = key
+        subresource = "" if kind == RECORDS else "status"
+        written = _write("patch", kind, subresource, namespace, name, "penstock", body)
+        call = Call(method, namespace, name, kind, written)
+
+        async def send(version: str) -> None:
+            await self._connection.call(call, lambda: write(version))
+            self._known[key] = self._store.version(*key)
+
+        version = self._known.pop(key, None)
+        try:
+            await send(self._store.version(*key) if version is None else version)
+        except Conflict:
+            await send(self._store.version(*key))
+
+
+class StoredWorkloads:
+    """Implements ``engine.ports.Workloads`` for Deployments that are played."""
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self._store, self._connection = store, connection
+
+    def supports(self, ref: WorkloadRef) -> bool:
+        """Whether it is a Deployment."""
+        return ref.api_version.startswith("apps/") and ref.kind == KIND
+
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+        """One look."""
+
+        def read() -> Observation:
+            if not self.supports(ref):
+                refusal = f"cannot be guarded: this version knows no {ref.kind}"
+                return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal=refusal)
+            found = self._store.deployments.get((namespace, ref.name))
+            if found is None:
+                return Observation(namespace, ref, "", Phase.MISSING)
+            return found.observed(manager)
+
+        return await self._connection.call(Call("observe", namespace, ref.name), read)
+
+    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+        """Hold exactly the object that was seen."""
+
+        def hold() -> Outcome:
+            others = self._exactly(seen.namespace, seen.ref, seen.uid).hold(manager, keep=keep)
+            return Outcome(Found.CONFLICT, by=others) if others else Outcome(Found.DONE)
+
+        body = {"metadata": {"uid": seen.uid}, "spec": {"paused": True}}
+        return await self._write("hold", seen.namespace, seen.ref, manager, body, hold)
+
+    async def release(self, held: Held) -> Outcome:
+        """Give back what this manager holds of exactly this object."""
+        for _ in range(RELEASE_TRIES - 1):
+            with suppress(Conflict):
+                return await self._release_what_is_there(held)
+        return await self._release_what_is_there(held)
+
+    async def _release_what_is_there(self, held: Held) -> Outcome:
+        manager, place = PREFIX + held.owner, (held.namespace, held.ref.name)
+        found = self._store.deployments.get(place)
+        version = found.version if found else 0
+
+        def release() -> Outcome:
+            there = self._exactly(held.namespace, held.ref, held.uid)
+            if there.version != version:
+                raise Conflict(f"{held.ref} has changed since it was read")
+            there.release(manager)
+            return Outcome(Found.DONE)
+
+        body: Body = {"metadata": {"uid": held.uid}}
+        return await self._write("release", held.namespace, held.ref, manager, body, release)
+
+    async def held(self) -> Sequence[Held]:
+        """Every hold of ours."""
+
+        def read() -> Sequence[Held]:
+            return [
+                Held(one.namespace, one.ref, one.uid, manager.removeprefix(PREFIX), one.kept)
+                for one in self._store.deployments.values()
+                for manager in one.holders
+                if manager.startswith(PREFIX)
+            ]
+
+        return await self._connection.call(Call("held"), read)
+
+    def _exactly(self, namespace: str, ref: WorkloadRef, uid: str) -> Deployment:
+        found = self._store.deployments.get((namespace, ref.name))
+        if found is None or found.uid != uid:
+            raise Gone(f"{ref} of uid {uid} is not there")
+        return found
+
+    async def _write(
+        self,
+        method: str,
+        namespace: str,
+        ref: WorkloadRef,
+        manager: str,
+        body: Body,
+        act: Callable[[], Outcome],
+    ) -> Outcome:
+        """What the API server refuses is an outcome; what may pass by itself is raised."""
+        written = _write("patch", "deployments", "", namespace, ref.name, manager, body)
+        call = Call(method, namespace, ref.name, "deployments", written)
+        try:
+            return await self._connection.call(call, act)
+        except Gone:
+            return Outcome(Found.GONE)
+        except (Forbidden, Refused) as error:
+            return Outcome(Found.REFUSED, why=str(error))
+
+
+class StoredSnapshots:
+    """Implements ``engine.ports.Snapshots``."""
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self._store, self._connection = store, connection
+
+    async def load(self) -> Mapping[str, bytes]:
+        """What was saved last."""
+        return await self._connection.call(Call("load"), lambda: dict(self._store.snapshots))
+
+    async def save(self, kept: Mapping[str, bytes]) -> None:
+        """Replace it."""
+        written = _write("patch", "configmaps", "", "penstock", "ledgers", "penstock", {})
+
+        def save() -> None:
+            self._store.snapshots = dict(kept)
+
+        await self._connection.call(Call("save", kind="configmaps", write=written), save)
+
+
+def error_of(kind: type[ClusterError], message: str = "so it is planned") -> ClusterError:
+    """One error of a class, as an adapter raises it."""
+    return kind(message, 1.0) if kind.__name__ == "Throttled" else kind(message)  # type: ignore[call-arg]
+
+
+def _write(
+    verb: str, kind: str, subresource: str, namespace: str, name: str, manager: str, body: Body
+) -> Write:
+    """A write in the words in which the invariants judge it."""
+    return Write(
+        at=datetime.now(UTC),
+        verb=verb,
+        group="",
+        version="",
+        resource=kind,
+        subresource=subresource,
+        namespace=namespace,
+        name=name,
+        kind=kind,
+        manager=manager,
+        forced=False,
+        content_type="",
+        body=body,
+        dry_run=False,
+        forwarded=True,
+        code=200,
+        resource_version="",
+        uid=str(body["metadata"].get("uid", "")) if body else "",
+        fault="",
+    )

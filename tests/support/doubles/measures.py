@@ -32,6 +32,7 @@ class Measured:
         total: events of the window.
         recent: events of every shorter range.
         kind: anything but Fresh is missing or thin evidence; thin evidence has a reading.
+        former: what the indicator that is being replaced says.
     """
 
     left: str = "0.9"
@@ -41,8 +42,12 @@ class Measured:
     recent: Decimal = RECENT_EVENTS
     kind: Kind = Kind.FRESH
     detail: str = ""
+    former: Measured | None = None
 
     def evidence(self, inquiry: Inquiry, at: datetime) -> Evidence:
+        if self.former is not None:
+            old, new = self.former._reading(inquiry, at), self._reading(inquiry, at)
+            return Evidence(Kind.MIGRATING, self.detail, old, new)
         if self.kind is not Kind.FRESH:
             thin = Evidence(self.kind).grade == "Thin"
             return Evidence(self.kind, self.detail, self._reading(inquiry, at) if thin else None)

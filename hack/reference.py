@@ -208,7 +208,7 @@ def settings() -> str:
     rows = ["| flag | variable | default | bounds | means |", "|---|---|---|---|---|"]
     for name, schema in Settings.model_json_schema()["properties"].items():
         flag, variable = f"`--{name.replace('_', '-')}`", f"`PENSTOCK_{name.upper()}`"
-        default = _code(schema["default"]) if schema.get("default") not in (None, "") else ""
+        default = _code(schema["default"]) if schema.get("default") not in (None, "", []) else ""
         means = _plain(" ".join(schema["description"].split()))
         rows.append(f"| {flag} | {variable} | {default} | {_bounds(schema)} | {means} |")
     return "\n".join(rows)

@@ -99,7 +99,7 @@ def release_all(settings: Settings) -> int:
 
 async def _release_all(settings: Settings) -> int:
     server = await ApiServer.connect()
-    workloads = AnyWorkload([Deployments(server, settings.namespace)])
+    workloads = AnyWorkload([Deployments(server, settings.namespaces)])
     left = 0
     try:
         for held in await workloads.held():
@@ -158,8 +158,8 @@ def wire(
 ) -> Parts:
     """Every part, each given what it needs."""
     telemetry, catalog = MetricsRegistry(), Catalog()
-    cluster = OurObjects(server, settings.namespace)
-    workloads = AnyWorkload([Deployments(server, settings.namespace)])
+    cluster = OurObjects(server, settings.namespaces)
+    workloads = AnyWorkload([Deployments(server, settings.namespaces)])
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
     asker = Prometheus(Sources(vault, clock, telemetry), clock)
     library = Library(
@@ -210,7 +210,7 @@ def wire(
         lease,
         settings.resync_interval,
     )
-    feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespace)
+    feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespaces, lambda: cluster.readable)
     sources = SourceKeeper(catalog, cluster, metrics, clock, telemetry, lease)
     return Parts(telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed, library)
 

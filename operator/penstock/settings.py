@@ -6,17 +6,21 @@ Read once, in ``app``; nothing else looks at the environment.
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Settings(BaseSettings):
@@ -30,6 +34,7 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
         cli_avoid_json=True,
         cli_exit_on_error=True,
+        cli_shortcuts={"namespaces": "namespace"},
     )
 
     config: Path | None = None
@@ -42,8 +47,8 @@ class Settings(BaseSettings):
     """Seconds between scrapes of the metrics; a default burn pair sees at least four of them."""
     resync_interval: float = Field(default=300.0, ge=5, le=3600)
     """Seconds between lists of all our objects, which find what a watch has missed."""
-    namespace: str = ""
-    """Watch this one namespace only; empty for all."""
+    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Guard workloads in these namespaces only, separated by commas; empty: in all of them."""
     lease_namespace: str = ""
     """Elect a leader by a Lease in this namespace; empty: the pod's own, and none outside."""
     identity: str = ""
@@ -58,6 +63,21 @@ class Settings(BaseSettings):
     """debug, info, warning or error."""
     log_format: str = Field(default="json", pattern="^(json|text)$")
     """json or text."""
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _names(cls, given: object) -> object:
+        """The names in a text with commas; each once, in their order."""
+        parts = given.split(",") if isinstance(given, str) else given
+        if not isinstance(parts, list | tuple):
+            return parts
+        names = dict.fromkeys(str(one).strip() for one in parts)
+        wrong = [name for name in names if name and not NAMESPACE.fullmatch(name)]
+        if wrong:
+            raise ValueError(
+                f"{wrong[0]!r} is not the name of a namespace; write each name in full"
+            )
+        return tuple(name for name in names if name)
 
     @classmethod
     def settings_customise_sources(

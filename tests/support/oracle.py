@@ -106,8 +106,8 @@ class _Eye:
 
     def __init__(self, server: ApiServer, namespace: str) -> None:
         self._namespace = namespace
-        self._cluster = OurObjects(server, namespace)
-        self._workloads = AnyWorkload([Deployments(server, namespace)])
+        self._cluster = OurObjects(server, (namespace,))
+        self._workloads = AnyWorkload([Deployments(server, (namespace,))])
         clock, settings = SystemClock(), Settings()
         vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
         self._sources = Sources(vault, clock, MetricsRegistry())

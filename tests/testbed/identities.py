@@ -50,12 +50,13 @@ def service_account(kube: Kube, namespace: str, name: str) -> ServiceAccount:
     return ServiceAccount(namespace, name)
 
 
-def grant(kube: Kube, account: ServiceAccount, rules: Rules) -> None:
-    """Allow these rules in the account's own namespace."""
-    base = f"{_RBAC}/namespaces/{account.namespace}"
+def grant(kube: Kube, account: ServiceAccount, rules: Rules, namespace: str = "") -> None:
+    """Allow these rules in one namespace; by default in the account's own."""
+    namespace = namespace or account.namespace
+    base = f"{_RBAC}/namespaces/{namespace}"
     kube.call("POST", f"{base}/roles", {"metadata": {"name": account.name}, "rules": rules})
     kube.call("POST", f"{base}/rolebindings", _binding(account, account.name, "Role", account.name))
-    _wait_until_allowed(kube, account, rules, account.namespace)
+    _wait_until_allowed(kube, account, rules, namespace)
 
 
 def grant_everywhere(kube: Kube, account: ServiceAccount, rules: Rules) -> str:

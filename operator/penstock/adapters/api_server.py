@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -181,6 +181,16 @@ def _manager(cause: str) -> str:
 
 def _seconds(text: str) -> float:
     return float(text) if text.isdigit() and len(text) < 5 else 1.0
+
+
+def collection_paths(root: str, plural: str, namespaces: Sequence[str]) -> list[str]:
+    """The paths under which all objects of a kind are listed: one for each namespace, or one.
+
+    ``root`` is the group's, as ``/apis/apps/v1``; no namespaces mean the whole cluster.
+    """
+    if not namespaces:
+        return [f"{root}/{plural}"]
+    return [f"{root}/namespaces/{part(one)}/{plural}" for one in namespaces]
 
 
 def part(text: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.api_server import ApiServer, Body, collection_paths, part
 from penstock.adapters.latest import Latest, version_of
 from penstock.api.entries import API_VERSION, KINDS, entry
 from penstock.api.gate_record import record_labels
@@ -26,7 +27,9 @@ from penstock.domain.slo import SourceKind
 from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Record, Standing
 from penstock.engine.ports import Event
-from penstock.errors import SpecInvalid
+from penstock.errors import Forbidden, SpecInvalid
+
+log = logging.getLogger(__name__)
 
 MANAGER = "penstock"
 GATE_RECORDS = "gaterecords"
@@ -34,22 +37,35 @@ ROOT = f"/apis/{API_VERSION}"
 
 
 class OurObjects:
-    """Implements ``engine.ports.Cluster``."""
+    """Implements ``engine.ports.Cluster``.
 
-    def __init__(self, server: ApiServer, namespace: str = "") -> None:
-        self._server, self._namespace = server, namespace
+    Limited to ``namespaces``, it does without ClusterMetricsSources as long as nobody has granted
+    the right to list them. Once it was granted, a refusal is a failure like any other: no source
+    may seem to be deleted because a right was.
+    """
+
+    def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
+        self._server, self._namespaces = server, namespaces
         self._latest = Latest(server)
+        self._may_do_without = bool(namespaces)
+        self.readable: frozenset[Resource] = frozenset(Resource)
+        """The kinds that the last lists could read."""
 
     async def list(self, resource: Resource) -> Sequence[Entry]:
         """All objects of a kind; Rollouts with the template bodies that their records keep."""
         records: dict[tuple[str, str], Body] = {}
         if resource is Resource.ROLLOUT:
-            async for body in self._server.pages(self._collection(GATE_RECORDS)):
+            async for body in self._pages(GATE_RECORDS):
                 records[body["metadata"]["namespace"], body["metadata"]["name"]] = body
             self._learn(GATE_RECORDS, records)
         bodies: dict[tuple[str, str], Body] = {}
-        async for body in self._server.pages(self._collection(resource)):
-            bodies[body["metadata"].get("namespace", ""), body["metadata"]["name"]] = body
+        try:
+            async for body in self._pages(resource):
+                bodies[body["metadata"].get("namespace", ""), body["metadata"]["name"]] = body
+        except Forbidden as error:
+            self._do_without(resource, error)
+        else:
+            self._found_readable(resource)
         self._learn(resource, bodies)
         return [entry(resource, body, records.get(key)) for key, body in bodies.items()]
 
@@ -169,14 +185,27 @@ class OurObjects:
 
         await self._latest.write(resource, path, send)
 
-    def _collection(self, plural: str, namespace: str = "") -> str:
-        where = namespace or self._namespace
-        if not where or plural == Resource.CLUSTER_METRICS_SOURCE:
-            return f"{ROOT}/{plural}"
-        return f"{ROOT}/namespaces/{part(where)}/{plural}"
+    async def _pages(self, plural: str) -> AsyncIterator[Body]:
+        wide = plural == Resource.CLUSTER_METRICS_SOURCE
+        for path in collection_paths(ROOT, plural, () if wide else self._namespaces):
+            async for body in self._server.pages(path):
+                yield body
+
+    def _do_without(self, resource: Resource, error: Forbidden) -> None:
+        if resource is not Resource.CLUSTER_METRICS_SOURCE or not self._may_do_without:
+            raise error
+        if resource in self.readable:
+            log.warning("ClusterMetricsSources are not used, they cannot be listed: %s", error)
+        self.readable -= {resource}
+
+    def _found_readable(self, resource: Resource) -> None:
+        self.readable |= {resource}
+        if resource is Resource.CLUSTER_METRICS_SOURCE:
+            self._may_do_without = False
 
     def _path(self, plural: str, namespace: str, name: str) -> str:
-        return f"{self._collection(plural, namespace)}/{part(name)}"
+        (collection,) = collection_paths(ROOT, plural, (namespace,) if namespace else ())
+        return f"{collection}/{part(name)}"
 
 
 def _decoded(value: object) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import kopf
@@ -19,11 +19,16 @@ log = logging.getLogger(__name__)
 GROUP, VERSION = "penstock.dev", "v1alpha1"
 
 
-def build_registry(take: Callable[[Change], None]) -> kopf.OperatorRegistry:
-    """A registry of its own for each feed: no decorator acts at import time."""
+def build_registry(
+    take: Callable[[Change], None], resources: Collection[Resource]
+) -> kopf.OperatorRegistry:
+    """A registry of its own for each feed: no decorator acts at import time.
+
+    Of our own kinds it watches ``resources``.
+    """
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(login)
-    for resource in Resource:
+    for resource in resources:
         kopf.on.event(GROUP, VERSION, resource.value, registry=registry, id=resource.value)(
             _ours(resource, take)
         )

@@ -13,12 +13,13 @@ import contextlib
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import kopf
 
+from penstock.domain.entry import Resource
 from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Change, Clock, Tally
 from penstock.handlers.events import build_registry
@@ -50,11 +51,16 @@ class Feed:
         again: Callable[[], None],
         clock: Clock,
         tally: Tally,
-        namespace: str = "",
+        namespaces: Sequence[str] = (),
+        readable: Callable[[], Collection[Resource]] = lambda: tuple(Resource),
     ) -> None:
-        """``take`` gets every change; ``again`` is called after each restart, to sweep the gap."""
+        """``take`` gets every change; ``again`` is called after each restart, to sweep the gap.
+
+        ``namespaces`` limit what is watched, none of them means all. ``readable`` is asked at each
+        start: a watch of a kind that nobody lets us read would end the feed again and again.
+        """
         self._take, self._again, self._clock, self._tally = take, again, clock, tally
-        self._namespace = namespace
+        self._namespaces, self._readable = namespaces, readable
         self.health = Health(False, clock.monotonic())
 
     async def run(self) -> None:
@@ -77,7 +83,7 @@ class Feed:
         """One Kopf, from start to end; why it ended."""
         ours = asyncio.get_running_loop()
         ended: asyncio.Future[str] = ours.create_future()
-        watch = _Watch(self._take, ours, ended, self._namespace)
+        watch = _Watch(self._take, ours, ended, self._namespaces, self._readable())
         thread = threading.Thread(target=watch.run, name="feed", daemon=True)
         thread.start()
         self.health = Health(True, self._clock.monotonic())
@@ -97,9 +103,11 @@ class _Watch:
         take: Callable[[Change], None],
         ours: asyncio.AbstractEventLoop,
         ended: asyncio.Future[str],
-        namespace: str,
+        namespaces: Sequence[str],
+        resources: Collection[Resource],
     ) -> None:
-        self._take, self._ours, self._ended, self._namespace = take, ours, ended, namespace
+        self._take, self._ours, self._ended = take, ours, ended
+        self._namespaces, self._resources = namespaces, resources
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flag: asyncio.Event | None = None
 
@@ -126,10 +134,12 @@ class _Watch:
 
     async def _operate(self) -> None:
         self._loop, self._flag = asyncio.get_running_loop(), asyncio.Event()
-        scope = {"namespaces": [self._namespace]} if self._namespace else {"clusterwide": True}
+        scope: dict[str, Any] = (
+            {"namespaces": list(self._namespaces)} if self._namespaces else {"clusterwide": True}
+        )
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
-            registry=build_registry(self._hand_over),
+            registry=build_registry(self._hand_over, self._resources),
             settings=kopf_settings(),
             standalone=True,
             identity=IDENTITY,

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.api_server import ApiServer, Body, collection_paths, part
 from penstock.adapters.latest import version_of
 from penstock.adapters.workloads.steering import Steering
 from penstock.domain.refs import WorkloadRef
@@ -41,9 +41,9 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 class Deployments:
     """Implements ``engine.ports.Workloads`` for ``apps`` Deployments."""
 
-    def __init__(self, server: ApiServer, namespace: str = "") -> None:
-        self._server, self._namespace = server, namespace
-        self._steering = Steering(server, namespace)
+    def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
+        self._server, self._namespaces = server, namespaces
+        self._steering = Steering(server, namespaces)
 
     def supports(self, ref: WorkloadRef) -> bool:
         """Whether it is a Deployment."""
@@ -88,17 +88,10 @@ class Deployments:
 
     async def held(self) -> Sequence[Held]:
         """Every Deployment that carries a hold of ours."""
-        where = f"/namespaces/{part(self._namespace)}" if self._namespace else ""
         found = []
-        path = f"/apis/{API_VERSION}{where}/deployments"
-        async for body in self._server.pages(path, labelSelector=HELD_LABEL):
-            metadata = body["metadata"]
-            ref = WorkloadRef(API_VERSION, KIND, metadata["name"])
-            keep = KEEP_LABEL in (metadata.get("labels") or {})
-            found += [
-                Held(metadata["namespace"], ref, metadata["uid"], owner, keep)
-                for owner in _owners(body)
-            ]
+        for path in collection_paths(f"/apis/{API_VERSION}", "deployments", self._namespaces):
+            async for body in self._server.pages(path, labelSelector=HELD_LABEL):
+                found += _holds(body)
         return found
 
     async def _owned(self, namespace: str, body: Body) -> list[Body]:
@@ -253,6 +246,15 @@ def _owners(body: Body) -> list[str]:
         manager.removeprefix(MANAGER_PREFIX)
         for manager in _pausers(body)
         if manager.startswith(MANAGER_PREFIX)
+    ]
+
+
+def _holds(body: Body) -> list[Held]:
+    metadata = body["metadata"]
+    ref = WorkloadRef(API_VERSION, KIND, metadata["name"])
+    keep = KEEP_LABEL in (metadata.get("labels") or {})
+    return [
+        Held(metadata["namespace"], ref, metadata["uid"], owner, keep) for owner in _owners(body)
     ]
 
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.api_server import ApiServer, Body, collection_paths
 from penstock.errors import ClusterError, NotServed
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,8 @@ KINDS = (
 class Steering:
     """Deployments that another controller's object points at, as listed moments ago."""
 
-    def __init__(self, server: ApiServer, namespace: str = "") -> None:
-        self._server, self._namespace = server, namespace
+    def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
+        self._server, self._namespaces = server, namespaces
         self._known: dict[Pointing, Steered] = {kind: {} for kind in KINDS}
         self._troubles: dict[Pointing, str] = {}
         self._due = dict.fromkeys(KINDS, float("-inf"))
@@ -62,12 +63,14 @@ class Steering:
         return next((told for told in found if told), None)
 
     async def _list(self, kind: Pointing) -> None:
-        where = f"/namespaces/{part(self._namespace)}" if self._namespace else ""
-        path, trouble = f"/apis/{kind.version}{where}/{kind.plural}", ""
+        paths, trouble = (
+            collection_paths(f"/apis/{kind.version}", kind.plural, self._namespaces),
+            "",
+        )
         kept = KEPT_SECONDS
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
-                listed = [one async for one in self._server.pages(path)]
+                listed = [one for path in paths async for one in self._server.pages(path)]
             self._known[kind] = dict(filter(None, (_steered(kind, one) for one in listed)))
         except NotServed:
             self._known[kind] = {}

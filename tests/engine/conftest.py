@@ -25,5 +25,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
     given = {name: pyfuncitem.funcargs[name] for name in names}
-    given["world"].play(pyfuncitem.obj(**given))
+    world = given["world"]
+    assert isinstance(world, World)
+    world.play(pyfuncitem.obj(**given))
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -135,16 +136,10 @@ class Connections:
         self.on_call()
 
     def arm(
-        self,
-        matches: Callable[[Call], bool],
-        fault: Fault,
-        *,
-        first: int = 0,
-        only: int = 0,
+        self, matches: Callable[[Call], bool], fault: Fault, numbers: range | None = None
     ) -> Rule:
-        """A fault for the ``first`` few calls, or the one with number ``only``; else for all."""
-        numbers = range(1, first + 1) if first else range(only, only + 1)
-        rule = Rule(matches, fault, numbers if first or only else range(1, 1_000_000))
+        """A fault for calls that match, by their numbers from 1 on among these; else for all."""
+        rule = Rule(matches, fault, range(1, 1_000_000) if numbers is None else numbers)
         self.rules.append(rule)
         return rule
 
@@ -156,9 +151,13 @@ class Connections:
         found = [rule.fault_for(call) for rule in self.rules]
         return next((one for one in found if one is not None), NO_FAULT)
 
+    def attempts(self) -> list[Done]:
+        """Every write that was made, oldest first, also in vain."""
+        return [one for one in self.log if one.call.writes]
+
     def writes(self) -> list[Done]:
         """Every write that had an effect, oldest first."""
-        return [one for one in self.log if one.call.writes and one.applied]
+        return [one for one in self.attempts() if one.applied]
 
 
 class Connection:
@@ -173,13 +172,13 @@ class Connection:
         await self._wait(LATENCY_SECONDS)
         fault = self._shared.fault_for(call)
         await self._wait(fault.seconds)
-        result = self._done(call, act) if fault.applied or _is_harmless(fault) else None
-        if fault.late is not None:
-            self._later(call, act, fault.late)
         if fault.kills:
-            self.died.set()
+            self._die(call, act if fault.applied else None)
         if fault.kills or fault.hangs:
             await asyncio.Event().wait()
+        result = self._done(call, act) if fault.applied or fault.error is None else None
+        if fault.late is not None:
+            self._later(call, act, fault.late)
         if fault.error is not None:
             error = fault.error()
             if not fault.applied:
@@ -188,6 +187,15 @@ class Connection:
         await self._wait(LATENCY_SECONDS)
         assert result is not None
         return result[0]
+
+    def _die(self, call: Call, act: Callable[[], T] | None) -> None:
+        """With this call its engine ends, which may have had its effect, or been refused."""
+        if act is None:
+            self._note(call, applied=False)
+        else:
+            with suppress(Exception):
+                self._done(call, act)
+        self.died.set()
 
     async def _wait(self, seconds: float) -> None:
         if seconds:
@@ -207,10 +215,8 @@ class Connection:
     def _later(self, call: Call, act: Callable[[], T], seconds: float) -> None:
         async def arrive() -> None:
             await asyncio.sleep(seconds)
-            try:
+            with suppress(Exception):  # what became of it is in the record
                 self._done(call, act)
-            except Exception:  # noqa: BLE001 - what became of it is in the record
-                return
 
         task = asyncio.create_task(arrive())
         self._shared.background.add(task)
@@ -219,7 +225,3 @@ class Connection:
     def _note(self, call: Call, *, applied: bool, error: Exception | None = None) -> None:
         at = asyncio.get_running_loop().time()
         self._shared.note(Done(at, call, applied, error))
-
-
-def _is_harmless(fault: Fault) -> bool:
-    return fault.error is None and not fault.hangs and not fault.kills

@@ -9,79 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from penstock.api.entries import entry
 from penstock.domain.entry import Resource
-from penstock.domain.refs import WorkloadRef
 from penstock.engine.ports import Event
-from support.clocks import SimulatedLoop
-from support.doubles.connection import Call, Connection, Connections, Done, Fault, Rule
+from support.doubles.connection import Call, Done, Fault, Rule
 from support.doubles.deployments import API_VERSION, KIND, PACE_SECONDS, Deployment, image
-from support.doubles.measures import Counted, Leadership, Measured, ScriptedMetrics, StoredLease
-from support.doubles.ports import StoredObjects, StoredSnapshots, StoredWorkloads
-from support.doubles.store import RECORDS, Body, Store
+from support.doubles.measures import Measured
+from support.doubles.store import RECORDS, Body
+from support.virtual.engines import Engines
 from support.virtual.judge import violations_of, whatever_differs
-from support.virtual.wiring import (
-    Change,
-    Engine,
-    Intervals,
-    Ports,
-    Removal,
-    Stirred,
-    Upsert,
-    wired,
-)
 
 T = TypeVar("T")
 
 NAMESPACE, NAME = "shop", "web"
 INDICATOR = {"ratio": {"bad": "errors", "total": "requests"}}
-WATCH_SECONDS = 0.05
 # Something that is waited for is looked at after each change and each call, and besides so often.
 LOOK_AGAIN_SECONDS = 1.0
 # Longer than an SLO at rest is not asked, and than a refused act waits.
 PATIENCE_SECONDS = 150.0
 
 
-@dataclass
-class Process:
-    """One engine from its start to its end."""
+class World(Engines):
+    """All that is there, and what is done and seen; the engines work on it one after the other."""
 
-    engine: Engine
-    connection: Connection
-    tally: Counted
-    lease: StoredLease
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    changes: deque[tuple[float, Change]] = field(default_factory=deque)
-    came: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def is_running(self) -> bool:
-        return not self.tasks[0].done()
-
-
-class World:
-    """All that is there, but for the engines that work on it one after the other."""
-
-    def __init__(self, **intervals: float) -> None:
-        self.loop = SimulatedLoop()
-        self.intervals = Intervals(**intervals)
-        self.store = Store(self.loop.now)
-        self.metrics = ScriptedMetrics()
-        self.connections = Connections()
-        self.leadership = Leadership()
-        self.processes: list[Process] = []
-        self.is_watched = True
-        self.is_judged = True
-        self.store.on_change = self._changed
-        self._stirred = asyncio.Event()
-        self.connections.on_call = self._stirred.set
+    is_judged = True
 
     def play(self, story: Coroutine[Any, Any, T]) -> T:
         """Play a story to its end, and judge it."""
@@ -96,130 +51,6 @@ class World:
             return result
         finally:
             await self.end_all()
-
-    # Engines.
-
-    @property
-    def process(self) -> Process:
-        """The engine that was started last."""
-        return self.processes[-1]
-
-    @property
-    def tally(self) -> Counted:
-        """What the engine that was started last has counted."""
-        return self.process.tally
-
-    def start(self, identity: str = "") -> Process:
-        """Start an engine upon what is there."""
-        connection = Connection(self.connections)
-        tally = Counted()
-        name = identity or f"engine-{len(self.processes)}"
-        lease = StoredLease(self.leadership, name, self.loop)
-        ports = Ports(
-            StoredObjects(self.store, connection),
-            StoredWorkloads(self.store, connection),
-            self.metrics,
-            StoredSnapshots(self.store, connection),
-            self.loop,
-            tally,
-            lease,
-        )
-        process = Process(wired(ports, self.intervals), connection, tally, lease)
-        self.processes.append(process)
-        process.tasks = [
-            asyncio.create_task(process.engine.run()),
-            asyncio.create_task(self._feed(process)),
-            asyncio.create_task(self._bury(process)),
-        ]
-        return process
-
-    async def kill(self, process: Process | None = None) -> None:
-        """The engine ends in the midst of whatever it does; its lease is found free."""
-        process = process or self.process
-        process.connection.died.set()
-        for task in process.tasks:
-            task.cancel()
-        await asyncio.gather(*process.tasks, return_exceptions=True)
-        self.leadership.holder = ""
-
-    async def stop(self) -> None:
-        """The engine is asked to end."""
-        process = self.process
-        process.tasks[0].cancel()
-        await asyncio.gather(process.tasks[0], return_exceptions=True)
-        await process.engine.leave()
-        await self.kill(process)
-
-    async def restart(self) -> None:
-        """The engine is killed, and another one takes over at once."""
-        await self.kill()
-        self.start()
-
-    async def end_all(self) -> None:
-        """No engine runs any more."""
-        for process in self.processes:
-            await self.kill(process)
-        for task in self.connections.background:
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*self.connections.background, return_exceptions=True)
-
-    async def _bury(self, process: Process) -> None:
-        """One that was killed by a fault ends at once."""
-        await process.connection.died.wait()
-        for task in process.tasks[:2]:
-            task.cancel()
-        self.leadership.holder = ""
-
-    # The watch.
-
-    def _changed(self, kind: str, namespace: str, name: str) -> None:
-        self._stirred.set()
-        if not self.is_watched or kind == RECORDS or not self.processes:
-            return
-        self._seen(self.process, kind, namespace, name)
-
-    def _seen(self, process: Process, kind: str, namespace: str, name: str) -> None:
-        process.changes.append(
-            (self.loop.time() + WATCH_SECONDS, self._event(kind, namespace, name))
-        )
-        process.came.set()
-
-    def _event(self, kind: str, namespace: str, name: str) -> Change:
-        if kind == "deployments":
-            return Stirred(namespace, WorkloadRef(API_VERSION, KIND, name))
-        resource, body = Resource(kind), self.store.read(kind, namespace, name)
-        if not body:
-            return Removal(resource, namespace, name)
-        return Upsert(resource, entry(resource, body))
-
-    async def _feed(self, process: Process) -> None:
-        """As Kopf does: first all that is there, then each change, in their order."""
-        await process.engine.synced.wait()
-        self.see_everything(process)
-        while True:
-            await process.came.wait()
-            process.came.clear()
-            while process.changes:
-                due, change = process.changes[0]
-                await asyncio.sleep(max(0.0, due - self.loop.time()))
-                process.changes.popleft()
-                process.engine.watch_event(change)
-
-    def see_everything(self, process: Process) -> None:
-        """A watch that begins shows all that is there."""
-        for resource in Resource:
-            for body in self.store.all(str(resource)):
-                metadata = body["metadata"]
-                self._seen(process, str(resource), metadata["namespace"], metadata["name"])
-        for namespace, name in self.store.deployments:
-            self._seen(process, "deployments", namespace, name)
-
-    def watch_again(self) -> None:
-        """A watch that was broken begins again: what was deleted meanwhile it does not show."""
-        self.is_watched = True
-        self.see_everything(self.process)
-        self.process.engine.watch_was_broken()
 
     # What authors and people do.
 
@@ -274,7 +105,7 @@ class World:
     def _made(self, name: str, replicas: int, tag: str) -> Deployment:
         uid = f"deployment-{self.store.next_version()}"
         made = Deployment(NAMESPACE, name, uid, image(tag, name), replicas)
-        made.on_change = lambda: self._changed("deployments", NAMESPACE, name)
+        made.on_change = lambda: self.changed("deployments", NAMESPACE, name)
         self.store.deployments[NAMESPACE, name] = made
         return made
 
@@ -290,7 +121,7 @@ class World:
     def undeploy(self, name: str = NAME) -> None:
         """The Deployment is deleted."""
         del self.store.deployments[NAMESPACE, name]
-        self._changed("deployments", NAMESPACE, name)
+        self.changed("deployments", NAMESPACE, name)
 
     def release(self, tag: str = "2", name: str = NAME, pace: float | None = PACE_SECONDS) -> None:
         """Another image; a pace of None never gets further than half."""
@@ -312,10 +143,12 @@ class World:
         *methods: str,
         kind: str = "",
         first: int = 0,
-        only: int = 0,
+        numbers: range | None = None,
         matches: Callable[[Call], bool] = lambda call: True,
     ) -> Rule:
-        """A fault for the calls of some methods, or for the writes of a kind."""
+        """A fault for the calls of some methods, or for the writes of a kind: for the ``first`` few
+        of them, for some by their numbers, else for all.
+        """
 
         def meant(call: Call) -> bool:
             return (
@@ -324,7 +157,8 @@ class World:
                 and matches(call)
             )
 
-        return self.connections.arm(meant, fault, first=first, only=only)
+        chosen = range(1, first + 1) if first else numbers
+        return self.connections.arm(meant, fault, chosen)
 
     def calm(self) -> None:
         """No more trouble."""
@@ -397,10 +231,10 @@ class World:
         while not is_so():
             passed = self.loop.time() - begun
             assert passed < seconds, f"{what}: not in {seconds:.0f} s; {self.describe()}"
-            self._stirred.clear()
+            self.stirred.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS):
-                    await self._stirred.wait()
+                    await self.stirred.wait()
         return self.loop.time() - begun
 
     async def gate_is(
@@ -483,6 +317,7 @@ class World:
 
         A story may end in the midst of something, so agreement is waited for.
         """
+        await self.passes(1)
         if not self.processes or not self.process.is_running:
             self.start()
         await self.until("the oracle agrees", lambda: not self.differences())

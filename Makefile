@@ -43,6 +43,9 @@ image: ## the operator's image by docker or podman; BASE=... on another Python
 test: setup ## everything: check, then all tests on real servers (got or built when missing)
 	@./hack/test
 
+test-all: setup ## the same, with the full draws: more examples, manifests, moments, histories
+	@PENSTOCK_DRAWS=full ./hack/test
+
 test-unit: setup ## the tests that need no server
 	@$(PYTEST) -m "not servers"
 
@@ -66,4 +69,4 @@ kind-up: setup ## start it (or find it running), build and load the image
 kind-down: setup ## end just what kind-up started
 	@PYTHONPATH=tests:. $(BIN)/python -P -m demo.kind down
 
-.PHONY: kind-up kind-down docs bench demo demo-down run image help setup check fmt crds lock test test-unit cluster-up cluster-down doctor
+.PHONY: kind-up kind-down docs bench demo demo-down run image help setup check fmt crds lock test test-all test-unit cluster-up cluster-down doctor

@@ -4,11 +4,23 @@ At the end of each story the oracle is asked; see support.at_the_end.
 Hypothesis has no deadlines: a loaded machine of two cores is slow, not wrong.
 """
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from support import draws
 
 pytest_plugins = ["testbed.plugin", "support.at_the_end", "support.engine"]
 
 settings.register_profile(
-    "unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "drawn",
+    settings.default,
+    deadline=None,
+    max_examples=draws.size(commit=50, full=200),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("unhurried")
+settings.load_profile("drawn")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"draws: the size {draws.name()!r} (`make test-all` draws the full one)"

@@ -17,11 +17,11 @@ import pytest
 
 from bed.processes import is_running, until
 from bed.traces import NO_LARGE_FILES, needs_proc, ports_of, processes_of
+from support import draws
 from testbed.bed import TESTS
 from testbed.claim import Claim, Record, birth, boot, is_held
 from testbed.keeper import Keeper
 
-SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
 PATIENCE = 120
 
 pytestmark = needs_proc
@@ -185,8 +185,8 @@ def test_a_running_bed_of_another_version_is_replaced(shell: Shell):
 @pytest.mark.parametrize("number", range(5))
 def test_ctrl_c_before_it_is_ready_leaves_nothing(shell: Shell, number: int):
     # What strikes before our first line is shown by Python itself, as a traceback.
-    moment = random.Random(f"{SEED}/{number}").uniform(number or 0.2, number + 1)
-    print(f"SEED={SEED}: interrupted after {moment:.2f} s")
+    moment = random.Random(f"{draws.seed()}/{number}").uniform(number or 0.2, number + 1)
+    print(f"interrupted after {moment:.2f} s")
     with shell.begin("up") as starting:
         time.sleep(moment)
         starting.send_signal(signal.SIGINT)

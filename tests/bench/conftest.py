@@ -6,7 +6,6 @@ past its old value before it is scraped again: raw samples cannot tell, and brut
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,16 +13,16 @@ from benchmarks.month.data import Month
 from benchmarks.month.generated import Size, make
 from benchmarks.month.served import Served, served
 
+from support import draws
+
 TINY = Size(days=2, services=11, fleet=3)
 
 
 @pytest.fixture(scope="session")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
     """Two days with one service of each class."""
-    seed = int(os.environ.get("SEED") or 684_189)
-    made = make(tmp_path_factory.mktemp("month") / "made", seed, TINY)
-    print(f"SEED={made.seed}")
-    return made
+    seed = draws.seed(684_189)
+    return make(tmp_path_factory.mktemp("month") / "made", seed, TINY)
 
 
 @pytest.fixture(scope="session")

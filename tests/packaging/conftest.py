@@ -23,6 +23,15 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pens
 os.environ.setdefault("UV_CACHE_DIR", str(CACHE / "uv"))
 
 
+IMPORT_EVERYTHING = """
+import importlib, pkgutil, penstock
+for found in pkgutil.walk_packages(penstock.__path__, "penstock."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+print(penstock.__file__)
+"""
+
+
 @dataclass(frozen=True)
 class Environment:
     """A virtual environment that was empty to begin with."""
@@ -46,6 +55,12 @@ class Environment:
             text=True,
             check=False,
         )
+
+    def import_everything(self) -> None:
+        """Every module of the installed package."""
+        answer = self.run(self.python, "-c", IMPORT_EVERYTHING)
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stdout.startswith(str(self.folder))
 
     def install(self, *arguments: str | Path) -> None:
         """From uv's cache if that is enough, else from the package index."""

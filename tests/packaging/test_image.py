@@ -94,6 +94,7 @@ def replay(file: Dockerfile, folder: Path) -> Mapping[str, str]:
 
     foreign = ("PYTHONPATH", "VIRTUAL_ENV", "PENSTOCK_")
     own = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    own["PIP_NO_COMPILE"] = "1"  # a minute of one core that no assertion here needs
     own["PATH"] = f"{python.parent}{os.pathsep}{own['PATH']}"
     (steps,) = file.all("RUN")
     steps = steps.replace("/opt/", f"{inside / 'opt'}/")

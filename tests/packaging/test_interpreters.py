@@ -1,4 +1,8 @@
-"""The unit tests pass on every Python that we promise and that this machine has, from the wheel."""
+"""The unit tests pass on every Python that we promise and that this machine has, from the wheel.
+
+A commit shares their files out: each runs on this Python and on one other. `make test-all` runs all
+of them on all.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from support import draws
 
 if TYPE_CHECKING:
     from conftest import Environment
@@ -57,6 +63,13 @@ def interpreters() -> dict[str, Path]:
     return found
 
 
+def files_for(version: str) -> list[str]:
+    """All unit tests in a full run; else a share, such that no file is left out."""
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/unit").rglob("test_*.py"))
+    others = sorted(interpreters().keys() & set(promised()) - {THIS})
+    return files if draws.is_full() else files[others.index(version) :: len(others)]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("version", [version for version in promised() if version != THIS])
@@ -69,6 +82,7 @@ def test_the_unit_tests_pass_on_the_other_interpreters(
     environment = make_environment(interpreters()[version])
     environment.install("--require-hashes", "--requirements", ROOT / "requirements" / "dev.lock")
     environment.install("--no-deps", wheel)
-    chosen = ("-m", "not servers and not slow", "-p", "no:cacheprovider", "tests/unit")
+    environment.import_everything()
+    chosen = ("-m", "not servers and not slow", "-p", "no:cacheprovider", *files_for(version))
     answer = environment.run(environment.python, "-m", "pytest", "--quiet", *chosen, cwd=ROOT)
     assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -81,13 +81,4 @@ def test_nothing_but_the_lock_and_penstock_is_installed(installed: Environment) 
 
 
 def test_every_module_imports_with_what_the_lock_installs(installed: Environment) -> None:
-    program = (
-        "import importlib, pkgutil, penstock\n"
-        "for found in pkgutil.walk_packages(penstock.__path__, 'penstock.'):\n"
-        "    if not found.name.endswith('__main__'):\n"
-        "        importlib.import_module(found.name)\n"
-        "print(penstock.__file__)"
-    )
-    answer = installed.run(installed.python, "-c", program)
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.startswith(str(installed.folder))
+    installed.import_everything()

@@ -24,6 +24,7 @@ from penstock.domain.rollout import Mode, OnExternalResume
 from penstock.domain.standing import HISTORY_KEPT, STABLE_KEPT, Standing
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
+from support import draws
 from support.cases import HOT_FAST, HOT_SLOW, NOW, slo, unmeasured
 from support.standings import MANAGER, MISSING, ROLLOUT, saw, version
 
@@ -300,5 +301,7 @@ class GateMachine(RuleBasedStateMachine):
         assert not self.standing.complete or self.standing.stable
 
 
-GateMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
+GateMachine.TestCase.settings = settings(
+    max_examples=draws.size(commit=50, full=200), stateful_step_count=40
+)
 TestGateMachine = GateMachine.TestCase

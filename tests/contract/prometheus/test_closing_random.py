@@ -8,7 +8,6 @@ back, a first error right after a failed scrape); what the seed below draws hold
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,13 +20,14 @@ import pytest
 
 from penstock.domain.quantities import Duration
 from penstock.engine.closing import exact, reading
+from support import draws
 from support.history import NOW
 from support.scrapes import Labels, Scrapes, Target, ask_range, series
 from support.situations import EVERY, LAST, when
 
 pytestmark = pytest.mark.servers
 
-SEED = int(os.environ.get("SEED") or 11)
+SEED = draws.seed(11)
 TARGETS, SCRAPES = 16, 720
 IN_BUCKET = 20
 LOOK_BACK = 240  # scrapes in an hour

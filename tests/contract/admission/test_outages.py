@@ -1,11 +1,14 @@
 """The policies on an API server that knows their parameters not yet, again, or no more.
 
+Two groups of tests have an API server each, on which they run in order: each undoes what it did,
+and the last one removes the kinds, because one that is installed again may take a server minutes.
 Figures are printed and not judged: they are of this machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from support import draws
 from support.gates import (
     ADMISSION,
     CRDS,
@@ -31,6 +35,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(700)]
 # The API server looks for new kinds every 30 s.
 MAPPER_PERIOD = 30.0
 SCALED = {"spec": {"replicas": 2}}
+RESTARTS = draws.size(commit=1, full=3)
+WITH_CRDS = pytest.mark.xdist_group("admission outages: with CRDs")
+WITHOUT_CRDS = pytest.mark.xdist_group("admission outages: without CRDs")
 LABELLED = ("gold", "kube-system", "penstock-system")
 
 
@@ -70,14 +77,11 @@ class Api(Server):
         return made
 
 
-@pytest.fixture
-def fresh(servers: Mapping[str, Path], tmp_path: Path) -> Iterator[Api]:
-    """An API server of this test's own, which has never seen anything of ours.
-
-    A kind that is removed and installed again may take one and the same server minutes.
-    """
+@contextlib.contextmanager
+def api_server(servers: Mapping[str, Path], folder: Path) -> Iterator[Api]:
+    """One that has never seen anything of ours."""
     with Bed.start(
-        tmp_path / "bed",
+        folder,
         binaries=servers,
         node=False,
         prometheus=False,
@@ -85,6 +89,32 @@ def fresh(servers: Mapping[str, Path], tmp_path: Path) -> Iterator[Api]:
         crds=False,
     ) as running:
         yield Api(running)
+
+
+@pytest.fixture(scope="module")
+def with_crds(
+    servers: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """In the order of the guide: it has our kinds, and knows them, before any policy is there."""
+    with api_server(servers, tmp_path_factory.mktemp("with-crds")) as api:
+        api.install_crds()
+        time.sleep(MAPPER_PERIOD)
+        yield api
+
+
+@pytest.fixture(scope="module")
+def without_crds(
+    servers: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """It has never known our kinds when its first policies arrive."""
+    with api_server(servers, tmp_path_factory.mktemp("without-crds")) as api:
+        yield api
+
+
+@pytest.fixture
+def shop() -> str:
+    """The name of a namespace of the test's own."""
+    return f"shop-{secrets.token_hex(4)}"
 
 
 def never_refused(seconds: float, *workloads: Workload) -> None:
@@ -97,61 +127,62 @@ def never_refused(seconds: float, *workloads: Workload) -> None:
         time.sleep(0.1)
 
 
-def test_v30_policies_without_the_crds_refuse_nothing_and_find_them_later(
-    fresh: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkout, bystander = fresh.workload("shop"), fresh.workload("shop", "cart")
-    fresh.do("apply", "-k", str(ADMISSION))
-    never_refused(3, checkout, bystander)
-    fresh.install_crds()
-    begin = time.monotonic()
-    checkout.close()
-    with capsys.disabled():
-        print(f"\npolicies before CRDs: closed {time.monotonic() - begin:.1f} s after Established")
-    assert not bystander.refuses()
-
-
+@WITH_CRDS
 def test_v30_in_the_order_of_the_guide_a_gate_closes_as_soon_as_the_policy_is_there(
-    fresh: Api, capsys: pytest.CaptureFixture[str]
+    with_crds: Api, shop: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkout = fresh.workload("shop")
-    fresh.install_crds()
-    time.sleep(MAPPER_PERIOD)
-    fresh.do("apply", "-k", str(ADMISSION))
+    checkout = with_crds.workload(shop)
+    with_crds.do("apply", "-k", str(ADMISSION))
     begin = time.monotonic()
     checkout.close()
     with capsys.disabled():
         print(f"\nCRDs, half a minute, policies: closed after {time.monotonic() - begin:.1f} s")
 
 
-def test_v30_from_ignore_to_fail_and_back_the_gate_stays_closed(fresh: Api) -> None:
-    fresh.install_crds()
-    fresh.do("apply", "-k", str(ADMISSION))
-    shop, gold = fresh.workload("shop"), fresh.workload("gold")
-    fresh.do("label", "namespace", "gold", "penstock.dev/gate=enabled", "--overwrite")
-    for workload in (shop, gold):
+@WITH_CRDS
+def test_v30_from_ignore_to_fail_and_back_the_gate_stays_closed(with_crds: Api, shop: str) -> None:
+    with_crds.do("apply", "-k", str(ADMISSION))
+    checkout, gold = with_crds.workload(shop), with_crds.workload("gold")
+    with_crds.do("label", "namespace", "gold", "penstock.dev/gate=enabled", "--overwrite")
+    for workload in (checkout, gold):
         workload.close()
-    with always_closed(shop, gold):
-        fresh.do("apply", "-k", str(STRICT))
+    with always_closed(checkout, gold):
+        with_crds.do("apply", "-k", str(STRICT))
         until(lambda: refused_by(gold) == "strict-gate.penstock.dev")
-        assert refused_by(shop) == "gate.penstock.dev"
-        fresh.do("apply", "-k", str(ADMISSION))
-        fresh.do("delete", "-k", str(STRICT / "labelled"))
+        assert refused_by(checkout) == "gate.penstock.dev"
+        with_crds.do("apply", "-k", str(ADMISSION))
+        with_crds.do("delete", "-k", str(STRICT / "labelled"))
         until(lambda: refused_by(gold) == "gate.penstock.dev")
     assert gold.refusal(SCALED) is None
 
 
+@WITH_CRDS
+def test_without_its_binding_a_policy_refuses_nothing(
+    with_crds: Api, shop: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How to break the glass for all gates at once."""
+    with_crds.do("apply", "-k", str(ADMISSION))
+    checkout = with_crds.workload(shop)
+    checkout.close()
+    with_crds.do("delete", "validatingadmissionpolicybinding", "gate-deny.penstock.dev")
+    opened = until(lambda: not checkout.refuses())
+    with capsys.disabled():
+        print(f"\nbinding deleted: open after {opened:.1f} s")
+    with_crds.do("apply", "-k", str(ADMISSION))
+    until(checkout.refuses)
+
+
+@WITH_CRDS
 def test_a_restarted_api_server_refuses_no_bystander_and_closes_the_gate_again(
-    fresh: Api, capsys: pytest.CaptureFixture[str]
+    with_crds: Api, shop: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It holds without the operator, which does not run here; but not from the first moment on."""
-    fresh.install_crds()
-    fresh.do("apply", "-k", str(ADMISSION))
-    checkout, bystander = fresh.workload("shop"), fresh.workload("shop", "cart")
+    with_crds.do("apply", "-k", str(ADMISSION))
+    checkout, bystander = with_crds.workload(shop), with_crds.workload(shop, "cart")
     checkout.close()
     windows = []
-    for _ in range(3):
-        fresh.restart()
+    for _ in range(RESTARTS):
+        with_crds.restart()
         begin = time.monotonic()
         while not checkout.refuses():
             never_refused(0.1, bystander)
@@ -163,45 +194,68 @@ def test_a_restarted_api_server_refuses_no_bystander_and_closes_the_gate_again(
         print(f"\nAPI server restarted: open for {seconds} s after it was ready")
 
 
-def test_without_the_crds_an_api_server_refuses_nothing_running_or_restarted(fresh: Api) -> None:
-    fresh.install_crds()
-    fresh.do("apply", "-k", str(ADMISSION))
-    checkout, bystander = fresh.workload("shop"), fresh.workload("shop", "cart")
+@WITH_CRDS
+def test_without_the_crds_an_api_server_refuses_nothing_running_or_restarted(
+    with_crds: Api, shop: str
+) -> None:
+    with_crds.do("apply", "-k", str(ADMISSION))
+    checkout, bystander = with_crds.workload(shop), with_crds.workload(shop, "cart")
     checkout.close()
-    fresh.remove_crds()
+    with_crds.remove_crds()
     until(lambda: not checkout.refuses())
     never_refused(2, checkout, bystander)
-    fresh.restart()
+    with_crds.restart()
     never_refused(5, checkout, bystander)
 
 
-def test_without_its_binding_a_policy_refuses_nothing(
-    fresh: Api, capsys: pytest.CaptureFixture[str]
+@WITHOUT_CRDS
+def test_strict_a_refusal_without_the_crds_is_422_so_tools_with_force_replace_the_deployment(
+    without_crds: Api, shop: str, tmp_path: Path
 ) -> None:
-    """How to break the glass for all gates at once."""
-    fresh.install_crds()
-    fresh.do("apply", "-k", str(ADMISSION))
-    checkout = fresh.workload("shop")
+    """The price of Fail: a failed policy has no reason of its own, the API server says Invalid."""
+    without_crds.do("apply", "-k", str(STRICT))
+    checkout = without_crds.workload(shop)
+    without_crds.do("label", "namespace", shop, "penstock.dev/gate=enabled", "--overwrite")
+    until(checkout.refuses)
+    uid = checkout.read()["metadata"]["uid"]
+    changed = manifest(tmp_path, deployment(checkout.name, "shop/checkout:2"))
+    done = checkout.kubectl("apply", "--force", "-f", changed)
+    assert done.returncode == 0, done.stderr
+    assert checkout.read()["metadata"]["uid"] != uid
+    without_crds.do("delete", "-k", str(STRICT))
+
+
+@WITHOUT_CRDS
+def test_v30_policies_without_the_crds_refuse_nothing_and_find_them_later(
+    without_crds: Api, shop: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkout, bystander = without_crds.workload(shop), without_crds.workload(shop, "cart")
+    without_crds.do("apply", "-k", str(ADMISSION))
+    never_refused(3, checkout, bystander)
+    without_crds.install_crds()
+    begin = time.monotonic()
     checkout.close()
-    fresh.do("delete", "validatingadmissionpolicybinding", "gate-deny.penstock.dev")
-    opened = until(lambda: not checkout.refuses())
     with capsys.disabled():
-        print(f"\nbinding deleted: open after {opened:.1f} s")
+        print(f"\npolicies before CRDs: closed {time.monotonic() - begin:.1f} s after Established")
+    assert not bystander.refuses()
 
 
-def test_strict_only_labelled_namespaces_are_affected_once_the_crds_are_gone(fresh: Api) -> None:
+@WITHOUT_CRDS
+def test_strict_only_labelled_namespaces_are_affected_once_the_crds_are_gone(
+    without_crds: Api, shop: str
+) -> None:
     """And of these not the cluster's own, nor ours, however they are labelled."""
-    fresh.install_crds()
-    fresh.do("apply", "-k", str(STRICT))
-    shop = fresh.workload("shop")
-    gold, system, ours = (fresh.workload(namespace) for namespace in LABELLED)
+    without_crds.install_crds()
+    without_crds.do("apply", "-k", str(STRICT))
+    checkout = without_crds.workload(shop)
+    gold, system, ours = (without_crds.workload(namespace) for namespace in LABELLED)
     for namespace in LABELLED:
-        fresh.do("label", "namespace", namespace, "penstock.dev/gate=enabled", "--overwrite")
+        without_crds.do("label", "namespace", namespace, "penstock.dev/gate=enabled", "--overwrite")
     gold.close()
-    assert refused_by(gold) == "strict-gate.penstock.dev"
+    until(lambda: refused_by(gold) == "strict-gate.penstock.dev")
     assert gold.refusal(SCALED) is None
-    fresh.remove_crds()
-    fresh.restart()
+    without_crds.remove_crds()
+    without_crds.restart()
     for change in (None, SCALED):
         until(lambda change=change: gold.refusal(change) is not None)
         refusal = gold.refusal(change)
@@ -211,24 +265,9 @@ def test_strict_only_labelled_namespaces_are_affected_once_the_crds_are_gone(fre
     gold.server.kube.call(
         "PATCH", f"{gold.path}/scale", SCALED, content_type="application/merge-patch+json"
     )
-    never_refused(3, shop, system, ours)
-    fresh.do("label", "namespace", "gold", "penstock.dev/gate-")
+    never_refused(3, checkout, system, ours)
+    without_crds.do("label", "namespace", "gold", "penstock.dev/gate-")
     until(lambda: not gold.refuses())
-
-
-def test_strict_a_refusal_without_the_crds_is_422_so_tools_with_force_replace_the_deployment(
-    fresh: Api, tmp_path: Path
-) -> None:
-    """The price of Fail: a failed policy has no reason of its own, the API server says Invalid."""
-    fresh.do("apply", "-k", str(STRICT))
-    gold = fresh.workload("gold")
-    fresh.do("label", "namespace", "gold", "penstock.dev/gate=enabled", "--overwrite")
-    until(gold.refuses)
-    uid = gold.read()["metadata"]["uid"]
-    changed = manifest(tmp_path, deployment(gold.name, "shop/checkout:2"))
-    done = gold.kubectl("apply", "--force", "-f", changed)
-    assert done.returncode == 0, done.stderr
-    assert gold.read()["metadata"]["uid"] != uid
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from testbed.acts import (
     Garble,
     HangAfterHeaders,
     InjectLine,
+    LateAnswer,
     ReplaceBody,
     SlowBody,
     StaleList,
@@ -231,6 +232,39 @@ def test_cut_then_apply_comes_after_the_failure(proxy, server):
         ask(proxy, "POST", "/a", b"x")
     proxy.wait(proxy.recorder.writes)
     assert server.seen == [("POST", "/a", b"x")]
+
+
+@pytest.mark.parametrize("act", [CutThenApply(10 * PATIENCE), Delay(10 * PATIENCE)])
+def test_a_late_request_arrives_when_it_is_let_through(proxy, server, act):
+    def post():
+        with suppress(http.client.RemoteDisconnected):
+            ask(proxy, "POST", "/a", b"x")
+
+    asking = threading.Thread(target=post)
+    with proxy.faults(plan(act)) as armed:
+        asking.start()
+        proxy.wait(lambda: armed.hits)
+        assert server.seen == []
+        proxy.let_through()
+        proxy.wait(lambda: server.seen)
+    asking.join()
+    assert server.seen == [("POST", "/a", b"x")]
+
+
+@pytest.mark.parametrize(("method", "answer"), [("GET", (200, TEXT)), ("POST", (201, b"x"))])
+def test_a_late_answer_is_made_before_and_arrives_when_it_is_let_through(
+    proxy, server, method, answer
+):
+    answers = []
+    body = None if method == "GET" else b"x"
+    asking = threading.Thread(target=lambda: answers.append(ask(proxy, method, "/a", body)))
+    with proxy.faults(plan(LateAnswer(10 * PATIENCE))):
+        asking.start()
+        proxy.wait(lambda: server.seen)
+        assert answers == []
+        proxy.let_through()
+        asking.join(PATIENCE)
+    assert answers == [answer]
 
 
 def test_slow_body_arrives_whole_but_late(proxy):

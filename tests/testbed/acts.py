@@ -30,7 +30,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Delay:
-    """Forward the request later."""
+    """Forward the request later: after so long, or when the proxy is asked to let it through."""
 
     seconds: float
 
@@ -58,7 +58,17 @@ class ApplyThenCut:
 
 @dataclass(frozen=True)
 class CutThenApply:
-    """Close the connection at once and forward the request later: the failure was none."""
+    """Close the connection at once and forward the request later: the failure was none.
+
+    After so long, or when the proxy is asked to let it through.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LateAnswer:
+    """Forward the request at once and keep its answer: for so long, or until it is let through."""
 
     seconds: float
 
@@ -137,7 +147,7 @@ class EditWatch:
 
 WatchAct = CutWatch | InjectLine | EditWatch
 BodyAct = Cut | Garble | SlowBody | HangAfterHeaders | ReplaceBody | WatchAct
-Act = Delay | Status | Drop | ApplyThenCut | CutThenApply | StaleList | BodyAct
+Act = Delay | Status | Drop | ApplyThenCut | CutThenApply | LateAnswer | StaleList | BodyAct
 
 
 def api_error(code: int, message: str = "injected fault", retry_after: int | None = None) -> Status:

@@ -136,6 +136,10 @@ class FaultProxy:
         matches = re.compile(path).search
         return self._call(self._cut_watches(lambda exchange: matches(exchange.path) is not None))
 
+    def let_through(self) -> None:
+        """Forward at once what acts keep back: late requests, and late answers."""
+        self._call(self._let_through())
+
     def wait(self, condition: Callable[[], T], seconds: float = _PATIENCE) -> T:
         """Wait until the condition holds, and return what it said; `TimeoutError` with the log."""
         end = time.monotonic() + seconds
@@ -211,6 +215,9 @@ class FaultProxy:
 
     async def _cut_watches(self, matches: Callable[[Exchange], bool]) -> int:
         return self._relay.cut_watches(matches)
+
+    async def _let_through(self) -> None:
+        self._relay.let_through()
 
     def _call(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)

@@ -30,6 +30,7 @@ from testbed.acts import (
     CutThenApply,
     Delay,
     Drop,
+    LateAnswer,
     ReplaceBody,
     StaleList,
     Status,
@@ -97,6 +98,7 @@ class Relay:
         self._log = log
         self._recorder = recorder
         self._late: set[asyncio.Task[None]] = set()
+        self._let_through = asyncio.Event()
         self._open: dict[int, tuple[Exchange, asyncio.BaseTransport]] = {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -130,6 +132,11 @@ class Relay:
             transport.close()
         return len(found)
 
+    def let_through(self) -> None:
+        """End the wait of every request and answer that is kept back."""
+        self._let_through.set()
+        self._let_through = asyncio.Event()
+
     async def close(self) -> None:
         """Give up what was to be forwarded later."""
         for task in self._late:
@@ -146,6 +153,7 @@ class Relay:
         self, act: Act | None, request: web.BaseRequest, body: bytes, exchange: Exchange
     ) -> web.StreamResponse:
         exchange.fault = "" if act is None else repr(act)
+        let_through = self._let_through
         if isinstance(act, Status):
             self._recorder.record(_attempt(request, body, exchange, forwarded=False, code=act.code))
             return await _answer(request, exchange, act)
@@ -154,20 +162,30 @@ class Relay:
             await asyncio.sleep(act.seconds)
             raise Broken
         if isinstance(act, CutThenApply):
-            self._forward_later(request, body, exchange, act.seconds)
+            self._forward_later(request, body, exchange, let_through, act.seconds)
             raise Broken
         if isinstance(act, Delay):
-            await asyncio.sleep(act.seconds)
+            await _first(let_through, act.seconds)
         url = _stale(request.rel_url, act) if isinstance(act, StaleList) else request.rel_url
         if not may_write(request.method, request.content_type):
-            return await self._read(url, request, body, exchange, act)
+            return await self._read(url, request, body, exchange, act, let_through)
         upstream, answer = await self._write(url, request, body, exchange)
+        if isinstance(act, LateAnswer):
+            await _first(let_through, act.seconds)
         return await _pass_on(request, exchange, upstream, _once(answer), act)
 
     async def _read(
-        self, url: URL, request: web.BaseRequest, body: bytes, exchange: Exchange, act: Act | None
+        self,
+        url: URL,
+        request: web.BaseRequest,
+        body: bytes,
+        exchange: Exchange,
+        act: Act | None,
+        let_through: asyncio.Event,
     ) -> web.StreamResponse:
         async with self._ask(url, request, body, plain=act is not None) as upstream:
+            if isinstance(act, LateAnswer):
+                await _first(let_through, act.seconds)
             return await _pass_on(request, exchange, upstream, _stream(upstream), act)
 
     async def _write(
@@ -205,10 +223,15 @@ class Relay:
         )
 
     def _forward_later(
-        self, request: web.BaseRequest, body: bytes, exchange: Exchange, seconds: float
+        self,
+        request: web.BaseRequest,
+        body: bytes,
+        exchange: Exchange,
+        let_through: asyncio.Event,
+        seconds: float,
     ) -> None:
         async def forward() -> None:
-            await asyncio.sleep(seconds)
+            await _first(let_through, seconds)
             with suppress(aiohttp.ClientError, OSError):
                 await self._write(request.rel_url, request, body, exchange)
 
@@ -216,6 +239,12 @@ class Relay:
             task = asyncio.get_running_loop().create_task(forward())
             self._late.add(task)
             task.add_done_callback(self._late.discard)
+
+
+async def _first(event: asyncio.Event, seconds: float) -> None:
+    """Whichever comes first."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
 
 
 async def _answer(request: web.BaseRequest, exchange: Exchange, act: Status) -> web.StreamResponse:

@@ -165,7 +165,7 @@ def test_columns_of_rollouts(kubectl: Kubectl, admin: Kube, namespace: str) -> N
         "workload": {"name": "Deployment/checkout"},
         "gate": {
             **{"state": "Closed", "reason": "BudgetExhausted", "slo": "checkout-availability"},
-            **{"since": "2026-11-24T10:00:00Z", "message": "Held since 10:00"},
+            **{"since": "2026-11-24T10:00:00Z", "summary": "Closed since 10:00 UTC"},
         },
         "hold": {"effective": "partial"},
     }
@@ -177,7 +177,7 @@ def test_columns_of_rollouts(kubectl: Kubectl, admin: Kube, namespace: str) -> N
     )
     header, row = lines(kubectl("get", "rollouts.penstock.dev", "-o", "wide").stdout)
     assert header == "NAME WORKLOAD GATE REASON SLO SINCE AGE MODE HOLD MESSAGE"
-    assert row.endswith(" Enforce partial Held since 10:00")
+    assert row.endswith(" Enforce partial Closed since 10:00 UTC")
 
 
 @pytest.mark.parametrize(("short", "name"), [("gslo", "slo-probe"), ("gro", "rollout-minimal")])

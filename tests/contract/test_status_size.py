@@ -53,7 +53,10 @@ def largest_standing() -> Standing:
     stable = Stable("0" * 16, ("x" * 20_000,) * 100, AT, LONGEST_NAME)
     kinds = ("Ready", "GateOpen", "Held", "Contested", "WorkloadSupported")
     return Standing(
-        gate=Gate(Verdict.HOLD, GateState.CLOSED, Reason.BURNING_FAST, LONGEST_NAME, TEXT, AT, AT),
+        gate=Gate(
+            *(Verdict.HOLD, GateState.CLOSED, Reason.BURNING_FAST, LONGEST_NAME, TEXT, AT, AT),
+            *(TEXT, TEXT, TEXT, TEXT),
+        ),
         workload=Seen(f"Deployment/{LONGEST_NAME}", "uid", Phase.ROLLING),
         stable=(stable,) * STABLE_KEPT,
         hold=Hold(True, "penstock-hold-uid", contested_by=TEXT, refused=TEXT),

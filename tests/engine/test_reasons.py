@@ -108,7 +108,7 @@ async def test_an_slo_that_is_missing_arrives_and_is_deleted_while_in_use(world:
     world.rollout()
     world.start()
     gate = await world.gate_is("Unknown", "SLONotFound")
-    assert "create it or correct spec.slos" in gate["message"]
+    assert "create the SLO, or correct spec.slos" in gate["message"]
     world.slo()
     await world.gate_is("Open", "BudgetHealthy", seconds=3)
     world.delete("slos")
@@ -121,7 +121,7 @@ async def test_a_source_that_is_missing_arrives(world: World) -> None:
     world.rollout()
     world.start()
     gate = await world.gate_is("Unknown", "SourceNotFound")
-    assert "MetricsSource later does not exist; create it" in gate["message"]
+    assert "MetricsSource later does not exist" in gate["message"]
     world.source("later")
     await world.gate_is("Open", "BudgetHealthy", seconds=3)
 
@@ -140,7 +140,9 @@ async def test_a_workload_that_is_missing_is_told_and_guarded_when_it_comes(worl
 
 async def test_a_workload_that_another_tool_drives_is_refused_with_its_name(world: World) -> None:
     await world.guarded()
-    world.workload().refusal = "is owned by Canary web of Flagger; guard that instead"
+    world.workload().refusal = (
+        "is owned by Canary web of Flagger; point the Rollout at that instead"
+    )
     world.workload().changed()
     told = await world.condition_is("WorkloadSupported", "False", "WorkloadUnsupported")
     assert "Canary web" in told["message"]
@@ -166,7 +168,7 @@ async def test_of_two_rollouts_of_one_workload_the_elder_enforces(world: World) 
     await world.passes(5)
     world.rollout("rival")
     told = await world.condition_is("Ready", "False", "WorkloadConflict", name="rival")
-    assert "Rollout web guards Deployment/web already" in told["message"]
+    assert "Deployment/web is already guarded by Rollout web" in told["message"]
     assert world.gate("rival")["state"] == "Open"
     await world.held_for_burning(BURNING)
     assert len(world.workload().holders) == 1

@@ -216,7 +216,7 @@ def test_f2_a_source_that_fails_is_asked_a_few_times_and_not_once_for_each_slo(m
 def test_f3_a_source_that_is_not_there_yet(meter, proxy):
     proxy.down()
     evidence = meter.one(source(proxy.url), of(), NOW)
-    assert evidence == Evidence(Kind.UNREACHABLE, "127.0.0.1: the connection is refused")
+    assert evidence == Evidence(Kind.UNREACHABLE, "127.0.0.1: connection refused")
     proxy.up()
     until_right(meter, proxy)
 

@@ -56,7 +56,7 @@ def test_row_05_a_person_who_resumes_what_we_hold_is_respected_and_named(story: 
     event = wait_for(
         "an Event says it",
         lambda: story.events()[-1],
-        lambda it: "resumed by a person" in it["message"],
+        lambda it: "a person resumed it at" in it["message"],
     )
     assert event["type"] == "Warning"
     assert "paused" not in story.deployment()["spec"]
@@ -224,7 +224,7 @@ def test_row_17_a_single_replica_is_told_as_not_held(story: Story) -> None:
     assert status["status"]["hold"]["active"] is False
     held = story.condition("Held")
     assert (held["status"], held["reason"]) == ("False", "NotHeld")
-    assert "cannot be held any more" in story.gate()["message"]
+    assert "can no longer be held" in story.gate()["message"]
     assert story.pausers() == []
 
 
@@ -346,7 +346,7 @@ def test_row_24_a_first_release_rolls_out_through_a_shut_gate_and_the_next_one_d
         lambda it: it["status"].get("release", {}).get("reason") == "FirstReleasePermitted",
     )
     wait_for(
-        "the sentence", story.gate, lambda it: "is the first and is permitted" in it["message"]
+        "the sentence", story.gate, lambda it: "is the first release and continues" in it["message"]
     )
     assert story.pausers() == []
     story.wait_complete()

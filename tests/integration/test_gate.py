@@ -66,7 +66,7 @@ def test_a_bad_version_is_held_and_a_rollback_and_recovery_let_the_next_one_pass
         assert "web" in str(refused)
         told = story.kubectl("set", "image", "deployment/checkout", "app=example.com/other:3")
         assert told.returncode == 1
-        assert "Held since" in told.stderr
+        assert "Closed since" in told.stderr
 
         release(story, "1.1")
         story.wait_released("checkout")
@@ -150,7 +150,7 @@ def test_in_audit_nothing_is_refused_or_held_but_all_is_told(story: Story) -> No
 
     gate = story.wait_gate("Closed")
     assert "would be held" in gate["message"]
-    assert "mode is Audit" in gate["message"]
+    assert "Mode is Audit" in gate["message"]
     assert story.refusal() is None
     assert story.status()["hold"]["active"] is False
     assert story.pausers() == []
@@ -168,7 +168,7 @@ def test_where_admission_warns_the_change_passes_with_our_sentence_and_is_held(
     wait_for(
         "the API server warns",
         lambda: story.kubectl(*image, "--dry-run=server").stderr,
-        lambda told: "Held since" in told,
+        lambda told: "Closed since" in told,
     )
     never = {"metadata": {"annotations": {READY_AFTER: "never"}}}
 
@@ -181,11 +181,11 @@ def test_where_admission_warns_the_change_passes_with_our_sentence_and_is_held(
     status = story.wait_held()
     assert status["release"]["onset"] == "WhileClosed"
     assert status["release"]["reason"] == "AdmittedWhileClosed"
-    assert "is held (it started although the gate was shut)" in status["gate"]["message"]
+    assert "is held (it started while the gate was closed)" in status["gate"]["message"]
     wait_for(
         "an Event tells it",
         lambda: story.events()[-1]["message"],
-        lambda told: "it started although the gate was shut" in told,
+        lambda told: "it started while the gate was closed" in told,
     )
 
 
@@ -223,7 +223,7 @@ def test_an_slo_that_is_missing_arrives_and_is_deleted_while_in_use(story: Story
     story.deploy(played())
     story.rollout()
     gate = story.wait_gate("Unknown", "SLONotFound")
-    assert "create it or correct spec.slos" in gate["message"]
+    assert "create the SLO, or correct spec.slos" in gate["message"]
     assert story.condition("Ready")["reason"] == "SLONotFound"
     story.wait_refused()
 
@@ -248,7 +248,7 @@ def test_a_source_that_is_missing_arrives(story: Story) -> None:
     story.deploy(played(replicas=2))
     story.rollout()
     gate = story.wait_gate("Unknown", "SourceNotFound")
-    assert "MetricsSource later does not exist; create it" in gate["message"]
+    assert "MetricsSource later does not exist" in gate["message"]
     assert story.read("slos")["status"]["state"] == "Unknown"
 
     story.source("later")

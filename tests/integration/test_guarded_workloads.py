@@ -58,7 +58,9 @@ def test_a_workload_made_anew_with_another_template_is_told_as_ungated(story: St
         lambda it: (it["status"].get("release") or {}).get("onset") == "Recreated",
     )
     assert told["status"]["release"]["reason"] == "ReleasedUngated"
-    wait_for("the sentence", story.gate, lambda it: "was made anew with it" in it["message"])
+    wait_for(
+        "the sentence", story.gate, lambda it: "was deleted and re-created with it" in it["message"]
+    )
     assert story.status()["hold"]["active"] is False
 
 
@@ -73,7 +75,7 @@ def test_a_workload_made_anew_with_the_same_template_is_no_release(story: Story)
     story.wait("the new one is seen", lambda it: it["status"]["workload"].get("uid") != uid)
     story.wait_complete()
     story.wait("it is complete", lambda it: it["status"]["workload"]["phase"] == "Complete")
-    assert "made anew" not in story.gate()["message"]
+    assert "re-created" not in story.gate()["message"]
     assert "release" not in story.status()
 
 
@@ -153,7 +155,7 @@ def test_a_second_rollout_on_a_workload_enforces_nothing(story: Story) -> None:
     wait_for("the second one is let through", lambda: rival(story))
 
     conflict = story.wait_condition("Ready", "False", "WorkloadConflict", name="web-rival")
-    assert "Rollout web guards Deployment/web already" in conflict["message"]
+    assert "Deployment/web is already guarded by Rollout web" in conflict["message"]
     assert story.gate("web-rival")["state"] == "Open"
     assert story.refusal() is None
     story.change(ready_after="never")

@@ -52,7 +52,11 @@ def a_recovery(story: Story) -> None:
     story.wait_gate("Closed", "BudgetExhausted")
     story.slo(service=STEADY)
     story.wait_gate("Closed", "Recovering")
-    wait_for("calm is told", story.gate, lambda it: "calm that has lasted until" in it["message"])
+    wait_for(
+        "calm has begun",
+        story.gate,
+        lambda it: "burn rates have stayed low until" in it["opensWhen"],
+    )
 
 
 def a_persons_hold(story: Story) -> None:

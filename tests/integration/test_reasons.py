@@ -35,7 +35,7 @@ def test_a_gate_closes_on_a_low_budget_at_the_authors_floor(story: Story) -> Non
 
     gate = story.wait_gate("Closed", "BudgetLow")
     assert gate["verdict"] == "Hold"
-    assert "it opens when 51.0 % is left" in gate["message"]
+    assert "Opens once 51.0% of the budget is left" in gate["message"]
     story.wait_refused()
 
 
@@ -174,5 +174,5 @@ def test_a_template_too_large_for_admission_is_told_and_warned_about(story: Stor
     wait_for(
         "admission warns",
         lambda: story.kubectl(*image),
-        lambda done: done.returncode == 0 and "Held since" in done.stderr,
+        lambda done: done.returncode == 0 and "Closed since" in done.stderr,
     )

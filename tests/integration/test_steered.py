@@ -65,7 +65,7 @@ def test_row_25_a_workload_that_another_tool_points_at_is_refused_with_its_name(
     story.deploy(played("other", replicas=2))
     story.rollout("other", workload="other")
     refused = story.wait_condition("WorkloadSupported", "False", "WorkloadUnsupported")
-    assert f"is steered by {told}; guard that instead" in refused["message"]
+    assert f"is managed by {told}; point the Rollout at that instead" in refused["message"]
     story.change(ready_after="never")
     story.wait_replicas(v1=8, v2=5)
 

@@ -26,7 +26,7 @@ ADMISSION = ROOT / "deploy" / "admission"
 STRICT = ROOT / "deploy" / "admission-strict"
 CRDS = ROOT / "deploy" / "crds"
 
-SENTENCE = "Held since 14:02: checkout-availability has -3.1 % of its budget left"
+SENTENCE = "Closed since 14:02 UTC: checkout-availability has -3.1% of its error budget left"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"

@@ -50,7 +50,9 @@ def one_of(enum: Any) -> st.SearchStrategy[Any]:
 
 
 GATES = st.builds(
-    Gate, one_of(Verdict), one_of(GateState), one_of(Reason), WORDS, TEXTS, MOMENTS, MOMENTS
+    Gate,
+    *(one_of(Verdict), one_of(GateState), one_of(Reason), WORDS, TEXTS, MOMENTS, MOMENTS),
+    *(TEXTS, TEXTS, TEXTS, TEXTS),
 )
 MEMORIES = st.builds(
     Memory,

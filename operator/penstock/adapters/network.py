@@ -81,7 +81,7 @@ def _network_failure(error: BaseException) -> Failed:
             case socket.gaierror():
                 return Failed(Outcome.UNREACHABLE, "the name does not resolve")
             case ConnectionRefusedError():
-                return Failed(Outcome.UNREACHABLE, "the connection is refused")
+                return Failed(Outcome.UNREACHABLE, "connection refused")
             case ssl.SSLCertVerificationError():
                 return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.verify_message)}")
             case ssl.SSLError():

@@ -84,7 +84,7 @@ FRAMES = (
             AGE,
             Column("Mode", ".spec.mode", priority=1),
             Column("Hold", ".status.hold.effective", priority=1),
-            Column("Message", ".status.gate.message", priority=1),
+            Column("Message", ".status.gate.summary", priority=1),
         ),
     ),
     Frame(

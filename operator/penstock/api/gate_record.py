@@ -61,8 +61,8 @@ class GateRecordData(KubeModel):
     admission: Literal["Deny", "Warn"]
     """What happens to one that may not: Deny or Warn."""
     message: Annotated[str, Text((), 1_024)] | None = None
-    """The sentence that the person is told. Example: Held since 14:02: checkout-availability has
-    -3.1 % of its budget left"""
+    """The message of a refusal or a warning. Example: Closed since 14:02 UTC: checkout-availability
+    has -3.1% of its error budget left"""
     templates: list[RecordedTemplate] | None = Field(
         default=None, max_length=MAX_TEMPLATES, json_schema_extra=ATOMIC
     )

@@ -35,9 +35,9 @@ from penstock.api.source import SourceStatus
 from penstock.domain.evidence import NO_FORECAST, Forecast
 from penstock.domain.quantities import Ratio
 from penstock.domain.report import SloReport
-from penstock.domain.sentence import percent, times
 from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Condition, Record, Standing
+from penstock.domain.wording import cut, percent, times
 from penstock.errors import SpecInvalid
 
 LONGEST_TEXT = 1_024
@@ -60,7 +60,7 @@ def slo_status(report: SloReport) -> dict[str, Any]:
             objective=report.objective,
             window=report.window,
             indicator=report.indicator,
-            budget_left=None if remaining is None else percent(remaining).replace(" ", ""),
+            budget_left=None if remaining is None else percent(remaining),
             burn=times(burns[0][1]) if burns else None,
         ),
         observed_generation=report.generation,
@@ -166,6 +166,10 @@ def _gate(standing: Standing) -> GateStatus | None:
         state=gate.state,
         reason=gate.reason,
         message=_cut(gate.message),
+        summary=_cut(gate.summary) or None,
+        effect=_cut(gate.effect) or None,
+        opens_when=_cut(gate.opens_when) or None,
+        advice=_cut(gate.advice) or None,
         slo=gate.slo or None,
         since=_time(gate.since),
         decided_at=_time(gate.decided_at),
@@ -270,4 +274,4 @@ def _maybe(at: datetime | None) -> str | None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+    return cut(text, LONGEST_TEXT)

@@ -182,6 +182,10 @@ def _gate(model: GateStatus) -> Gate:
         model.message or "",
         _time(model.since),
         _time(model.decided_at or model.since),
+        model.summary or "",
+        model.effect or "",
+        model.opens_when or "",
+        model.advice or "",
     )
 
 

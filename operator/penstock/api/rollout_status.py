@@ -21,7 +21,16 @@ class GateStatus(KubeModel):
     reason: str | None = None
     """Why, as one stable word; docs list them all. Example: BudgetExhausted"""
     message: str | None = None
-    """Why, since when, and what would change it, as one sentence."""
+    """Summary, effect, opensWhen and advice, joined."""
+    summary: str | None = None
+    """The gate's state, since when and why, in at most 100 characters. Example: Closed since 14:02
+    UTC: checkout-availability burns at 2.3x over 1h (limit 2.0x), 62.5% left"""
+    effect: str | None = None
+    """What happens to new releases and to the one in progress. Example: New releases are refused"""
+    opens_when: str | None = None
+    """What opens the gate; absent while it is open. Example: Opens when spec.hold is removed"""
+    advice: str | None = None
+    """What to do now, and who; absent if nothing."""
     slo: str | None = None
     """The SLO that decided: the worst one."""
     since: str | None = TIME

@@ -1,17 +1,17 @@
-"""The conditions of a Rollout: its standing, as ``kubectl wait`` and dashboards ask for it."""
+"""The conditions of a Rollout, for ``kubectl wait`` and dashboards."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from penstock.domain.gate import too_large
+from penstock.domain.messages import KEEP_PAUSED
 from penstock.domain.report import condition
 from penstock.domain.rollout import Mode, Rollout
-from penstock.domain.standing import Condition, Standing, Truth
+from penstock.domain.standing import Condition, Standing, Truth, too_large
 from penstock.domain.verdict import GateState, Reason
 from penstock.domain.workload import Effect, Observation, Phase
 
-Told = tuple[Truth, str, str]
+Aspect = tuple[Truth, str, str]
 
 _OPEN: dict[GateState, Truth] = {
     GateState.OPEN: "True",
@@ -46,7 +46,7 @@ def conditions(
     return tuple(condition(standing.conditions, *one, now) for one in wanted)
 
 
-def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> Told:
+def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> Aspect:
     gate = standing.gate
     if gate is not None and gate.reason in _BROKEN:
         return "False", gate.reason, gate.message
@@ -57,43 +57,42 @@ def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> Told:
         return (
             "False",
             Reason.TEMPLATE_TOO_LARGE,
-            "a stable template is too large to be shown to admission, so admission only warns; "
-            "make the pod template smaller, for instance by moving files into a ConfigMap",
+            "a stable template is too large for the admission policy, so admission only warns; "
+            "make the pod template smaller, for example by moving files into a ConfigMap",
         )
     if rollout.mode is Mode.AUDIT:
-        return "True", Reason.AUDIT_ONLY, "decisions are told, nothing is refused or held"
+        return "True", Reason.AUDIT_ONLY, "decisions are reported; nothing is refused or held"
     if rollout.mode is Mode.OFF:
         return "True", Reason.DISABLED, "spec.mode is Off: nothing is decided"
     return "True", "Enforcing", "decisions are enforced"
 
 
-def _held(standing: Standing) -> Told:
+def _held(standing: Standing) -> Aspect:
     hold, gate = standing.hold, standing.gate
     if hold.active and gate is not None:
         effect = hold.effect or Effect.NONE
-        return "True", gate.reason, f"held by field manager {hold.manager}, effective: {effect}"
-    return "False", Reason.NOT_HELD, "Penstock holds nothing of this workload"
+        return "True", gate.reason, f"held by field manager {hold.manager}; effect: {effect}"
+    return "False", Reason.NOT_HELD, "not held by Penstock"
 
 
-def _contested(standing: Standing) -> Told:
+def _contested(standing: Standing) -> Aspect:
     who = standing.hold.contested_by
     if not who:
-        return "False", Reason.NOT_HELD, "nobody undoes the hold"
+        return "False", Reason.NOT_HELD, "no competing writer"
     return (
         "True",
         Reason.CONTESTED,
-        f"{who} keeps resuming the workload, so Penstock leaves it; remove spec.paused from its "
-        "manifest (Argo CD: ignoreDifferences on /spec/paused with RespectIgnoreDifferences=true)",
+        f"{who} keeps resuming the workload, so Penstock no longer pauses it. {KEEP_PAUSED}",
     )
 
 
-def _supported(seen: Observation) -> Told:
+def _supported(seen: Observation) -> Aspect:
     if seen.phase is Phase.MISSING:
         return (
             "False",
             Reason.WORKLOAD_NOT_FOUND,
-            f"{seen.ref} does not exist in namespace {seen.namespace}; create it, or correct "
-            "workloadRef in a new Rollout",
+            f"{seen.ref} does not exist in namespace {seen.namespace}; create it, or create a "
+            "Rollout with the right workloadRef",
         )
     if seen.refusal is not None:
         return "False", Reason.WORKLOAD_UNSUPPORTED, f"{seen.ref} {seen.refusal}"

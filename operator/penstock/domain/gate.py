@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from penstock.domain import sentence
+from penstock.domain import messages
 from penstock.domain.case import Case, Decision, Judged, Judgement, Question, Release
 from penstock.domain.decide import judgement, noticed
 from penstock.domain.guard import CALM
 from penstock.domain.judge import crossing, share_left
 from penstock.domain.memory import CAUSES, Memory
+from penstock.domain.messages import GateMessage
 from penstock.domain.progress import follow, is_stable, proving, without_suspect
 from penstock.domain.quantities import Duration, Ratio
 from penstock.domain.rollout import (
@@ -107,7 +108,7 @@ def step(
     permitted = judged.gate.verdict is Verdict.PERMIT
     standing = proving(standing, seen, permitted=permitted, calm=_calm(case), now=now)
     standing = _with_release_told(standing, judged)
-    message = sentence.gate(rollout, standing, seen, judged, now)
+    message = messages.gate(rollout, standing, seen, judged, now)
     standing = _with_gate(standing, judged.gate, message, now)
     return Step(standing, judged, record(rollout, standing, judged.gate), act)
 
@@ -265,7 +266,9 @@ def _spent(slo: Judged, since: datetime) -> Spent | None:
     return Spent(slo.name, Decimal(share.rounded(4))) if share else None
 
 
-def _with_gate(standing: Standing, decision: Decision, message: str, now: datetime) -> Standing:
+def _with_gate(
+    standing: Standing, decision: Decision, message: GateMessage, now: datetime
+) -> Standing:
     slo = decision.slo.name if decision.slo else ""
     return _placed(standing, decision.verdict, decision.state, decision.reason, slo, message, now)
 
@@ -276,16 +279,29 @@ def _placed(
     state: GateState,
     reason: Reason,
     slo: str,
-    message: str,
+    message: GateMessage,
     now: datetime,
 ) -> Standing:
     former = standing.gate
     same = former is not None and (former.state, former.reason) == (state, reason)
     since = former.since if same and former is not None else now
-    placed = replace(standing, gate=Gate(verdict, state, reason, slo, message, since, now))
+    gate = Gate(
+        verdict=verdict,
+        state=state,
+        reason=reason,
+        slo=slo,
+        message=message.text,
+        since=since,
+        decided_at=now,
+        summary=message.summary,
+        effect=message.effect,
+        opens_when=message.opens_when,
+        advice=message.advice,
+    )
+    placed = replace(standing, gate=gate)
     if same:
         return placed
-    entry = Transition(now, verdict, state, reason, slo, message)
+    entry = Transition(now, verdict, state, reason, slo, message.text)
     memory = replace(standing.memory, serial=standing.memory.serial + 1)
     return replace(placed, memory=memory, history=(entry, *standing.history)[:HISTORY_KEPT])
 
@@ -305,7 +321,7 @@ def _stood_down(
     if standing.release is not None:
         standing = replace(standing, release=replace(standing.release, reason=None, spent=None))
     standing = _with_hold(rollout, standing, seen, act, now)
-    message = sentence.stood_down(rollout, rival)
+    message = messages.not_enforcing(rollout, rival)
     standing = _placed(standing, Verdict.UNKNOWN, GateState.OPEN, reason, "", message, now)
     return Step(standing, None, record(rollout, standing, None), act)
 
@@ -333,13 +349,4 @@ def record(rollout: Rollout, standing: Standing, gate: Decision | None) -> Recor
         warns=rollout.enforcement.admission is Admission.WARN or not complete,
         message=standing.gate.message if standing.gate else "",
         templates=shown,
-    )
-
-
-def too_large(standing: Standing) -> bool:
-    """Whether a stable template cannot be shown to admission."""
-    return any(
-        not body.storable
-        for one in standing.stable
-        if (body := standing.bodies.get(one.hash)) is not None
     )

@@ -30,8 +30,13 @@ class Gate:
 
     Attributes:
         slo: name of the SLO that decided; empty when none did.
-        since: when state or reason changed last.
-        decided_at: when it was decided last.
+        message: summary, effect, opens_when and advice, joined.
+        since: when state or reason last changed.
+        decided_at: when it was last decided.
+        summary: state, since when and why, in at most 100 characters.
+        effect: what happens to releases.
+        opens_when: what opens the gate; empty while it is open.
+        advice: what to do now; empty if nothing.
     """
 
     verdict: Verdict
@@ -41,6 +46,10 @@ class Gate:
     message: str
     since: datetime
     decided_at: datetime
+    summary: str = ""
+    effect: str = ""
+    opens_when: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +198,12 @@ class Record:
     warns: bool
     message: str
     templates: tuple[tuple[Template, datetime], ...] = ()
+
+
+def too_large(standing: Standing) -> bool:
+    """Whether a stable template cannot be shown to admission."""
+    return any(
+        not body.storable
+        for one in standing.stable
+        if (body := standing.bodies.get(one.hash)) is not None
+    )

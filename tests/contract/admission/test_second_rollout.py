@@ -64,7 +64,7 @@ def test_a_second_rollout_for_a_workload_is_refused_and_told_of_the_first(
     assert refusal is not None
     assert (refusal.code, refusal.reason) == (403, "Forbidden")
     assert refusal.message.endswith(
-        "Deployment checkout is guarded by Rollout first already; "
+        "Deployment checkout is already guarded by Rollout first; "
         "change that one, or delete it first"
     )
 

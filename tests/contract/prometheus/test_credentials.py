@@ -330,7 +330,7 @@ def test_a_token_server_that_is_away_is_told_apart_from_the_source(meter, before
     told = ask(meter, replace(client, auth=away))
     assert told == Evidence(
         Kind.UNREACHABLE,
-        "127.0.0.1: the token server 127.0.0.1: the connection is refused",
+        "127.0.0.1: the token server 127.0.0.1: connection refused",
     )
 
 

@@ -147,7 +147,7 @@ class StoredWorkloads:
 
         def read() -> Observation:
             if not self.supports(ref):
-                refusal = f"cannot be guarded: this version knows no {ref.kind}"
+                refusal = f"is not supported: this version supports no {ref.kind}"
                 return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal=refusal)
             found = self._store.deployments.get((namespace, ref.name))
             if found is None:

@@ -76,6 +76,15 @@ def test_a_real_standing_is_read_back() -> None:
     assert standing_of(*printed(standing)) == standing
 
 
+def test_a_status_without_the_parts_of_its_message_resumes_as_it_stood() -> None:
+    standing = held()
+    status, record_body = printed(standing)
+    for part in ("summary", "effect", "opensWhen", "advice"):
+        del status["gate"][part]
+    gate = replace(standing.gate, summary="", effect="", opens_when="", advice="")
+    assert standing_of(status, record_body) == replace(standing, gate=gate)
+
+
 @pytest.mark.parametrize("status", [None, {}])
 def test_a_rollout_without_status_has_no_standing(status: Any) -> None:
     assert standing_of(status, None) is None

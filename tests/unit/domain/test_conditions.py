@@ -70,7 +70,7 @@ def test_at_rest_all_is_well() -> None:
 def test_gate_open_says_what_is_done(slos: Any, status: str, reason: str) -> None:
     one = after({"slos": slos})["GateOpen"]
     assert (one.status, one.reason) == (status, reason)
-    assert one.message.startswith({"True": "Open", "False": "Held", "Unknown": "Unknown"}[status])
+    assert one.message.startswith({"True": "Open", "False": "Closed", "Unknown": "Unknown"}[status])
 
 
 def lost(kind: Kind) -> dict[str, Any]:

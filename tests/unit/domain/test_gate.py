@@ -12,7 +12,7 @@ import pytest
 
 from penstock.domain.case import Judged, Onset
 from penstock.domain.evidence import Kind
-from penstock.domain.gate import Act, hold_manager, too_large
+from penstock.domain.gate import Act, hold_manager
 from penstock.domain.memory import Cause, Memory
 from penstock.domain.policy import InFlightPolicy, Policy, UnknownPolicy, UnknownThen
 from penstock.domain.quantities import Duration, Percentage
@@ -24,7 +24,7 @@ from penstock.domain.rollout import (
     OnDelete,
     OnExternalResume,
 )
-from penstock.domain.standing import HISTORY_KEPT, Hold, Spent, Standing
+from penstock.domain.standing import HISTORY_KEPT, Hold, Spent, Standing, too_large
 from penstock.domain.template import LARGEST_TEMPLATE
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
@@ -351,7 +351,10 @@ def test_why_the_api_server_refused_a_hold_is_told_until_it_took_one() -> None:
     )
     assert story.goes("1s").act is Act.HOLD
     assert story.standing.hold.refused == "quota exceeded"
-    assert "is not held: the API server refuses it (quota exceeded)" in story.standing.gate.message
+    assert (
+        "is not held: the API server refused the hold (quota exceeded)"
+        in story.standing.gate.message
+    )
     assert story.acts("1s") == HOLD
     assert story.standing.hold.refused == ""
 
@@ -576,7 +579,7 @@ def test_a_release_says_what_it_has_spent_of_the_slo_that_the_gate_names() -> No
     assert story.standing.gate.slo == "checkout"
     assert story.standing.release.spent == Spent("checkout", Decimal("0.0512"))
     assert story.standing.gate.message.endswith(
-        "5.1 % of the error budget of checkout was spent since 14:02 UTC"
+        "5.1% of the error budget of checkout was spent since 14:02 UTC"
     )
     story.goes("1m", slos=(unmeasured(),))
     assert story.standing.release.spent is None

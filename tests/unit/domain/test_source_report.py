@@ -18,7 +18,7 @@ from support.cases import NOW
 REF = ObjectRef("shop", "default", "uid-1")
 KIND = SourceKind.METRICS_SOURCE
 WELL = Health(SourceReason.CONNECTED, answered_at=NOW)
-AWAY = Health(SourceReason.UNREACHABLE, "prometheus: the connection is refused")
+AWAY = Health(SourceReason.UNREACHABLE, "prometheus: connection refused")
 
 
 def told(
@@ -40,7 +40,7 @@ def test_a_source_that_answers_is_ready():
 def test_one_that_does_not_says_why_and_keeps_when_it_last_did():
     away = told(AWAY, told(), 60)
     assert (away.ready.status, away.ready.reason) == ("False", "MetricsUnreachable")
-    assert away.ready.message == "prometheus: the connection is refused"
+    assert away.ready.message == "prometheus: connection refused"
     assert away.answered_at == NOW
 
 

@@ -203,7 +203,7 @@ def test_what_is_acted_on_or_must_survive_a_restart_is_told_at_once(what: str) -
 
 
 def test_moving_words_and_times_are_told_with_the_heartbeat() -> None:
-    one = within("gate", message="Held since 14:02: 3.1 % left")
+    one = within("gate", message="Closed since 14:02 UTC: 3.1% left")
     reworded = tuple(replace(cond, message="reworded") for cond in one.conditions)
     assert not worth(replace(one, conditions=reworded, bodies={}), standing(), 299.9)
 

@@ -202,11 +202,11 @@ def _refusal(body: Body, owned: list[Body], steered_by: str | None) -> str | Non
     if metadata.get("deletionTimestamp"):
         return "is being deleted"
     if "rollouts.kruise.io/in-progressing" in annotations:
-        return "is driven by an OpenKruise Rollout; guard that instead"
+        return "is managed by an OpenKruise Rollout; point the Rollout at that instead"
     if owner is not None:
-        return f"is owned by {owner['kind']} {owner['name']}; guard that instead"
+        return f"is owned by {owner['kind']} {owner['name']}; point the Rollout at that instead"
     if steered_by is not None:
-        return f"is steered by {steered_by}; guard that instead"
+        return f"is managed by {steered_by}; point the Rollout at that instead"
     if not owned:
         return "has no ReplicaSet yet, and its first release is never held"
     return None

@@ -20,13 +20,10 @@ class AnyWorkload:
         return any(kind.supports(ref) for kind in self._kinds)
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
-        """One look; a kind without an adapter is told as one that cannot be held."""
+        """Observe the workload; a kind without an adapter is reported as not supported."""
         kind = self._kind(ref)
         if kind is None:
-            refusal = (
-                f"cannot be guarded: this version knows no {ref.kind} of {ref.api_version}; "
-                "it knows Deployment of apps/v1"
-            )
+            refusal = "is not supported: this version supports only apps/v1 Deployment"
             return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal=refusal)
         return await kind.observe(namespace, ref, manager)
 

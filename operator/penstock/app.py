@@ -265,7 +265,9 @@ def _not_alive(parts: Parts, clock: SystemClock) -> str:
 
 
 def _not_ready(parts: Parts) -> str:
-    return "" if parts.desk.primed.is_set() else "the first list is not complete"
+    if not parts.desk.primed.is_set():
+        return "the first list is not complete"
+    return parts.feed.not_connected()
 
 
 def _scrape(parts: Parts, lease: ElectedLease | NoElection) -> bytes:

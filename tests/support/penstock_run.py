@@ -61,19 +61,30 @@ class Operator:
 
     def start(self) -> None:
         """Begin, and wait until it is ready."""
+        self.begin()
+        wait_for("the operator is ready", self.is_ready)
+
+    def begin(self) -> None:
+        """Begin, and wait for nothing."""
         (self.port,) = free_ports(1)
         settings = {"listen": f"127.0.0.1:{self.port}", "log_format": "text", **self._settings}
         self._process = shipped.start(self._kubeconfig, self.log, **settings)
-        wait_for("the operator is ready", self.is_ready)
 
     def is_ready(self) -> bool:
         """Whether it says so; an operator that has ended is a failure at once."""
-        process = self._running()
-        code = process.poll()
+        return self.readiness()[0] == http.HTTPStatus.OK
+
+    def readiness(self) -> tuple[int, str]:
+        """Status and text of /readyz; 0 while nobody listens there."""
+        code = self._running().poll()
         assert code is None, f"the operator ended with {code}:\n{self.last_words()}"
         with suppress(OSError, http.client.HTTPException):
-            return self._ask("/readyz")[0] == http.HTTPStatus.OK
-        return False
+            return self._ask("/readyz")
+        return 0, ""
+
+    def health(self) -> tuple[int, str]:
+        """Status and text of /healthz."""
+        return self._ask("/healthz")
 
     def metrics(self) -> str:
         """What it tells Prometheus."""

@@ -12,29 +12,32 @@ from penstock.api.entries import entry
 from penstock.domain.entry import Resource
 from penstock.domain.refs import WorkloadRef
 from penstock.engine.ports import Change, Removal, Stirred, Upsert
-from penstock.handlers.login import login
+from penstock.handlers.login import with_session
 
 log = logging.getLogger(__name__)
 
 GROUP, VERSION = "penstock.dev", "v1alpha1"
 
 
+DEPLOYMENTS = "deployments"
+
+
 def build_registry(
-    take: Callable[[Change], None], resources: Collection[Resource]
+    take: Callable[[Change], None],
+    resources: Collection[Resource],
+    session: Callable[[kopf.ConnectionInfo], kopf.AiohttpSession],
 ) -> kopf.OperatorRegistry:
     """A registry of its own for each feed: no decorator acts at import time.
 
-    Of our own kinds it watches ``resources``.
+    Of our own kinds it watches ``resources``. ``session`` makes the HTTP session for credentials.
     """
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry, id="login")(login)
+    kopf.on.login(registry=registry, id="login")(with_session(session))
     for resource in resources:
         kopf.on.event(GROUP, VERSION, resource.value, registry=registry, id=resource.value)(
             _ours(resource, take)
         )
-    kopf.on.event("apps", "v1", "deployments", registry=registry, id="deployments")(
-        _workloads(take)
-    )
+    kopf.on.event("apps", "v1", DEPLOYMENTS, registry=registry, id=DEPLOYMENTS)(_workloads(take))
     return registry
 
 

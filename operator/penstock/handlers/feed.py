@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -22,8 +23,9 @@ import kopf
 from penstock.domain.entry import Resource
 from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Change, Clock, Tally
-from penstock.handlers.events import build_registry
+from penstock.handlers.events import DEPLOYMENTS, build_registry
 from penstock.handlers.kopf_settings import kopf_settings
+from penstock.handlers.streams import Sessions, WatchStreams
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ IDENTITY: Any = "penstock"
 RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 STEADY_SECONDS = 120.0
 END_SECONDS = 10.0
+# A restarted API server is back sooner, and Kopf's pauses between attempts are shorter at first.
+LOST_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,18 @@ class Feed:
         """
         self._take, self._again, self._clock, self._tally = take, again, clock, tally
         self._namespaces, self._readable = namespaces, readable
+        self._streams = WatchStreams(clock, [DEPLOYMENTS])
         self.health = Health(False, clock.monotonic())
+
+    def not_connected(self) -> str:
+        """Which watch cannot connect; empty while each has been connected within LOST_SECONDS."""
+        lost = self._streams.lost()
+        if lost is None or lost[1] < LOST_SECONDS:
+            return ""
+        plural, seconds = lost
+        if math.isinf(seconds):
+            return f"the watch of {plural} is not connected yet"
+        return f"the watch of {plural} has not been connected for {seconds:.0f} s"
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -83,7 +98,9 @@ class Feed:
         """One Kopf, from start to end; why it ended."""
         ours = asyncio.get_running_loop()
         ended: asyncio.Future[str] = ours.create_future()
-        watch = _Watch(self._take, ours, ended, self._namespaces, self._readable())
+        resources = self._readable()
+        sessions = Sessions(self._streams.trace([*resources, DEPLOYMENTS]))
+        watch = _Watch(self._take, ours, ended, self._namespaces, resources, sessions)
         thread = threading.Thread(target=watch.run, name="feed", daemon=True)
         thread.start()
         self.health = Health(True, self._clock.monotonic())
@@ -91,6 +108,7 @@ class Feed:
             return await asyncio.shield(ended)
         finally:
             self.health = Health(False, self._clock.monotonic())
+            self._streams.lose_all()
             watch.stop()
             await asyncio.to_thread(thread.join, 3.0)
 
@@ -105,9 +123,11 @@ class _Watch:
         ended: asyncio.Future[str],
         namespaces: Sequence[str],
         resources: Collection[Resource],
+        sessions: Sessions,
     ) -> None:
         self._take, self._ours, self._ended = take, ours, ended
         self._namespaces, self._resources = namespaces, resources
+        self._sessions = sessions
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flag: asyncio.Event | None = None
 
@@ -139,7 +159,7 @@ class _Watch:
         )
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
-            registry=build_registry(self._hand_over, self._resources),
+            registry=build_registry(self._hand_over, self._resources, self._sessions.open),
             settings=kopf_settings(),
             standalone=True,
             identity=IDENTITY,
@@ -150,6 +170,7 @@ class _Watch:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         # It may hang here for ever: a watch can swallow the cancellation that is to end it.
         await asyncio.wait({running}, timeout=END_SECONDS)
+        await self._sessions.close()
         for task in (running, *tasks):
             if task.done() and not task.cancelled() and (failure := task.exception()):
                 raise failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ FRESH_FOR = timedelta(minutes=5)
 
 
 async def login(**context: Any) -> kopf.ConnectionInfo | None:
-    """A Kopf login handler.
+    """The credentials, and where the API server is.
 
     In a pod the API server is asked at the address that the kubelet gave, as by our own client.
     Kopf's own login asks for a name, and the feed would be blind while the cluster's DNS is down.
@@ -32,3 +33,15 @@ async def login(**context: Any) -> kopf.ConnectionInfo | None:
         default_namespace=(ACCOUNT / "namespace").read_text(encoding="utf-8").strip(),
         expiration=datetime.now(UTC) + FRESH_FOR,
     )
+
+
+def with_session(
+    session: Callable[[kopf.ConnectionInfo], kopf.AiohttpSession],
+) -> Callable[..., Coroutine[Any, Any, kopf.AiohttpSession | None]]:
+    """A Kopf login handler whose credentials come with an HTTP session made by ``session``."""
+
+    async def handle(**context: Any) -> kopf.AiohttpSession | None:
+        info = await login(**context)
+        return None if info is None else session(info)
+
+    return handle

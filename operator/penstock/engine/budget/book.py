@@ -15,6 +15,7 @@ from penstock.domain.slices import grain_of, slicing_of
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
 from penstock.domain.window import length
+from penstock.engine.budget.digest import digest
 from penstock.engine.promql import measure_of
 
 # What burn rates look back at most, so that they work as soon as the first request is answered.
@@ -36,8 +37,8 @@ class Sli:
 
     @property
     def digest(self) -> str:
-        """Its name in a snapshot; the same in every process."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
+        """Its name in a snapshot; the same in every process and every release."""
+        return digest(self.source, self.indicator, self.grain)
 
 
 class Account:

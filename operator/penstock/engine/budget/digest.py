@@ -1,0 +1,60 @@
+"""The name of an indicator's ledger in a snapshot. It outlives every process and every release.
+
+What is hashed is the text that the first release wrote. Its words are data and no names of today's
+classes: whoever renames a class does not rename ledgers, which would all be read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from penstock.domain.indicator import (
+    Indicator,
+    LatencyIndicator,
+    ProbeIndicator,
+    QueryIndicator,
+    RatioIndicator,
+    RawRatioIndicator,
+)
+from penstock.domain.selector import Matcher, Selector
+
+
+def digest(source: str, indicator: Indicator, grain: int) -> str:
+    """32 hexadecimal digits.
+
+    Args:
+        source: what makes the numbers of a source its own.
+        indicator: what is measured.
+        grain: the length of its buckets in seconds.
+    """
+    text = f"Sli(source={source!r}, indicator={_indicator(indicator)}, grain={grain})"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _indicator(indicator: Indicator) -> str:
+    match indicator:
+        case RatioIndicator():
+            counted = f"<Counted.{indicator.counted.name}: {indicator.counted.value!r}>"
+            events, total = _selector(indicator.events), _selector(indicator.total)
+            return f"RatioIndicator(counted={counted}, events={events}, total={total})"
+        case LatencyIndicator():
+            threshold = f"Duration(milliseconds={indicator.threshold.milliseconds})"
+            histogram = _selector(indicator.histogram)
+            return f"LatencyIndicator(histogram={histogram}, threshold={threshold})"
+        case ProbeIndicator():
+            return f"ProbeIndicator(metric={_selector(indicator.metric)})"
+        case QueryIndicator():
+            return f"QueryIndicator(bad={indicator.bad!r}, total={indicator.total!r})"
+        case RawRatioIndicator():
+            return f"RawRatioIndicator(error_ratio={indicator.error_ratio!r})"
+
+
+def _selector(selector: Selector) -> str:
+    matchers = [_matcher(one) for one in selector.matchers]
+    inner = f"{matchers[0]}," if len(matchers) == 1 else ", ".join(matchers)
+    return f"Selector(matchers=({inner}))"
+
+
+def _matcher(matcher: Matcher) -> str:
+    op = f"<Op.{matcher.op.name}: {matcher.op.value!r}>"
+    return f"Matcher(label={matcher.label!r}, op={op}, value={matcher.value!r})"

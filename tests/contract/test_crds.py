@@ -131,7 +131,7 @@ def teaches(node: Body) -> bool:
         ("slo.spec.indicator.ratio", "Two counters: bad (or good) and total"),
         ("slo.spec.indicator.ratio.bad", "Selector of the counter of bad events"),
         ("slo.status.budget.remainingRatio", "negative once overspent"),
-        ("rollouts.penstock.dev.spec.policy.burn.factor", "14.4 spends 2 % of a 30d budget"),
+        ("rollouts.penstock.dev.spec.policy.burn.factor", "14.4 spends 2% of a 30d budget"),
         ("rollouts.penstock.dev.spec.mode", "Audit: decide and tell"),
         ("gaterecord.data.admits", "Whether a new template may start"),
         ("metricssource.spec.freshness", "Older data is stale"),

@@ -127,7 +127,7 @@ def test_a_page_that_may_be_the_proxy_s_names_it(
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("127.0.0.1:1", "the proxy 127.0.0.1:1: the connection is refused"),
+        ("127.0.0.1:1", "the proxy 127.0.0.1:1: connection refused"),
         ("proxy.invalid:3128", "the proxy proxy.invalid:3128: the name does not resolve"),
         ("127.0.0.1:99999", "its address or that of the proxy 127.0.0.1:99999 is invalid"),
     ],

@@ -1,4 +1,4 @@
-"""Parts that several of our kinds have: references, secrets, conditions."""
+"""Parts that several kinds share: references, secrets, conditions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_as_whole)
 
 
 class SecretKey(KubeModel):
-    """One key of a Secret in the source's own namespace (for a ClusterMetricsSource: in the
-    operator's namespace).
+    """A key of a Secret in the source's namespace (for a ClusterMetricsSource: in the operator's
+    namespace).
     """
 
     name: Annotated[str, name("name", "a Secret")]
     """Name of the Secret. Example: prometheus"""
     key: SECRET_KEY
-    """Key inside the Secret whose value is used. Example: password"""
+    """Key in the Secret. Example: password"""
 
 
 class SecretName(KubeModel):
-    """A Secret in the source's own namespace (for a ClusterMetricsSource: in the operator's
+    """A Secret in the source's namespace (for a ClusterMetricsSource: in the operator's
     namespace).
     """
 
@@ -42,20 +42,20 @@ class SecretName(KubeModel):
 
 
 class Condition(KubeModel):
-    """One aspect of the object's standing, in the form all Kubernetes tools know."""
+    """One aspect of the object's state, in the standard Kubernetes form."""
 
     type: str
-    """Which aspect. Example: Ready"""
+    """Type of the condition. Example: Ready"""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds: True, False or Unknown."""
+    """Status of the condition: True, False or Unknown."""
     reason: str
-    """Why, as one stable word; docs list them all. Example: BudgetHealthy"""
+    """Reason, one stable word; the docs list them all. Example: BudgetHealthy"""
     message: str
-    """Why, as one sentence."""
+    """Message for people."""
     last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
-    """When status changed last."""
+    """Time of the last change of status."""
     observed_generation: int | None = Field(default=None, ge=0)
-    """The metadata.generation that this was judged of."""
+    """The metadata.generation that this condition is based on."""
 
 
 CONDITIONS = Field(

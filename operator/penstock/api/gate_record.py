@@ -1,4 +1,4 @@
-"""The kind GateRecord: what the admission policy reads. Written by the operator alone."""
+"""The kind GateRecord: what the admission policy reads. Written by the operator only."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class RecordedWorkload(KubeModel):
 
 
 class RecordedTemplate(KubeModel):
-    """A pod template that passes also while the gate is closed."""
+    """A pod template that passes even while the gate is closed."""
 
     hash: Annotated[str, free_text(64)]
     """Hash of the template. Example: 5d4f8c7b9"""
     completed_at: Annotated[str, moment("templates.completedAt")] | None = None
-    """When it had rolled out completely. Example: 2026-11-24T10:00:00Z"""
+    """Time at which the rollout completed. Example: 2026-11-24T10:00:00Z"""
     source: Annotated[str, free_text(253)] | None = None
-    """The ReplicaSet that carries it. Example: checkout-6d5f7c9b8"""
+    """ReplicaSet that has this template. Example: checkout-6d5f7c9b8"""
     template: dict[str, Any] = Field(
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
     )
-    """The template itself, as the API server stores it. Example: {spec: {containers: [...]}}"""
+    """The template as the API server stores it. Example: {spec: {containers: [...]}}"""
 
 
 class Permit(KubeModel):
@@ -51,39 +51,39 @@ class Permit(KubeModel):
 
 
 class GateRecordData(KubeModel):
-    """What the admission policy decides by."""
+    """What the admission policy reads."""
 
     workload: RecordedWorkload
     """The workload that the record is about."""
     admits: bool
-    """Whether a new template may start; mode, enforcement and what Unknown does are already in it.
-    Example: true"""
+    """Whether a new release may start; mode, enforcement and the Unknown policy are already
+    applied. Example: true"""
     admission: Literal["Deny", "Warn"]
-    """What happens to one that may not: Deny or Warn."""
+    """What happens to a release that may not start: Deny or Warn."""
     message: Annotated[str, Text((), 1_024)] | None = None
     """The message of a refusal or a warning. Example: Closed since 14:02 UTC: checkout-availability
     has -3.1% of its error budget left"""
     templates: list[RecordedTemplate] | None = Field(
         default=None, max_length=MAX_TEMPLATES, json_schema_extra=ATOMIC
     )
-    """Templates that pass at any time: a rollback is never refused."""
+    """Templates that always pass: a rollback is never refused."""
     permits: list[Permit] | None = Field(
         default=None, max_length=MAX_PERMITS, json_schema_extra=ATOMIC
     )
-    """Releases that a person has let through."""
+    """Releases that a person has permitted."""
 
 
 class GateRecord(KubeModel):
-    """What the admission policy reads about one Rollout. Written by Penstock alone and removed
-    with its Rollout; nothing here is to be edited by hand.
+    """What the admission policy reads about one Rollout. Written by Penstock only and removed with
+    its Rollout; do not edit it by hand.
     """
 
     data: GateRecordData
-    """What the admission policy decides by."""
+    """What the admission policy reads."""
 
 
 def record_labels(data: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that a record with this data must carry, in the same write.
+    """Return the labels that a record with this data must have, in the same write.
 
     The policy's bindings choose records by them. Reading a record with five templates costs the API
     server most of a millisecond, at each update of each Deployment of the namespace, so only those

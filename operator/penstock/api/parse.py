@@ -151,11 +151,11 @@ def _path(location: tuple[int | str, ...]) -> str:
 MAX_NAME = 100
 _PLAIN = {
     "missing": "is required",
-    "extra_forbidden": "is no field that Penstock knows; check its spelling",
+    "extra_forbidden": "is not a known field; check its spelling",
     "model_type": "write an object with fields",
     "dict_type": "write an object with fields",
     "list_type": "write a list",
-    "string_type": "write text, in quotes where YAML reads something else (5, true, Off)",
+    "string_type": "write text, in quotes where YAML would read something else (5, true, Off)",
     "int_type": "write a whole number",
     "bool_type": "write true or false",
 }
@@ -190,7 +190,7 @@ def _window(spec: WindowSpec) -> Window:
     if zone_name not in _zone_names():
         raise SpecInvalid(
             "spec.window.calendar.timeZone",
-            f'"{zone_name}" is no IANA time zone; write one such as "Europe/Berlin" or "UTC"',
+            f'"{zone_name}" is not an IANA time zone; write one such as "Europe/Berlin" or "UTC"',
         )
     return CalendarWindow(spec.calendar.period, ZoneInfo(zone_name), zone_name)
 

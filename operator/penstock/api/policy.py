@@ -31,23 +31,24 @@ def _hold_at(field: str) -> Text:
 
 
 class StartSpec(KubeModel):
-    """For the next release."""
+    """Thresholds for a new release."""
 
     hold_at: Annotated[str, _hold_at("policy.start.holdAt")] | None = None
-    """A new release may not start while no more than this share of the budget is left, from 0% to
-    under 100%. Default: 0%. Example: "10%\""""
+    """Share of the budget at or below which no new release may start, from 0% to under 100%.
+    Default: 0%. Example: "10%\""""
 
 
 class InFlightSpec(KubeModel):
-    """For the release under way."""
+    """Thresholds for the release in progress."""
 
     hold_at: Annotated[str, _hold_at("policy.inFlight.holdAt")] | None = None
-    """A release under way is held while no more than this share of the budget is left and errors go
-    on, from 0% to under 100%. Default: 0%. Example: "0%\""""
+    """Share of the budget at or below which a release in progress is held while errors continue,
+    from 0% to under 100%. Default: 0%. Example: "0%\""""
     while_burn_above: (
         Annotated[str, decimal("policy.inFlight.whileBurnAbove", example="1")] | None
     ) = None
-    """Errors go on while the burn rate of the last hour is above this. Default: 1. Example: "1\""""
+    """Burn rate of the last hour above which errors count as continuing. Default: 1.
+    Example: "1\""""
 
 
 def _longer(pair: BurnPairSpec) -> bool:
@@ -55,8 +56,8 @@ def _longer(pair: BurnPairSpec) -> bool:
 
 
 class BurnPairSpec(KubeModel):
-    """Two windows that must both burn above a factor: the long one says that it matters, the short
-    one that it still goes on.
+    """Two windows that must both burn above a factor: the long one shows that it matters, the short
+    one that it is still happening.
     """
 
     long: Annotated[str, duration("policy.burn.long", least="1s", most="90d", example="1h")]
@@ -64,10 +65,11 @@ class BurnPairSpec(KubeModel):
     short: Annotated[str, duration("policy.burn.short", least="1s", most="90d", example="5m")]
     """The short window. Example: 5m"""
     factor: Annotated[str, decimal("policy.burn.factor", above="0", example="14.4")]
-    """Burn rate that both must exceed; 14.4 spends 2 % of a 30d budget in 1h. One that can never
-    fire for an SLO's objective is refused in status. Example: "14.4\""""
+    """Burn rate that both windows must exceed; 14.4 spends 2% of a 30d budget in 1h. A factor that
+    can never fire for an SLO's objective makes the gate PolicyInvalid. Example: "14.4\""""
     minimum_bad_events: Count | None = None
-    """Fewer bad events in the long window say nothing. Default: 5. Example: 5"""
+    """The pair does not fire below this many bad events in the long window. Default: 5.
+    Example: 5"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -81,17 +83,17 @@ class BurnPairSpec(KubeModel):
 
 
 class ResumeSpec(KubeModel):
-    """When a hold ends: stop at once, resume late."""
+    """When a hold ends."""
 
     margin: Annotated[str, percentage("policy.resume.margin", least="0%", example="1%")] | None = (
         None
     )
-    """After a hold for lack of budget, this much more than holdAt must be left, in points of the
-    budget. Default: 1%. Example: "1%\""""
+    """Budget above holdAt that must be left before a budget hold ends, in percentage points.
+    Default: 1%. Example: "1%\""""
     calm: (
         Annotated[str, duration("policy.resume.calm", least="1s", most="7d", example="10m")] | None
     ) = None
-    """After any hold, burn rates must have been calm for so long. Default: 10m. Example: 10m"""
+    """How long burn rates must stay low before a hold ends. Default: 10m. Example: 10m"""
 
 
 def _keep_last(field: str) -> Text:
@@ -99,35 +101,37 @@ def _keep_last(field: str) -> Text:
 
 
 class OutageSpec(KubeModel):
-    """When the numbers cannot be had or trusted: unreachable, stale, absent, partial, unauthorized,
-    rejected, malformed, ambiguous; an SLO that is missing or invalid.
+    """What to do when data is missing or cannot be trusted: unreachable, stale, absent, partial,
+    unauthorized, rejected, malformed, ambiguous; an SLO that is missing or invalid.
     """
 
     keep_last: Annotated[str, _keep_last("policy.unknown.outage.keepLast")] | None = None
-    """The last verdict stands so long for a release under way; nothing new is let in meanwhile.
-    From 0s to 1d. Default: 5m. Example: 5m"""
+    """How long a release in progress keeps its last verdict, from 0s to 1d; no new release may
+    start meanwhile. Default: 5m. Example: 5m"""
     then: Choice[UnknownThen] | None = None
-    """What follows: Hold (default) or Permit."""
+    """Verdict after that: Hold (default) or Permit."""
 
 
 class ThinSpec(KubeModel):
-    """When there are numbers, but few: no traffic, few events, a short history, warming up. Burn
-    rules still apply.
+    """What to do when there is not enough data: no traffic, few events, a short history, warming
+    up. Burn rules still apply.
     """
 
     keep_last: Annotated[str, _keep_last("policy.unknown.thin.keepLast")] | None = None
-    """The last verdict stands so long. From 0s to 1d. Default: 0s. Example: 0s"""
+    """How long the last verdict is kept, from 0s to 1d. Default: 0s. Example: 0s"""
     then: Choice[UnknownThen] | None = None
-    """What follows: Permit (default) or Hold."""
+    """Verdict after that: Permit (default) or Hold."""
 
 
 class UnknownSpec(KubeModel):
-    """What an SLO without admissible evidence means. It never ends a hold and never aborts."""
+    """What to do with an SLO that cannot be evaluated. Unknown never ends a hold or aborts a
+    release.
+    """
 
     outage: OutageSpec | None = None
-    """When the numbers cannot be had or trusted."""
+    """What to do when data is missing or cannot be trusted."""
     thin: ThinSpec | None = None
-    """When there are numbers, but few."""
+    """What to do when there is not enough data."""
 
 
 def _resumable(policy: PolicySpec) -> bool:
@@ -154,29 +158,29 @@ def _cel_resumable(part: str) -> str:
 
 
 class PolicySpec(KubeModel):
-    """Thresholds; every field is optional."""
+    """Thresholds. Every field is optional."""
 
     start: StartSpec | None = None
-    """For the next release."""
+    """Thresholds for a new release."""
     in_flight: InFlightSpec | None = None
-    """For the release under way."""
+    """Thresholds for the release in progress."""
     burn: list[BurnPairSpec] | None = Field(
         default=None, max_length=MAX_BURN_PAIRS, json_schema_extra=ATOMIC
     )
-    """Pairs of windows that close the gate while budget is left, at most 8; an empty list switches
+    """Pairs of windows that close the gate although budget is left, at most 8; an empty list turns
     them off. Default for a window of 30d: 1h/5m at 14.4 and 6h/30m at 6.
     Example: [{long: 1h, short: 5m, factor: "14.4"}]"""
     resume: ResumeSpec | None = None
     """When a hold ends."""
     unknown: UnknownSpec | None = None
-    """What an SLO without admissible evidence means."""
+    """What to do with an SLO that cannot be evaluated."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="!has(self.resume) || !has(self.resume.margin) || "
             f"({_cel_resumable('start')} && {_cel_resumable('inFlight')})",
-            message="policy.resume.margin: write a margin that with holdAt stays within 100%, else "
-            "no hold could ever end",
+            message="policy.resume.margin: write a margin that together with holdAt is at most "
+            "100%, or no hold could ever end",
             holds=_resumable,
         ),
     )

@@ -1,4 +1,4 @@
-"""Reads indicators' selectors, and refuses what no query can be made of before any is sent.
+"""Parses the selectors of indicators, and rejects invalid ones before any query is sent.
 
 Selectors are ours to wrap into ``increase(...)``, so they must be selectors. Whole expressions
 (``query``, ``rawRatio``) are their author's: the parser used here lags behind Prometheus' newest
@@ -20,8 +20,8 @@ from penstock.domain.selector import NAME, Matcher, Op, Selector
 from penstock.errors import SpecInvalid
 
 _WRITE = (
-    'write one selector, such as http_requests_total{code=~"5.."}, or, where counters are asked '
-    "for, sum by (label) (selector); Penstock adds the range itself"
+    'write one selector, such as http_requests_total{code=~"5.."}, or, for counters, '
+    "sum by (label) (selector); Penstock adds the range"
 )
 _STRING = r"""  "(?:\\.|[^"\\\n])*"  |  '(?:\\.|[^'\\\n])*'  |  `[^`]*`  """
 _APART = re.compile(rf"(?P<string>{_STRING})  |  \#[^\n]*", re.VERBOSE)
@@ -37,7 +37,7 @@ _MOST_TOKENS = 100  # sum by (...) of some forty labels; a stack of 256 KiB take
 _FOREIGN = (
     (
         re.compile(r"@|\boffset\s+\w", re.ASCII | re.IGNORECASE),
-        "a selector here has no offset, no @",
+        "offset and @ are not allowed here",
     ),
     (re.compile(r"\["), "this is a selector with a range, not a plain selector"),
     (re.compile(r"[-+*/%^=!<>]"), "this is a computation, not a selector"),
@@ -64,7 +64,7 @@ def selector(path: str, text: str, *, may_sum: bool = False) -> Selector:
     if not isinstance(found, promql_parser.VectorSelector):
         raise SpecInvalid(path, f"this is {_kind(found)}, not a selector; {_WRITE}")
     if found.matchers.or_matchers:
-        raise SpecInvalid(path, f"a selector here has no or; {_WRITE}")
+        raise SpecInvalid(path, f"or is not allowed in this selector; {_WRITE}")
     try:
         read = _value(found, [_unquoted(string) for string in strings])
     except ValueError as error:
@@ -81,9 +81,11 @@ def histogram(path: str, text: str) -> Selector:
     """
     found = selector(path, text)
     if found.name is None:
-        raise SpecInvalid(path, "write the histogram's name: it tells classic from native ones")
+        raise SpecInvalid(
+            path, "write the name of the histogram: it distinguishes classic from native ones"
+        )
     if found.name.endswith(BUCKET) and found.on(BORDER):
-        raise SpecInvalid(path, "leave out le: the threshold says which bucket is meant")
+        raise SpecInvalid(path, "leave out le: the threshold selects the bucket")
     return found
 
 
@@ -94,21 +96,21 @@ def expression(path: str, text: str) -> str:
     it, in a request that it shares with others.
 
     Raises:
-        SpecInvalid: it certainly is no PromQL.
+        SpecInvalid: it is certainly not PromQL.
     """
     still_open: list[str] = []
     for mark in _APART.sub(" ", text):
         if mark in _QUOTES:
-            raise SpecInvalid(path, "there is a string that does not end; close its quotes")
+            raise SpecInvalid(path, "unterminated string; close the quotes")
         if mark in _PAIRS.values():
             still_open.append(mark)
         elif mark in _PAIRS and (not still_open or still_open.pop() != _PAIRS[mark]):
-            raise SpecInvalid(path, f"a {mark} closes nothing; count the brackets")
+            raise SpecInvalid(path, f'unbalanced "{mark}"; check the brackets')
     if still_open:
-        raise SpecInvalid(path, f"a {still_open[-1]} is not closed; count the brackets")
+        raise SpecInvalid(path, f'unbalanced "{still_open[-1]}"; check the brackets')
     bare = _APART.sub(lambda found: found["string"] or " ", text).strip()
     if not bare:
-        raise SpecInvalid(path, "there is no expression; write one")
+        raise SpecInvalid(path, "the expression is empty; write one")
     return bare
 
 
@@ -122,7 +124,7 @@ def _without_strings(path: str, text: str) -> tuple[str, list[str]]:
 
     def number(found: re.Match[str]) -> str:
         if found["string"] is None:
-            raise SpecInvalid(path, f"a selector here has no comment; {_WRITE}")
+            raise SpecInvalid(path, f"comments are not allowed here; {_WRITE}")
         strings.append(found["string"])
         return f'"{len(strings) - 1}"'
 
@@ -194,7 +196,7 @@ def _unwrapped(path: str, expression: object, *, may_sum: bool) -> object:
     if not may_sum or not isinstance(inner, promql_parser.AggregateExpr):
         return inner
     if str(inner.op) != "sum":
-        raise SpecInvalid(path, f"only sum may stand around the selector; {_WRITE}")
+        raise SpecInvalid(path, f"sum is the only aggregation allowed here; {_WRITE}")
     return _without_parentheses(inner.expr)
 
 

@@ -1,4 +1,4 @@
-"""The kind Rollout: what is guarded, by which promises, and how strictly."""
+"""The kind Rollout: the workload to guard, the SLOs that guard it, and how strictly."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_SLOS = 32
 
 MAX_LABEL_KEY = 317  # a prefix of 253, a slash, a name of 63
 IS_LABEL_KEY = matches(
-    LABEL_KEY_PATTERN, "matchExpressions.key: write a label's name, such as app.kubernetes.io/name"
+    LABEL_KEY_PATTERN, "matchExpressions.key: write a label key, such as app.kubernetes.io/name"
 )
 
 
@@ -41,7 +41,7 @@ def _label_value(field: str) -> Text:
         (
             matches(
                 LABEL_VALUE_PATTERN,
-                f"{field}: write a label's value: letters, digits, -, _ and ., with a letter or "
+                f"{field}: write a label value: letters, digits, -, _ and ., with a letter or "
                 "digit at both ends",
             ),
         ),
@@ -50,7 +50,7 @@ def _label_value(field: str) -> Text:
 
 
 class WorkloadRefSpec(KubeModel):
-    """The workload whose releases are guarded, in the Rollout's own namespace."""
+    """The workload to guard, in the Rollout's namespace."""
 
     api_version: Annotated[
         str,
@@ -79,7 +79,7 @@ class WorkloadRefSpec(KubeModel):
     ]
     """Kind of the workload. Example: Deployment"""
     name: Annotated[str, name("workloadRef.name", "the workload")]
-    """Name of the workload. It may be created later. Example: checkout"""
+    """Name of the workload, which may be created later. Example: checkout"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -92,23 +92,23 @@ class WorkloadRefSpec(KubeModel):
 
 
 class SLORefSpec(KubeModel):
-    """One SLO of the Rollout's own namespace."""
+    """An SLO in the Rollout's namespace."""
 
     name: Annotated[str, name("slos.name", "an SLO")]
     """Name of the SLO. Example: checkout-availability"""
 
 
 class LabelExpressionSpec(KubeModel):
-    """One requirement on labels, in the words of Kubernetes."""
+    """One label requirement, as in a Kubernetes label selector."""
 
     key: Annotated[str, Text((IS_LABEL_KEY,), MAX_LABEL_KEY)]
-    """The label's name. Example: service"""
+    """Label key. Example: service"""
     operator: Choice[Operator]
-    """In, NotIn, Exists or DoesNotExist."""
+    """Operator: In, NotIn, Exists or DoesNotExist."""
     values: list[Annotated[str, _label_value("matchExpressions.values")]] | None = Field(
         default=None, max_length=16, json_schema_extra=ATOMIC
     )
-    """Values for In and NotIn; none for the others. Example: [gold, silver]"""
+    """Values for In and NotIn; leave out for the others. Example: [gold, silver]"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -135,7 +135,7 @@ LABELS = Checked(
         Rule(
             cel=f"self.all(key, size(key) <= {MAX_LABEL_KEY} && "
             f"{IS_LABEL_KEY.cel.replace('self', 'key', 1)})",
-            message="matchLabels: write labels' names as keys, such as app.kubernetes.io/name",
+            message="matchLabels: write label keys, such as app.kubernetes.io/name",
             holds=_are_label_keys,
         ),
     )
@@ -143,7 +143,7 @@ LABELS = Checked(
 
 
 class SLOSelectorSpec(KubeModel):
-    """Chooses SLOs of the Rollout's own namespace by their labels; all requirements together."""
+    """Selects SLOs of the Rollout's namespace by label; all requirements must match."""
 
     match_labels: (
         Annotated[
@@ -154,17 +154,17 @@ class SLOSelectorSpec(KubeModel):
         ]
         | None
     ) = None
-    """Labels that an SLO must carry. Example: {service: checkout}"""
+    """Labels that an SLO must have. Example: {service: checkout}"""
     match_expressions: list[LabelExpressionSpec] | None = Field(
         default=None, max_length=16, json_schema_extra=ATOMIC
     )
-    """Further requirements. Example: [{key: tier, operator: In, values: [gold]}]"""
+    """Additional requirements. Example: [{key: tier, operator: In, values: [gold]}]"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="(has(self.matchLabels) && size(self.matchLabels) > 0) || "
             "(has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-            message="sloSelector: give at least one label; an empty selector would choose every "
+            message="sloSelector: give at least one label; an empty selector would match every "
             "SLO of the namespace",
             holds=lambda it: bool(it.match_labels or it.match_expressions),
         ),
@@ -172,21 +172,21 @@ class SLOSelectorSpec(KubeModel):
 
 
 class EnforcementSpec(KubeModel):
-    """By which of its two lines a closed gate acts."""
+    """How a closed gate is enforced: at admission, in flight, or both."""
 
     admission: Choice[Admission] = Admission.DENY
-    """What the API server does with a new template while the gate is closed: Deny (default), Warn
-    or "Off" (in quotes: YAML reads a bare Off as false)."""
+    """What the API server does with a new release while the gate is closed: Deny (default), Warn or
+    "Off" (quoted, because YAML reads a bare Off as false)."""
     in_flight: Choice[InFlight] = InFlight.HOLD
-    """What happens to a release that is under way when the gate closes: Hold (default) or "Off" (in
-    quotes: YAML reads a bare Off as false)."""
+    """What Penstock does with a release in progress when the gate closes: Hold (default) or "Off"
+    (quoted, because YAML reads a bare Off as false)."""
 
 
 class HoldSpec(KubeModel):
-    """A person's own hold; the gate stays closed while it is here."""
+    """A person's hold; the gate stays closed as long as it is set."""
 
     reason: Annotated[str, free_text(1_024)]
-    """Why, for those who find the gate closed. Example: database migration"""
+    """Reason, shown to those who find the gate closed. Example: database migration"""
 
 
 def _names_slos(spec: RolloutSpec) -> bool:
@@ -209,48 +209,49 @@ SLO_LIST = Checked(
 
 
 class RolloutSpec(KubeModel):
-    """What is guarded, by which promises, and how strictly."""
+    """The workload to guard, the SLOs that guard it, and how strictly."""
 
     workload_ref: WorkloadRefSpec
-    """The workload whose releases are guarded; cannot be changed. One Rollout for each workload.
+    """The workload to guard; immutable. At most one Rollout per workload.
     Example: {apiVersion: apps/v1, kind: Deployment, name: checkout}"""
     slos: Annotated[list[SLORefSpec], Field(max_length=MAX_SLOS), SLO_LIST] | None = Field(
         default=None, json_schema_extra=ATOMIC
     )
-    """SLOs by name, at most 32; the worst one decides. At least one of slos and sloSelector.
+    """SLOs by name, at most 32; the worst one decides. Set slos, sloSelector or both.
     Example: [{name: checkout-availability}]"""
     slo_selector: SLOSelectorSpec | None = None
-    """SLOs by label; those by name count too. Example: {matchLabels: {service: checkout}}"""
+    """SLOs by label, in addition to slos. Example: {matchLabels: {service: checkout}}"""
     mode: Choice[Mode] = Mode.ENFORCE
-    """Enforce (default): act. Audit: decide and tell, hold nothing. "Off" (in quotes: YAML reads a
-    bare Off as false): neither."""
+    """Enforce (default) acts on decisions; Audit only reports them; "Off" (quoted, because YAML
+    reads a bare Off as false) decides nothing."""
     enforcement: EnforcementSpec = EnforcementSpec()
-    """By which of its two lines a closed gate acts. Default: {admission: Deny, inFlight: Hold}"""
+    """How a closed gate is enforced: at admission, in flight, or both.
+    Default: {admission: Deny, inFlight: Hold}"""
     hold: HoldSpec | None = None
-    """A person's own hold; remove it to end it. Example: {reason: database migration}"""
+    """A person's hold; remove it to reopen the gate. Example: {reason: database migration}"""
     on_external_resume: Choice[OnExternalResume] = OnExternalResume.RESPECT
-    """When a person resumes what Penstock holds: Respect (default) lets this release go on and
-    tells who; Enforce holds again."""
+    """What to do when a person resumes a held workload: Respect (default) lets this release
+    continue; Enforce holds it again."""
     on_delete: Choice[OnDelete] = OnDelete.RELEASE
-    """When this Rollout is deleted while it holds: Release (default) or KeepHeld."""
+    """What to do with a hold when this Rollout is deleted: Release (default) or KeepHeld."""
     policy: PolicySpec | None = None
-    """Thresholds. Every field is optional; status.effectivePolicy shows what applies."""
+    """Thresholds. Every field is optional; status.effectivePolicy shows the effective values."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="(has(self.slos) && size(self.slos) > 0) || has(self.sloSelector)",
-            message="slos: name at least one SLO in slos or choose some with sloSelector",
+            message="slos: name at least one SLO in slos, or select some with sloSelector",
             holds=_names_slos,
         ),
     )
 
 
 class Rollout(KubeModel):
-    """Guards the releases of one workload: while the SLOs it names have error budget left a
-    release may proceed; while they have not, new ones are refused and the one under way is held.
+    """Guards the releases of one workload: while its SLOs have error budget left, releases may
+    proceed; once it is spent, new releases are refused and the one in progress is held.
     """
 
     spec: RolloutSpec
-    """What is guarded, by which promises, and how strictly."""
+    """The workload to guard, the SLOs that guard it, and how strictly."""
     status: RolloutStatus | None = None
-    """Where the gate stands and why; written by Penstock alone."""
+    """State of the gate and the reasons for it; written by Penstock only."""

@@ -1,4 +1,4 @@
-"""The status of a Rollout: where the gate stands, why, since when, and what would change it.
+"""The status of a Rollout: the state of the gate, and why.
 
 It is also the only durable memory of decisions: a restarted operator resumes from it.
 """
@@ -12,14 +12,14 @@ from penstock.api.common import CONDITIONS, TIME, Condition, map_by
 
 
 class GateStatus(KubeModel):
-    """Where the gate stands."""
+    """State of the gate."""
 
     verdict: str | None = None
     """Permit, Hold or Unknown."""
     state: str | None = None
     """Open, Closed or Unknown."""
     reason: str | None = None
-    """Why, as one stable word; docs list them all. Example: BudgetExhausted"""
+    """Reason, one stable word; the docs list them all. Example: BudgetExhausted"""
     message: str | None = None
     """Summary, effect, opensWhen and advice, joined."""
     summary: str | None = None
@@ -34,157 +34,159 @@ class GateStatus(KubeModel):
     slo: str | None = None
     """The SLO that decided: the worst one."""
     since: str | None = TIME
-    """Since when the state is what it is."""
+    """Time of the last change of state or reason."""
     decided_at: str | None = TIME
-    """When it was decided last."""
+    """Time of the last decision."""
 
 
 class WorkloadStatus(KubeModel):
-    """The workload as last seen."""
+    """The workload as last observed."""
 
     name: str | None = None
     """Kind and name. Example: Deployment/checkout"""
     uid: str | None = None
-    """Its uid; a re-created namesake has another."""
+    """UID of the workload; it changes when the workload is re-created."""
     phase: str | None = None
-    """What it is doing. Example: Rolling"""
+    """Phase of the workload. Example: Rolling"""
     updated: int | None = None
-    """Pods of the newest template."""
+    """Number of pods of the newest template."""
     total: int | None = None
-    """Pods that are wanted."""
+    """Number of desired pods."""
 
 
 class ReleaseStatus(KubeModel):
-    """The release under way."""
+    """The release in progress."""
 
     id: str | None = None
-    """Hash of the pod template that is being released."""
+    """Hash of the new pod template."""
     started_at: str | None = TIME
-    """When it was first seen."""
+    """Time at which the release was first observed."""
     remaining_at_start: str | None = None
-    """Share of the worst SLO's budget that was left then. Example: "0.8120\""""
+    """Share of the worst SLO's budget that was left at the start. Example: "0.8120\""""
     spent_ratio: str | None = None
-    """Share of the SLO's whole budget that was spent since the release began; absent while unknown.
+    """Share of the SLO's budget spent since the release started; absent if unknown.
     Example: "0.0510\""""
     spent_slo: str | None = None
-    """The SLO that spentRatio is of: the one that the gate names."""
+    """The SLO that spentRatio refers to: the one that the gate names."""
     from_hash: str | None = None
-    """Hash of the template that ran before."""
+    """Hash of the previous template."""
     reason: str | None = None
-    """Why it may go on or may not, apart from the gate. Example: AdmittedWhileClosed"""
+    """Reason why the release may continue or not, apart from the gate. Example:
+    AdmittedWhileClosed"""
     onset: str | None = None
-    """How it started: Admitted, WhileClosed (past a shut gate) or Recreated (the workload was)."""
+    """How the release started: Admitted, WhileClosed (past a closed gate) or Recreated (with its
+    workload)."""
     resumed_at: str | None = TIME
-    """When somebody resumed it while Penstock held it, and is respected."""
+    """Time at which a person resumed the held release, if that is respected."""
 
 
 class StableTemplate(KubeModel):
-    """A template that ran completely while the gate stayed open; a return to it always passes."""
+    """A template that completed while the gate stayed open; a rollback to it always passes."""
 
     hash: str
     """Hash of the pod template."""
     images: list[str] | None = None
-    """Its images, for people."""
+    """Images of the template, for people."""
     completed_at: str | None = TIME
-    """When it had rolled out completely."""
+    """Time at which the rollout completed."""
     source: str | None = None
-    """The ReplicaSet that carries it. Example: checkout-6d5f7c9b8"""
+    """ReplicaSet that has this template. Example: checkout-6d5f7c9b8"""
 
 
 class HoldStatus(KubeModel):
-    """What Penstock does to the workload."""
+    """The hold on the workload."""
 
     active: bool | None = None
-    """Whether Penstock holds it now."""
+    """Whether Penstock holds the workload now."""
     effective: str | None = None
     """How much the hold stops: full, partial or none."""
     since: str | None = TIME
-    """Since when Penstock holds it."""
+    """Start of the hold."""
     manager: str | None = None
-    """Field manager that the hold is written under."""
+    """Field manager of the hold."""
     lost_at: list[str] | None = None
-    """When somebody else undid it."""
+    """Times at which another writer removed the hold."""
     contested_by: str | None = None
-    """Who keeps undoing it, as far as can be told."""
+    """Writer that keeps removing the hold, if known."""
 
 
 class MemoryStatus(KubeModel):
-    """What a restarted operator needs to go on where it was."""
+    """What a restarted operator resumes from."""
 
     serial: int | None = None
-    """Counts decisions; a late write is recognised by it."""
+    """Number of changes of the decision."""
     held_for: str | None = None
-    """What the hold in force is for: Budget or Burn."""
+    """Cause of the active hold: Budget or Burn."""
     held_by: list[str] | None = None
-    """The SLOs that the hold in force is for; none named: all of them."""
+    """SLOs that caused the active hold; empty means all of them."""
     calm_since: str | None = TIME
-    """Since when burn rates have been calm."""
+    """Time since which burn rates have been low."""
     calm_required: int | None = None
-    """Seconds of calm that end the present hold."""
+    """Seconds that burn rates must stay low before the current hold ends."""
     recent_holds: list[str] | None = None
-    """When the last holds began."""
+    """Start times of recent holds."""
     unknown: str | None = None
-    """How evidence is missing: Thin or Outage."""
+    """Class of missing evidence: Thin or Outage."""
     unknown_since: str | None = TIME
-    """Since when evidence is missing."""
+    """Time since which evidence is missing."""
     last_known: str | None = None
-    """The verdict before that."""
+    """Last verdict before evidence went missing."""
     complete: str | None = None
-    """Hash of the template that ran completely last."""
+    """Hash of the last template that completed."""
     proving_since: str | None = TIME
-    """Since when the gate permits while that template, which is not stable, runs on."""
+    """Time since which the gate has been open while that template, not yet stable, runs."""
 
 
 class EffectiveSetting(KubeModel):
-    """One setting of the policy that applies."""
+    """One setting of the effective policy."""
 
     field: str
-    """Which one. Example: start.holdAt"""
+    """Name of the setting. Example: start.holdAt"""
     value: str
-    """What applies. Example: 0%"""
+    """Effective value. Example: 0%"""
     source: str
-    """Where it came from: Default or Rollout."""
+    """Origin of the value: Default or Rollout."""
 
 
 class TransitionStatus(KubeModel):
     """One change of the gate."""
 
     at: str = Field(json_schema_extra={"format": "date-time"})
-    """When it happened."""
+    """Time of the change."""
     verdict: str
     """Permit, Hold or Unknown."""
     state: str
     """Open, Closed or Unknown."""
     reason: str
-    """Why, as one stable word."""
+    """Reason, one stable word."""
     slo: str | None = None
     """The SLO that decided."""
     message: str | None = None
-    """Why, as one sentence."""
+    """The gate's message at that time."""
 
 
 class RolloutStatus(KubeModel):
-    """Where the gate stands and why; written by Penstock alone."""
+    """State of the gate and the reasons for it; written by Penstock only."""
 
     gate: GateStatus | None = None
-    """Where the gate stands."""
+    """State of the gate."""
     workload: WorkloadStatus | None = None
-    """The workload as last seen."""
+    """The workload as last observed."""
     release: ReleaseStatus | None = None
-    """The release under way, if any."""
+    """The release in progress, if any."""
     stable: list[StableTemplate] | None = None
     """Up to five templates that a rollback may return to at any time."""
     hold: HoldStatus | None = None
-    """What Penstock does to the workload."""
+    """The hold on the workload."""
     memory: MemoryStatus | None = None
-    """What a restarted operator needs to go on where it was."""
+    """What a restarted operator resumes from."""
     effective_policy: list[EffectiveSetting] | None = Field(
         default=None, json_schema_extra=map_by("field")
     )
-    """The policy that applies, with where each setting came from."""
+    """The effective policy, with the origin of each setting."""
     history: list[TransitionStatus] | None = None
-    """The last 20 changes of the gate, newest first."""
+    """Last 20 changes of the gate, newest first."""
     observed_generation: int | None = Field(default=None, ge=0)
-    """The metadata.generation that this is of."""
+    """The metadata.generation that this status is based on."""
     conditions: list[Condition] | None = CONDITIONS
-    """Ready, GateOpen, Held, Contested, WorkloadSupported."""
+    """Conditions: Ready, GateOpen, Held, Contested, WorkloadSupported."""

@@ -1,4 +1,4 @@
-"""The kind SLO: what was promised."""
+"""The kind SLO: an objective and how it is measured."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ SELECTOR = free_text(MAX_QUERY)
 
 
 class CalendarSpec(KubeModel):
-    """A calendar period; the budget is whole again at its start."""
+    """A calendar period; the budget resets at its start."""
 
     period: Choice[Period]
-    """Week (from Monday), Month, Quarter or Year."""
+    """Period: Week (from Monday), Month, Quarter or Year."""
     time_zone: Annotated[str, free_text(64)] = "UTC"
-    """IANA name of the zone whose midnight begins the period; daylight saving is honoured.
+    """IANA time zone whose midnight starts the period, daylight saving included.
     Default: UTC. Example: Europe/Berlin"""
 
 
 class WindowSpec(KubeModel):
-    """The time over which the objective is promised: rolling or calendar."""
+    """Time window of the objective: rolling or calendar."""
 
     rolling: (
         Annotated[str, duration("window.rolling", least="1m", most="90d", example="30d")] | None
     ) = None
-    """The last so much time, from 1m to 90d, in whole w d h m s. Windows under 1h are for tests and
-    demos. Example: 30d"""
+    """Length of a rolling window, from 1m to 90d, in whole w d h m s. Windows under 1h are for
+    tests and demos. Example: 30d"""
     calendar: CalendarSpec | None = None
     """A calendar period instead. Example: {period: Month, timeZone: Europe/Berlin}"""
 
@@ -53,7 +53,7 @@ class WindowSpec(KubeModel):
 
 
 class BudgetingMethod(StrEnum):
-    """How events or slices of time are counted against the budget."""
+    """How events or time slices are counted against the budget."""
 
     OCCURRENCES = "Occurrences"
     TIMESLICES = "Timeslices"
@@ -85,15 +85,16 @@ class BudgetingSpec(KubeModel):
     """How the budget is counted."""
 
     method: Choice[BudgetingMethod] = BudgetingMethod.OCCURRENCES
-    """Occurrences (default): every event counts. Timeslices: a slice of time is bad as a whole when
-    its share of good events is under target. RatioTimeslices: the mean of all slices' shares."""
+    """Occurrences (default) counts every event. Timeslices counts a time slice as bad when its
+    share of good events is below target. RatioTimeslices takes the mean of the shares of all
+    slices."""
     slice: Annotated[str, SLICE] | None = None
-    """Length of a slice, from 1m to 1h, dividing an hour; for Timeslices and RatioTimeslices.
+    """Length of a slice, from 1m to 1h; it must divide an hour. For Timeslices and RatioTimeslices.
     Example: 1m"""
     target: (
         Annotated[str, percentage("budgeting.target", least="0.000001%", example="95%")] | None
     ) = None
-    """For Timeslices: the share of good events from which a slice is good. Example: "95%\""""
+    """Share of good events at or above which a slice is good; for Timeslices. Example: "95%\""""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -113,13 +114,13 @@ class BudgetingSpec(KubeModel):
 
 
 class RatioSpec(KubeModel):
-    """Two counters, read apart."""
+    """Two counters, queried separately."""
 
     bad: Annotated[str, SELECTOR] | None = None
-    """Selector of the counter of bad events, or sum by () (selector); without a range: Penstock
-    puts increase(...[w]) around it. Example: http_requests_total{service="checkout",code=~"5.."}"""
+    """Selector of the counter of bad events, or sum by () (selector), without a range: Penstock
+    wraps it in increase(...[w]). Example: http_requests_total{service="checkout",code=~"5.."}"""
     good: Annotated[str, SELECTOR] | None = None
-    """Selector of the counter of good events instead; bad is then total less good.
+    """Selector of the counter of good events instead; bad is then total minus good.
     Example: http_requests_total{service="checkout",code!~"5.."}"""
     total: Annotated[str, SELECTOR]
     """Selector of the counter of all events. Example: http_requests_total{service="checkout"}"""
@@ -128,10 +129,10 @@ class RatioSpec(KubeModel):
 
 
 class LatencySpec(KubeModel):
-    """Events that took longer than a threshold are bad."""
+    """Events slower than a threshold are bad."""
 
     histogram: Annotated[str, SELECTOR]
-    """Selector of a classic histogram's buckets (its name ends in _bucket) or of a native
+    """Selector of the buckets of a classic histogram (its name ends in _bucket) or of a native
     histogram. Example: http_request_duration_seconds_bucket{service="checkout"}"""
     threshold: Annotated[
         str,
@@ -143,12 +144,12 @@ class LatencySpec(KubeModel):
             milliseconds=True,
         ),
     ]
-    """Good are events at or under it; of a classic histogram it must be a bucket's border. From 1ms
-    to 1h, in whole h m s ms. Example: 300ms"""
+    """Longest duration of a good event, from 1ms to 1h, in whole h m s ms. For a classic histogram
+    it must be a bucket bound. Example: 300ms"""
 
 
 class ProbeSpec(KubeModel):
-    """A gauge that says 1 while all is well and 0 while it is not."""
+    """A gauge that is 1 while the service is up and 0 while it is down."""
 
     metric: Annotated[str, SELECTOR]
     """Selector of the gauge, weighted by time. Example: probe_success{job="checkout"}"""
@@ -169,7 +170,7 @@ def _window_query(field: str) -> Text:
 
 
 class QuerySpec(KubeModel):
-    """Any PromQL; its author answers for what it means."""
+    """Any PromQL; its author is responsible for what it means."""
 
     bad: Annotated[str, _window_query("indicator.query.bad")]
     """Expression for the number of bad events in $window. Example:
@@ -188,16 +189,16 @@ class RawRatioSpec(KubeModel):
 
 
 class IndicatorSpec(KubeModel):
-    """How bad and total events are measured: exactly one of the five kinds."""
+    """How bad and total events are measured; set exactly one of the five kinds."""
 
     ratio: RatioSpec | None = None
-    """Two counters: bad (or good) and total; Penstock puts increase(...[w]) around each."""
+    """Two counters: bad (or good) and total; Penstock wraps each in increase(...[w])."""
     latency: LatencySpec | None = None
     """A histogram and a threshold: slower events are bad."""
     probe: ProbeSpec | None = None
-    """A gauge that is 1 while all is well and 0 while it is not, weighted by time."""
+    """A gauge that is 1 while the service is up and 0 while it is down, weighted by time."""
     query: QuerySpec | None = None
-    """Any two expressions with $window."""
+    """Two PromQL expressions with $window."""
     raw_ratio: RawRatioSpec | None = None
     """An error ratio with $window."""
 
@@ -207,10 +208,10 @@ class IndicatorSpec(KubeModel):
 
 
 class SourceRefSpec(KubeModel):
-    """Which metrics source answers."""
+    """The metrics source to query."""
 
     kind: Choice[SourceKind] = SourceKind.METRICS_SOURCE
-    """MetricsSource (of the SLO's namespace; default) or ClusterMetricsSource."""
+    """MetricsSource (default; in the SLO's namespace) or ClusterMetricsSource."""
     name: Annotated[str, name("sourceRef.name", "a metrics source")]
     """Name of the source. Example: default"""
 
@@ -223,26 +224,26 @@ def _whole_slices(spec: SLOSpec) -> bool:
 
 
 class SLOSpec(KubeModel):
-    """What is promised, over which time, and how it is measured."""
+    """The objective, its window, and how it is measured."""
 
     description: Annotated[str, Text((), 1_024)] | None = None
-    """For people: what the promise means. At most 1,024 characters.
+    """Description for people, at most 1,024 characters.
     Example: Checkout answers without a server error"""
     objective: Annotated[str, percentage("objective", least="50%", below="100%", example="99.9%")]
-    """The promised share of good events: percent as text with its sign, from 50% to under 100%, at
-    most six decimals, kept exact. Example: "99.9%\""""
+    """Target share of good events: a quoted percentage with its sign, from 50% to under 100%, with
+    at most six decimals. Example: "99.9%\""""
     window: WindowSpec
-    """The time over which it is promised. Example: {rolling: 30d}"""
+    """Time window of the objective. Example: {rolling: 30d}"""
     budgeting: BudgetingSpec = BudgetingSpec()
     """How the budget is counted. Default: {method: Occurrences}"""
     indicator: IndicatorSpec
-    """How bad and total events are measured: exactly one of ratio, latency, probe, query,
+    """How bad and total events are measured; set exactly one of ratio, latency, probe, query,
     rawRatio."""
     source_ref: SourceRefSpec | None = None
-    """Which metrics source answers. Left out: the MetricsSource named default of this namespace,
-    else the ClusterMetricsSource named default."""
+    """The metrics source to query. Default: the MetricsSource named default in this namespace, else
+    the ClusterMetricsSource named default."""
     minimum_events: Count = 0
-    """With fewer events in the window there is no verdict on the budget (InsufficientEvents).
+    """Number of events in the window below which the budget is not evaluated (InsufficientEvents).
     Default: 0. Example: 100"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -264,79 +265,79 @@ class BudgetStatus(KubeModel):
     remaining_ratio: str | None = None
     """Share of the budget that is left; negative once overspent. Example: "0.3720\""""
     remaining_seconds: int | None = None
-    """The same as seconds of full outage."""
+    """Remaining budget as seconds of full outage."""
     remaining_events: int | None = None
-    """The same as bad events."""
+    """Remaining budget as bad events."""
     allowed_events: int | None = None
-    """Bad events that the whole budget allows at the window's traffic."""
+    """Bad events that the whole budget allows at the traffic of the window."""
 
 
 class BurnRateStatus(KubeModel):
-    """How fast the budget is spent, looking back one window."""
+    """How fast the budget burns, over one burn window."""
 
     window: str
-    """How far back. Example: 1h"""
+    """Burn window. Example: 1h"""
     rate: str
-    """1 spends the whole budget by the window's end. Example: "1.31\""""
+    """Burn rate; 1 spends exactly the whole budget in one window. Example: "1.31\""""
 
 
 class ForecastStatus(KubeModel):
-    """When things change if they go on like this."""
+    """Forecast at the current burn rate."""
 
     exhausted_at: str | None = TIME
-    """When nothing is left at the present burn rate."""
+    """Time at which the budget is exhausted at the current burn rate."""
     recovers_at: str | None = TIME
-    """When the budget is back if no more errors come."""
+    """Time at which some budget is left again if there are no more errors."""
 
 
 class SLODisplay(KubeModel):
-    """For columns and people; no API."""
+    """Texts for columns and people; not an API."""
 
     objective: str | None = None
-    """The objective. Example: 99.9%"""
+    """Objective. Example: 99.9%"""
     window: str | None = None
-    """The window. Example: 30d"""
+    """Window. Example: 30d"""
     indicator: str | None = None
-    """The kind of indicator. Example: ratio"""
+    """Kind of indicator. Example: ratio"""
     budget_left: str | None = None
     """Share of the budget that is left. Example: 37.2%"""
     burn: str | None = None
-    """Burn rate of the shortest telling window. Example: 1.3x"""
+    """Burn rate of the shortest burn window. Example: 1.3x"""
 
 
 class SLOStatus(KubeModel):
-    """What was measured; written by Penstock alone."""
+    """What was measured; written by Penstock only."""
 
     state: str | None = None
     """Healthy, AtRisk, Exhausted or Unknown."""
     summary: str | None = None
-    """All of it in one sentence."""
+    """Summary in one sentence."""
     budget: BudgetStatus | None = None
     """The error budget."""
     burn_rates: list[BurnRateStatus] | None = Field(
         default=None, json_schema_extra=map_by("window")
     )
-    """Burn rates of the standard windows."""
+    """Burn rates of the standard burn windows."""
     forecast: ForecastStatus | None = None
-    """When things change if they go on like this."""
+    """Forecast at the current burn rate."""
     coverage: str | None = None
-    """Share of the window that there is data of. Example: "0.9800\""""
+    """Share of the window that has data. Example: "0.9800\""""
     evaluated_at: str | None = TIME
-    """When the evaluation that is written here was made."""
+    """Time of the evaluation shown here."""
     display: SLODisplay | None = None
-    """For columns and people; no API."""
+    """Texts for columns and people; not an API."""
     observed_generation: int | None = Field(default=None, ge=0)
-    """The metadata.generation that this is of."""
+    """The metadata.generation that this status is based on."""
     conditions: list[Condition] | None = CONDITIONS
-    """Ready, Evaluated, BudgetAvailable."""
+    """Conditions: Ready, Evaluated, BudgetAvailable."""
 
 
 class SLO(KubeModel):
-    """A promise about a service: which share of its events is good over a window of time. Penstock
-    measures how much of the error budget is left and lets Rollouts that name it proceed, or not.
+    """A service level objective: the share of good events over a time window. Penstock tracks how
+    much of its error budget is left and gates the Rollouts that name it.
     """
 
     spec: SLOSpec
-    """What is promised, over which time, and how it is measured."""
+    """The objective, its window, and how it is measured."""
     status: SLOStatus | None = None
-    """What was measured; written by Penstock alone."""
+    """What was measured; written by Penstock only."""

@@ -1,4 +1,4 @@
-"""The kinds MetricsSource and ClusterMetricsSource: where numbers come from."""
+"""The kinds MetricsSource and ClusterMetricsSource: where metrics come from."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def _url(field: str) -> Text:
         (
             matches(
                 URL_PATTERN,
-                f"{field}: write an http:// or https:// address without user name, password, ? and "
-                "#, such as http://prometheus.monitoring:9090; credentials belong into spec.auth",
+                f"{field}: write an http:// or https:// URL without user name, password, ? and #, "
+                "such as http://prometheus.monitoring:9090; put credentials in spec.auth",
             ),
         ),
         2_048,
@@ -28,51 +28,51 @@ def _url(field: str) -> Text:
 
 
 class BasicAuthSpec(KubeModel):
-    """User name and password."""
+    """Basic authentication."""
 
     username: Annotated[str, free_text(256)]
-    """The user name. Example: penstock"""
+    """User name. Example: penstock"""
     password_ref: SecretKey
-    """Where the password is. Example: {name: prometheus, key: password}"""
+    """Secret key that holds the password. Example: {name: prometheus, key: password}"""
 
 
 class BearerAuthSpec(KubeModel):
-    """A token that is sent as it is."""
+    """A bearer token."""
 
     token_ref: SecretKey
-    """Where the token is. Example: {name: prometheus, key: token}"""
+    """Secret key that holds the token. Example: {name: prometheus, key: token}"""
 
 
 class OAuth2Spec(KubeModel):
-    """A token that is asked for with client credentials."""
+    """OAuth 2.0 client credentials."""
 
     token_url: Annotated[str, _url("auth.oauth2.tokenUrl")]
-    """Where tokens are given out. Example: https://login.example.com/oauth2/token"""
+    """Token endpoint. Example: https://login.example.com/oauth2/token"""
     client_id: Annotated[str, free_text(256)]
-    """Name of the client. Example: penstock"""
+    """Client ID. Example: penstock"""
     client_secret_ref: SecretKey
-    """Where the client's secret is. Example: {name: prometheus, key: client-secret}"""
+    """Secret key that holds the client secret. Example: {name: prometheus, key: client-secret}"""
     scopes: list[Annotated[str, free_text(128)]] | None = Field(
         default=None, max_length=16, json_schema_extra=ATOMIC
     )
-    """Scopes to ask for. Example: [metrics.read]"""
+    """Scopes to request. Example: [metrics.read]"""
 
 
 class AuthSpec(KubeModel):
-    """Who Penstock says it is: at most one way. Secrets are of this namespace."""
+    """Credentials; set at most one. Secrets are read from this namespace."""
 
     basic: BasicAuthSpec | None = None
-    """User name and password."""
+    """Basic authentication."""
     bearer: BearerAuthSpec | None = None
-    """A token that is sent as it is."""
+    """A bearer token."""
     oauth2: OAuth2Spec | None = None
-    """A token that is asked for with client credentials."""
+    """OAuth 2.0 client credentials."""
 
     rules: ClassVar[tuple[Rule, ...]] = (at_most_one("auth", "basic", "bearer", "oauth2"),)
 
 
 class ClusterAuthSpec(AuthSpec):
-    """Who Penstock says it is: at most one way. Secrets are of the operator's namespace."""
+    """Credentials; set at most one. Secrets are read from the operator's namespace."""
 
     token_file: (
         Annotated[
@@ -94,7 +94,7 @@ class ClusterAuthSpec(AuthSpec):
         ]
         | None
     ) = None
-    """A file of the operator's pod with a token, read again when it is rotated.
+    """Token file in the operator's pod, re-read when it is rotated.
     Example: /etc/penstock/tokens/prometheus"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -103,19 +103,19 @@ class ClusterAuthSpec(AuthSpec):
 
 
 class TlsSpec(KubeModel):
-    """What to trust and what to show; needs an https:// address."""
+    """CA to trust and client certificate to present. Requires an https:// URL."""
 
     ca_ref: SecretKey | None = None
-    """Certificates to trust instead of the system's, as PEM. Example: {name: ca, key: ca.crt}"""
+    """CA certificates to trust instead of the system's, as PEM. Example: {name: ca, key: ca.crt}"""
     client_certificate_ref: SecretName | None = None
-    """A Secret of type kubernetes.io/tls whose certificate is shown. Example: {name: client}"""
+    """Secret of type kubernetes.io/tls with the client certificate. Example: {name: client}"""
     server_name: Annotated[str, name("tls.serverName", "the server")] | None = None
-    """Name that the server's certificate must carry, where the address has another.
+    """Name expected in the server's certificate, if it differs from the host in url.
     Example: prometheus.example.com"""
 
 
 class HeaderSpec(KubeModel):
-    """One header that goes with each request."""
+    """A header sent with each request."""
 
     name: Annotated[
         str,
@@ -123,7 +123,7 @@ class HeaderSpec(KubeModel):
             (
                 matches(
                     "[A-Za-z0-9-]+",
-                    "headers.name: write a header's name: letters, digits and -",
+                    "headers.name: write a header name: letters, digits and -",
                 ),
                 forbids(
                     "self.lowerAscii() == 'authorization'",
@@ -149,9 +149,9 @@ class HeaderSpec(KubeModel):
         ]
         | None
     ) = None
-    """Its value, in the open. Example: team-a"""
+    """Value in plain text. Example: team-a"""
     value_from: SecretKey | None = None
-    """Or a Secret that has it. Example: {name: tenant, key: id}"""
+    """Secret key that holds the value. Example: {name: tenant, key: id}"""
 
     rules: ClassVar[tuple[Rule, ...]] = (exactly_one("headers", "value", "value_from"),)
 
@@ -169,24 +169,24 @@ def _replicas_only_for_thanos(spec: MetricsSourceSpec | ClusterMetricsSourceSpec
 
 
 class _SourceSpec(KubeModel):
-    """What both kinds of source have in common."""
+    """What both kinds of source share."""
 
     url: Annotated[str, _url("url")]
-    """Address of a server that answers the Prometheus query API, without credentials in it.
+    """Base URL of a server with the Prometheus query API, without credentials.
     Example: http://prometheus.monitoring:9090"""
     tls: TlsSpec | None = None
-    """What to trust and what to show; needs an https:// address."""
+    """CA to trust and client certificate to present. Requires an https:// URL."""
     headers: list[HeaderSpec] | None = Field(default=None, max_length=16, json_schema_extra=ATOMIC)
-    """Headers for each request, such as a tenant's. Example: [{name: X-Scope-OrgID, value:
-    team-a}]"""
+    """Headers sent with each request, such as a tenant ID.
+    Example: [{name: X-Scope-OrgID, value: team-a}]"""
     timeout: Annotated[str, duration("timeout", least="1s", most="1m", example="8s")] = "8s"
-    """How long one request may take, from 1s to 1m. Default: 8s"""
+    """Timeout of one request, from 1s to 1m. Default: 8s"""
     freshness: Annotated[str, duration("freshness", least="5s", most="1d", example="2m")] = "2m"
-    """Older data is stale and permits nothing, from 5s to 1d. Default: 2m"""
+    """Age beyond which data is stale and no longer used, from 5s to 1d. Default: 2m"""
     dialect: Choice[Dialect] | None = None
-    """Which server answers there, so that it is told to give whole answers only: Thanos without
-    partial responses and with deduplication, VictoriaMetrics without its cache. A tenant of Mimir
-    goes into headers. Default: Prometheus"""
+    """Server type: Prometheus, Thanos or VictoriaMetrics. Penstock uses it to turn off partial
+    responses and caching, and to turn on deduplication. For a Mimir tenant use headers.
+    Default: Prometheus"""
     replica_label: (
         Annotated[
             str,
@@ -194,7 +194,7 @@ class _SourceSpec(KubeModel):
                 (
                     matches(
                         "[a-zA-Z_][a-zA-Z0-9_]*",
-                        "replicaLabel: write a label's name: letters, digits and _",
+                        "replicaLabel: write a label name: letters, digits and _",
                     ),
                 ),
                 128,
@@ -202,67 +202,67 @@ class _SourceSpec(KubeModel):
         ]
         | None
     ) = None
-    """The label by which Thanos tells replicas apart that scrape the same, where it has not been
-    told itself. With dialect Thanos only. Example: replica"""
+    """Label that distinguishes replicas, for deduplication by Thanos if it is not configured there.
+    With dialect Thanos only. Example: replica"""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="!has(self.tls) || self.url.startsWith('https://') || !(has(self.tls.caRef) || "
             "has(self.tls.clientCertificateRef) || has(self.tls.serverName))",
-            message="tls: write an https:// address in url, or leave tls out",
+            message="tls: write an https:// URL in url, or leave out tls",
             holds=_tls_only_for_https,
         ),
         Rule(
             cel="!has(self.replicaLabel) || (has(self.dialect) && self.dialect == 'Thanos')",
-            message="replicaLabel: write dialect Thanos, which alone takes it, or leave "
-            "replicaLabel out",
+            message="replicaLabel: write dialect Thanos, which alone supports it, or leave "
+            "out replicaLabel",
             holds=_replicas_only_for_thanos,
         ),
     )
 
 
 class MetricsSourceSpec(_SourceSpec):
-    """Where numbers come from, with secrets of this namespace only."""
+    """Where metrics come from, with Secrets of this namespace only."""
 
     auth: AuthSpec | None = None
-    """Who Penstock says it is: at most one of basic, bearer, oauth2."""
+    """Credentials; set at most one of basic, bearer, oauth2."""
 
 
 class ClusterMetricsSourceSpec(_SourceSpec):
-    """Where numbers come from, with secrets of the operator's namespace only."""
+    """Where metrics come from, with Secrets of the operator's namespace only."""
 
     auth: ClusterAuthSpec | None = None
-    """Who Penstock says it is: at most one of basic, bearer, oauth2, tokenFile."""
+    """Credentials; set at most one of basic, bearer, oauth2, tokenFile."""
 
 
 class SourceStatus(KubeModel):
-    """Whether the source answers; written by Penstock alone."""
+    """Whether the source answers; written by Penstock only."""
 
     observed_generation: int | None = Field(default=None, ge=0)
-    """The metadata.generation that this is of."""
+    """The metadata.generation that this status is based on."""
     last_answered_at: str | None = TIME
-    """When it answered last; written on a change, and every ten minutes."""
+    """Time of the last answer; updated on a change and every ten minutes."""
     conditions: list[Condition] | None = CONDITIONS
-    """Ready: whether the source answers, and if not, why."""
+    """Conditions: Ready, which says whether the source answers, and why not."""
 
 
 class MetricsSource(KubeModel):
-    """Where numbers come from: a server that answers the Prometheus query API. The one named
-    default serves SLOs of its namespace that name none.
+    """Where metrics come from: a server with the Prometheus query API. The one named default serves
+    the SLOs of its namespace that name no source.
     """
 
     spec: MetricsSourceSpec
-    """Where numbers come from, with secrets of this namespace only."""
+    """Where metrics come from, with Secrets of this namespace only."""
     status: SourceStatus | None = None
-    """Whether the source answers; written by Penstock alone."""
+    """Whether the source answers; written by Penstock only."""
 
 
 class ClusterMetricsSource(KubeModel):
-    """Where numbers come from, for the whole cluster. The one named default serves SLOs that name
-    none, in namespaces without a default of their own.
+    """Where metrics come from, for the whole cluster. The one named default serves SLOs that name
+    no source, in namespaces without their own default.
     """
 
     spec: ClusterMetricsSourceSpec
-    """Where numbers come from, with secrets of the operator's namespace only."""
+    """Where metrics come from, with Secrets of the operator's namespace only."""
     status: SourceStatus | None = None
-    """Whether the source answers; written by Penstock alone."""
+    """Whether the source answers; written by Penstock only."""

@@ -109,7 +109,7 @@ def _is_between(low: Duration, text: str, high: Duration) -> bool:
 
 
 def percentage(field: str, *, least: str, below: str | None = None, example: str) -> Text:
-    """A percentage with its sign, from ``least`` to under ``below`` (or up to 100 %)."""
+    """A percentage with its sign, from ``least`` to under ``below`` (or up to 100%)."""
     low, high = Percentage.parse(least), Percentage.parse(below or "100%")
     well_formed = matches(
         PERCENTAGE_PATTERN,
@@ -173,11 +173,7 @@ def moment(field: str) -> Text:
     and is a timestamp in CEL, without a text to look at.
     """
     return Text(
-        (
-            matches(
-                MOMENT_PATTERN, f"{field}: write an instant in UTC, such as 2026-11-24T10:00:00Z"
-            ),
-        ),
+        (matches(MOMENT_PATTERN, f"{field}: write a time in UTC, such as 2026-11-24T10:00:00Z"),),
         MAX_MOMENT,
     )
 

@@ -262,7 +262,7 @@ def test_only_a_cluster_wide_source_reads_a_token_from_a_file() -> None:
     ("spec", "path", "problem"),
     [
         ({"objective": None}, "spec.objective", "is required"),
-        ({"objective": 99.9}, "spec.objective", "write text, in quotes where YAML reads"),
+        ({"objective": 99.9}, "spec.objective", "write text, in quotes where YAML would read"),
         ({"objective": "99.9"}, "spec.objective", "objective: write a percentage as text"),
         ({"objective": "9" * 17}, "spec.objective", "String should have at most 16 characters"),
         ({"window": "30d"}, "spec.window", "write an object with fields"),
@@ -277,7 +277,7 @@ def test_only_a_cluster_wide_source_reads_a_token_from_a_file() -> None:
         (
             {"window": {"calendar": {"period": "Week", "timeZone": "Mars"}}},
             "spec.window.calendar.timeZone",
-            '"Mars" is no IANA time zone; write one such as "Europe/Berlin" or "UTC"',
+            '"Mars" is not an IANA time zone; write one such as "Europe/Berlin" or "UTC"',
         ),
         (
             {"indicator": {"ratio": {"bad": "rate(a[5m])", "total": "b"}}},
@@ -314,7 +314,7 @@ def test_an_unknown_field_is_passed_over_unless_it_is_forbidden(
     with pytest.raises(SpecInvalid) as refusal:
         parse(newer, unknown="forbid")
     assert refusal.value.path == f"spec.{part}.novelty"
-    assert refusal.value.problem == "is no field that Penstock knows; check its spelling"
+    assert refusal.value.problem == "is not a known field; check its spelling"
 
 
 def test_a_status_of_any_kind_is_not_the_parsers_business() -> None:

@@ -52,7 +52,8 @@ class Fault:
         late: seconds after which it has its effect, long after its caller has been given up on.
         hangs: it never returns.
         kills: the engine dies while it hangs.
-        seconds: how much longer it takes.
+        seconds: how much longer it takes to have its effect.
+        answer_seconds: how much longer its answer takes.
     """
 
     error: Callable[[], Exception] | None = None
@@ -61,6 +62,7 @@ class Fault:
     hangs: bool = False
     kills: bool = False
     seconds: float = 0.0
+    answer_seconds: float = 0.0
 
 
 NO_FAULT = Fault()
@@ -161,14 +163,28 @@ class Connections:
 
 
 class Connection:
-    """One engine's connection; once it is cut, no call of this engine has an effect any more."""
+    """One engine's connection; once it has died, no call of this engine has an effect any more.
+
+    Attributes:
+        log: what became of its calls.
+        pending: its calls that are under way.
+    """
 
     def __init__(self, shared: Connections) -> None:
         self._shared = shared
+        self.log: list[Done] = []
+        self.pending: list[Call] = []
         self.died = asyncio.Event()
 
     async def call(self, call: Call, act: Callable[[], T]) -> T:
         """Make one call; ``act`` is what it does to the world."""
+        self.pending.append(call)
+        try:
+            return await self._call(call, act)
+        finally:
+            self.pending.remove(call)
+
+    async def _call(self, call: Call, act: Callable[[], T]) -> T:
         await self._wait(LATENCY_SECONDS)
         fault = self._shared.fault_for(call)
         await self._wait(fault.seconds)
@@ -184,7 +200,7 @@ class Connection:
             if not fault.applied:
                 self._note(call, applied=False, error=error)
             raise error
-        await self._wait(LATENCY_SECONDS)
+        await self._wait(LATENCY_SECONDS + fault.answer_seconds)
         assert result is not None
         return result[0]
 
@@ -223,5 +239,6 @@ class Connection:
         task.add_done_callback(self._shared.background.discard)
 
     def _note(self, call: Call, *, applied: bool, error: Exception | None = None) -> None:
-        at = asyncio.get_running_loop().time()
-        self._shared.note(Done(at, call, applied, error))
+        done = Done(asyncio.get_running_loop().time(), call, applied, error)
+        self.log.append(done)
+        self._shared.note(done)

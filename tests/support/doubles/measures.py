@@ -94,7 +94,7 @@ class ScriptedMetrics:
         self.health: dict[str, Health] = {}
         self.overloaded: Callable[[], bool] = lambda: False
         self.seconds = ANSWER_SECONDS
-        self.hangs = False
+        self.hanging: set[str] = set()
         self.raises: Exception | None = None
         self.asked: list[Asked] = []
 
@@ -107,7 +107,7 @@ class ScriptedMetrics:
         now = asyncio.get_running_loop().time()
         self.asked.append(Asked(now, names, inquiries[0].hot, onsets))
         await asyncio.sleep(self.seconds)
-        if self.hangs:
+        if source.ref.name in self.hanging:
             await asyncio.Event().wait()
         if self.raises is not None:
             raise self.raises
@@ -121,7 +121,7 @@ class ScriptedMetrics:
     async def look(self, source: Source) -> Health:
         """How a source stands."""
         await asyncio.sleep(self.seconds)
-        if self.hangs:
+        if source.ref.name in self.hanging:
             await asyncio.Event().wait()
         return self.health.get(source.ref.name, Health(SourceReason.CONNECTED))
 

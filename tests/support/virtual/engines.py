@@ -76,8 +76,9 @@ class Engines:
 
     @property
     def tally(self) -> Counted:
-        """What the engine that was started last has counted."""
-        return self.process.tally
+        """What the engine that leads has counted, or else the one that was started last."""
+        leading = (one for one in self.processes if one.is_running and one.lease.held)
+        return next(leading, self.process).tally
 
     def start(self, identity: str = "") -> Process:
         """Start an engine upon what is there."""
@@ -112,13 +113,15 @@ class Engines:
         await asyncio.gather(*process.tasks, return_exceptions=True)
         self.leadership.holder = ""
 
-    async def stop(self) -> None:
+    async def stop(self, process: Process | None = None) -> None:
         """The engine is asked to end."""
-        process = self.process
+        process = process or self.process
         process.tasks[0].cancel()
         await asyncio.gather(process.tasks[0], return_exceptions=True)
         await process.engine.leave()
+        holder = self.leadership.holder
         await self.kill(process)
+        self.leadership.holder = holder
 
     async def restart(self) -> None:
         """The engine is killed, and another one takes over at once."""
@@ -146,9 +149,10 @@ class Engines:
     def changed(self, kind: str, namespace: str, name: str) -> None:
         """Something in the store has changed: the watch shows it to the engine."""
         self.stirred.set()
-        if not self.is_watched or kind == RECORDS or not self.processes:
+        if not self.is_watched or kind == RECORDS:
             return
-        self._seen(self.process, kind, namespace, name)
+        for process in self.processes:
+            self._seen(process, kind, namespace, name)
 
     def _seen(self, process: Process, kind: str, namespace: str, name: str) -> None:
         process.changes.append(

@@ -212,6 +212,10 @@ class World(Engines):
         done = self.connections.writes()
         return [one for one in done if kind in ("", one.call.kind) and one.at >= since]
 
+    def under_way(self, method: str) -> bool:
+        """Whether a call of this method is under way."""
+        return any(one.method == method for one in self.process.connection.pending)
+
     def calls(self, method: str, since: float = 0.0) -> list[Done]:
         """Calls of one method of a port, whatever became of them."""
         log = self.connections.log

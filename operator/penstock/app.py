@@ -27,6 +27,7 @@ from penstock.adapters.lease import ElectedLease, NoElection
 from penstock.adapters.ledger_store import LedgerStore, NoStore
 from penstock.adapters.metrics import MetricsRegistry
 from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.served_schema import ServedSchema
 from penstock.adapters.sources import Sources
 from penstock.adapters.workloads.deployment import Deployments
 from penstock.adapters.workloads.kinds import AnyWorkload
@@ -70,6 +71,7 @@ class Parts:
     desk: Desk
     feed: Feed
     library: Library
+    schema: ServedSchema
 
 
 def run(settings: Settings) -> int:
@@ -212,15 +214,20 @@ def wire(
     )
     feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespaces, lambda: cluster.readable)
     sources = SourceKeeper(catalog, cluster, metrics, clock, telemetry, lease)
-    return Parts(telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed, library)
+    schema = ServedSchema(server)
+    return Parts(
+        telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed, library, schema
+    )
 
 
 async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
     """Watch and list at once, so that a standby is warm; decide and write only while leading."""
     async with asyncio.TaskGroup() as group:
+        complete = group.create_task(parts.schema.wait())
         group.create_task(parts.desk.run())
         await parts.desk.primed.wait()
         group.create_task(parts.feed.run())
+        await complete
         await lease.acquire()
         await parts.library.load()
         parts.desk.lead()
@@ -265,6 +272,8 @@ def _not_alive(parts: Parts, clock: SystemClock) -> str:
 
 
 def _not_ready(parts: Parts) -> str:
+    if parts.schema.problem:
+        return parts.schema.problem
     if not parts.desk.primed.is_set():
         return "the first list is not complete"
     return parts.feed.not_connected()

@@ -130,8 +130,8 @@ def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
     return Standing(
         memory=_memory(memory),
         gate=next(_readable(_gate, [model.gate] if model.gate else []), None),
-        workload=_seen(model),
-        release=_release(model),
+        workload=next(_readable(_seen, [model]), None),
+        release=next(_readable(_release, [model]), None),
         complete=memory.complete or "",
         stable=tuple(
             Stable(one.hash, tuple(one.images or ()), _time(one.completed_at), one.source or "")
@@ -238,7 +238,7 @@ def _hold(model: RolloutStatus) -> Hold:
     return Hold(
         active=bool(hold.active),
         manager=hold.manager or "",
-        effect=_given(hold.effective, Effect),
+        effect=next(_readable(Effect, [hold.effective] if hold.effective else []), None),
         since=_given(hold.since, _time),
         lost_at=tuple(_time(at) for at in hold.lost_at or ()),
         contested_by=hold.contested_by or "",

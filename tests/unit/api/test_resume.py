@@ -188,6 +188,51 @@ def test_a_releases_reason_of_a_newer_version_costs_nothing_else() -> None:
     assert read == replace(standing, release=replace(standing.release, reason=None))
 
 
+def with_more(value: Any) -> Any:
+    """The same with fields in each object that this version does not know."""
+    match value:
+        case dict():
+            more = {"later": "word", "laterToo": {"since": "2027-01-01T00:00:00Z", "parts": [1]}}
+            return {key: with_more(part) for key, part in value.items()} | more
+        case list():
+            return [with_more(part) for part in value]
+    return value
+
+
+def test_fields_of_a_newer_version_cost_nothing_after_a_downgrade() -> None:
+    standing = held()
+    status, record_body = printed(standing)
+    bodies = record_body["data"].pop("templates", [])
+    more = with_more(record_body)
+    # A template is the API server's own; a field more would be another template.
+    more["data"]["templates"] = [one | {"later": "word"} for one in bodies]
+    read = standing_of(with_more(status), more)
+    assert read == standing
+    assert read is not None
+    assert read.hold.active
+    assert read.stable == standing.stable
+    assert set(read.bodies) == {one.hash for one in standing.stable} != set()
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "lost"),
+    [
+        ("workload", "phase", {"workload": None}),
+        ("release", "onset", {"release": None}),
+        ("hold", "effective", {}),
+    ],
+)
+def test_a_word_of_a_newer_version_costs_neither_the_hold_nor_the_ways_back(
+    part: str, field: str, lost: dict[str, None]
+) -> None:
+    standing = held()
+    status, record_body = printed(standing)
+    status[part][field] = "Unheard"
+    read = standing_of(status, record_body)
+    without = replace(standing, hold=replace(standing.hold, effect=None), **lost)  # type: ignore[arg-type]
+    assert read == (without if part == "hold" else replace(without, hold=standing.hold))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -1,0 +1,47 @@
+"""Waits until the cluster's CRDs have every field that this version writes.
+
+It reads the OpenAPI document of our group, as every authenticated user may (system:discovery), and
+so needs no right on CRDs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from penstock.adapters.api_server import ApiServer
+from penstock.api.served import DOCUMENT, problem
+from penstock.errors import ClusterError, Forbidden, Gone, NotServed, Refused
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 3.0
+
+
+class ServedSchema:
+    """Compares, again and again until nothing is missing."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self.problem = "the cluster's CRDs have not been compared with this version yet"
+
+    async def wait(self) -> None:
+        """Return when the CRDs have all that this version writes."""
+        while found := await self._compare():
+            if found != self.problem:
+                log.error("waiting, and writing nothing: %s", found)
+            self.problem = found
+            await asyncio.sleep(RECHECK_SECONDS)
+        self.problem = ""
+
+    async def _compare(self) -> str:
+        try:
+            return problem(await self._server.get(DOCUMENT))
+        except (NotServed, Gone):
+            return problem(None)
+        except (Forbidden, Refused) as error:
+            # To be blind here is no reason to leave gates as they are; a write says what it lacks.
+            log.warning("the cluster's CRDs cannot be compared with this version: %s", error)
+            return ""
+        except ClusterError as error:
+            return f"the cluster's CRDs cannot be compared with this version: {error}"

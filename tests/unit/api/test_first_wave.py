@@ -1,0 +1,152 @@
+"""What the operator of the first wave wrote is read by this one, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from penstock.api.entries import entry
+from penstock.api.gate_record import record_labels
+from penstock.api.printing import record_data, rollout_status
+from penstock.api.resume import standing_of
+from penstock.domain.case import Onset
+from penstock.domain.entry import Resource
+from penstock.domain.gate import hold_manager
+from penstock.domain.memory import Cause
+from penstock.domain.report import SloReport, State
+from penstock.domain.rollout import Rollout
+from penstock.domain.slices import grain_of
+from penstock.domain.slo import Slo
+from penstock.domain.snapshot import packed, unpacked
+from penstock.domain.source import Source
+from penstock.domain.source_report import SourceReport
+from penstock.domain.standing import Record, Standing
+from penstock.domain.verdict import GateState, Verdict
+from penstock.domain.workload import Effect
+from penstock.engine.budget.book import Sli, name_of
+from support.first_wave import LEDGER, left, moment
+
+
+def standing() -> Standing:
+    found = entry(Resource.ROLLOUT, left("rollouts"), left("gaterecords")).standing
+    assert found is not None
+    return found
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    match value:
+        case dict():
+            for key, one in value.items():
+                yield from leaves(one, f"{path}.{key}")
+        case list():
+            for number, one in enumerate(value):
+                yield from leaves(one, f"{path}[{number}]")
+        case _:
+            yield path, value
+
+
+def test_the_hold_in_force_is_known() -> None:
+    written, found = left("rollouts")["status"]["hold"], standing().hold
+    assert found.active is written["active"] is True
+    assert found.effect is Effect.PARTIAL
+    assert found.since == moment(written["since"])
+    rollout = entry(Resource.ROLLOUT, left("rollouts")).value
+    assert isinstance(rollout, Rollout)
+    assert found.manager == written["manager"] == hold_manager(rollout)
+    managers = [one["manager"] for one in left("deployments")["metadata"]["managedFields"]]
+    assert found.manager in managers
+
+
+def test_the_memory_goes_on() -> None:
+    written, found = left("rollouts")["status"]["memory"], standing().memory
+    assert found.held_for is Cause.BUDGET
+    assert found.held_by == tuple(written["heldBy"]) == ("web",)
+    assert found.calm_since == moment(written["calmSince"])
+    assert timedelta(milliseconds=found.calm_required.milliseconds) == timedelta(minutes=10)
+    assert found.recent_holds == tuple(moment(at) for at in written["recentHolds"])
+    assert len(found.recent_holds) == 1
+
+
+def test_gate_and_history_stand() -> None:
+    status, found = left("rollouts")["status"], standing()
+    assert found.gate is not None
+    assert (found.gate.verdict, found.gate.state) == (Verdict.HOLD, GateState.CLOSED)
+    assert found.gate.since == moment(status["gate"]["since"])
+    assert len(found.history) == len(status["history"]) > 1
+    assert [one.at for one in found.history] == [moment(one["at"]) for one in status["history"]]
+
+
+def test_the_release_and_the_ways_back_are_known() -> None:
+    status, found = left("rollouts")["status"], standing()
+    assert found.release is not None
+    assert found.release.id == status["release"]["id"]
+    assert found.release.onset is Onset.ADMITTED
+    assert found.release.started_at == moment(status["release"]["startedAt"])
+    (stable,) = found.stable
+    assert stable.images == ("example.com/web:1",)
+    assert set(found.bodies) == {stable.hash}
+    assert found.bodies[stable.hash].hash == stable.hash, "its body is hashed as it was then"
+
+
+def test_no_leaf_of_a_status_is_lost_when_it_is_written_again() -> None:
+    written = left("rollouts")["status"]
+    again = dict(leaves(rollout_status(standing())))
+    lost = {path: one for path, one in leaves(written) if again.get(path) != one}
+    assert lost == {}
+
+
+def test_no_leaf_of_a_record_is_lost_when_it_is_written_again() -> None:
+    written, found = left("gaterecords"), standing()
+    data = written["data"]
+    kept = [(found.bodies[one["hash"]], moment(one["completedAt"])) for one in data["templates"]]
+    workload = data["workload"]
+    record = Record(
+        workload["name"],
+        workload["apiVersion"],
+        workload["kind"],
+        data["admits"],
+        data["admission"] == "Warn",
+        data["message"],
+        tuple(kept),
+    )
+    assert record_data(record) == data
+    assert record_labels(data) == written["metadata"]["labels"]
+
+
+def test_statuses_of_slos_and_sources_are_read() -> None:
+    for name in ("web", "hour"):
+        written = left("slos", name)["status"]
+        told = entry(Resource.SLO, left("slos", name)).told
+        assert isinstance(told, SloReport)
+        assert told.state is State(written["state"])
+        assert told.remaining == Decimal(written["budget"]["remainingRatio"])
+        assert told.evaluated_at == moment(written["evaluatedAt"])
+    source = entry(Resource.METRICS_SOURCE, left("metricssources", "default")).told
+    assert isinstance(source, SourceReport)
+    assert source.ready.reason == "Connected"
+
+
+def test_the_ledger_is_found_under_its_name_and_is_whole() -> None:
+    slo = entry(Resource.SLO, left("slos", "hour")).value
+    source = entry(Resource.METRICS_SOURCE, left("metricssources", "default")).value
+    assert isinstance(slo, Slo)
+    assert isinstance(source, Source)
+    ((name, text),) = left("configmaps", LEDGER)["binaryData"].items()
+    assert Sli(name_of(source), slo.indicator, grain_of(slo.budgeting)).digest == name
+    data = base64.b64decode(text)
+    ledger = unpacked(data)
+    assert ledger is not None
+    assert packed(ledger) == data
+    counts = ledger.fine.sums(ledger.fine.first, ledger.fine.end)
+    assert counts.total > 1_000
+    assert 0 < counts.bad < counts.total
+
+
+def test_a_status_without_its_record_still_holds() -> None:
+    found = standing_of(left("rollouts")["status"], None)
+    assert found is not None
+    assert found.hold.active
+    assert found.memory == standing().memory

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from penstock.adapters.api_server import ApiServer
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.cluster import OurObjects
 from penstock.adapters.credentials import Vault
+from penstock.adapters.discovery import Discovery
 from penstock.adapters.health_routes import metrics_route, probe_route
 from penstock.adapters.http_server import HttpServer
 from penstock.adapters.lease import ElectedLease, NoElection
@@ -29,8 +31,8 @@ from penstock.adapters.metrics import MetricsRegistry
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.served_schema import ServedSchema
 from penstock.adapters.sources import Sources
-from penstock.adapters.workloads.deployment import Deployments
-from penstock.adapters.workloads.kinds import AnyWorkload
+from penstock.adapters.workloads.adapter import AdapterFactory
+from penstock.adapters.workloads.registry import ADAPTERS, WorkloadRegistry
 from penstock.engine.budget.budgets import Budgets
 from penstock.engine.budget.library import Library
 from penstock.engine.catalog import Catalog
@@ -44,6 +46,7 @@ from penstock.engine.showing import slis
 from penstock.engine.source_keeper import SourceKeeper
 from penstock.errors import ClusterError, PenstockError
 from penstock.handlers.feed import Feed
+from penstock.handlers.optional_feed import OptionalFeed, optional_groups
 from penstock.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -70,16 +73,17 @@ class Parts:
     sources: SourceKeeper
     desk: Desk
     feed: Feed
+    optional_feeds: Sequence[OptionalFeed]
     library: Library
     schema: ServedSchema
 
 
-def run(settings: Settings) -> int:
-    """Run until asked to stop; the exit code."""
+def run(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTERS) -> int:
+    """Run until asked to stop, guarding the kinds of these adapters; the exit code."""
     logs.set_up(settings.log_level, settings.log_format)
     log.info("penstock %s starts with %s", __version__, settings.model_dump(mode="json"))
     try:
-        return asyncio.run(_main(settings))
+        return asyncio.run(_main(settings, adapters))
     except (PenstockError, OSError) as error:
         log.error("penstock cannot run: %s", error)
     except BaseExceptionGroup as group:
@@ -89,19 +93,19 @@ def run(settings: Settings) -> int:
     return FAILED
 
 
-def release_all(settings: Settings) -> int:
+def release_all(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTERS) -> int:
     """Give back every hold of ours, whoever's Rollout it was for; the exit code."""
     logs.set_up(settings.log_level, "text")
     try:
-        return asyncio.run(_release_all(settings))
+        return asyncio.run(_release_all(settings, adapters))
     except (PenstockError, OSError) as error:
         log.error("not everything is released: %s", error)
         return FAILED
 
 
-async def _release_all(settings: Settings) -> int:
+async def _release_all(settings: Settings, adapters: Sequence[AdapterFactory]) -> int:
     server = await ApiServer.connect()
-    workloads = AnyWorkload([Deployments(server, settings.namespaces)])
+    workloads = WorkloadRegistry.of(server, settings.namespaces, adapters)
     left = 0
     try:
         for held in await workloads.held():
@@ -115,7 +119,7 @@ async def _release_all(settings: Settings) -> int:
     return FAILED if left else ASKED_TO_STOP
 
 
-async def _main(settings: Settings) -> int:
+async def _main(settings: Settings, adapters: Sequence[AdapterFactory]) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -123,7 +127,7 @@ async def _main(settings: Settings) -> int:
     server = await ApiServer.connect()
     clock = SystemClock()
     lease = _lease(settings, server, clock)
-    parts = wire(settings, server, clock, lease)
+    parts = wire(settings, server, clock, lease, adapters)
     web = HttpServer(
         settings.listen,
         [
@@ -156,12 +160,16 @@ async def _leave(parts: Parts, lease: ElectedLease | NoElection) -> None:
 
 
 def wire(
-    settings: Settings, server: ApiServer, clock: SystemClock, lease: ElectedLease | NoElection
+    settings: Settings,
+    server: ApiServer,
+    clock: SystemClock,
+    lease: ElectedLease | NoElection,
+    adapters: Sequence[AdapterFactory],
 ) -> Parts:
     """Every part, each given what it needs."""
     telemetry, catalog = MetricsRegistry(), Catalog()
     cluster = OurObjects(server, settings.namespaces)
-    workloads = AnyWorkload([Deployments(server, settings.namespaces)])
+    workloads = WorkloadRegistry.of(server, settings.namespaces, adapters)
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
     asker = Prometheus(Sources(vault, clock, telemetry), clock)
     library = Library(
@@ -212,11 +220,42 @@ def wire(
         lease,
         settings.resync_interval,
     )
-    feed = Feed(desk.on, desk.soon, clock, telemetry, settings.namespaces, lambda: cluster.readable)
+    feed = Feed(
+        [watch for watch in workloads.watches if watch.resource.is_built_in],
+        desk.on,
+        desk.soon,
+        clock,
+        telemetry,
+        settings.namespaces,
+        lambda: cluster.readable,
+    )
+    optional_feeds = [
+        OptionalFeed(
+            watches,
+            Discovery(server),
+            desk.on,
+            desk.soon,
+            clock,
+            telemetry,
+            settings.namespaces,
+            settings.resync_interval,
+        )
+        for watches in optional_groups(workloads.watches)
+    ]
     sources = SourceKeeper(catalog, cluster, metrics, clock, telemetry, lease)
     schema = ServedSchema(server)
     return Parts(
-        telemetry, catalog, evaluator, keeper, reporter, sources, desk, feed, library, schema
+        telemetry,
+        catalog,
+        evaluator,
+        keeper,
+        reporter,
+        sources,
+        desk,
+        feed,
+        optional_feeds,
+        library,
+        schema,
     )
 
 
@@ -227,6 +266,8 @@ async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
         group.create_task(parts.desk.run())
         await parts.desk.primed.wait()
         group.create_task(parts.feed.run())
+        for optional in parts.optional_feeds:
+            group.create_task(optional.run())
         await complete
         await lease.acquire()
         await parts.library.load()

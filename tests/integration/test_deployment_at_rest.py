@@ -14,9 +14,9 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.api_server import ApiServer
-from penstock.adapters.workloads.deployment import MANAGER_PREFIX, Deployments
+from penstock.adapters.workloads.deployment import DeploymentAdapter
 from penstock.domain.refs import WorkloadRef
-from penstock.domain.workload import Observation, Phase
+from penstock.domain.workload import HOLD_MANAGER_PREFIX, Observation, Phase
 from penstock.engine.ports import Found, Held, Outcome
 from support.gates import MERGE
 from support.penstock_run import wait_for
@@ -67,28 +67,28 @@ class AtRest:
         }
 
     def observe(self, owner: str = ONE) -> Observation:
-        return self.ask(lambda it: it.observe(self.namespace, REF, MANAGER_PREFIX + owner))
+        return self.ask(lambda it: it.observe(self.namespace, REF, HOLD_MANAGER_PREFIX + owner))
 
     def hold(self, owner: str = ONE) -> Outcome:
         seen = self.observe(owner)
-        return self.ask(lambda it: it.hold(seen, MANAGER_PREFIX + owner, keep=False))
+        return self.ask(lambda it: it.hold(seen, HOLD_MANAGER_PREFIX + owner, keep=False))
 
     def release(self, owner: str = ONE, uid: str = "") -> Outcome:
         uid = uid or self.read()["metadata"]["uid"]
         return self.ask(lambda it: it.release(Held(self.namespace, REF, uid, owner)))
 
     def held_by(self) -> set[str]:
-        found = self.ask(lambda it: it.held())
+        found = self.ask(lambda it: it.list_held())
         return {one.owner for one in found if one.namespace == self.namespace}
 
-    def ask(self, question: Callable[[Deployments], Coroutine[Any, Any, T]]) -> T:
+    def ask(self, question: Callable[[DeploymentAdapter], Coroutine[Any, Any, T]]) -> T:
         async def answer() -> T:
             # The client reads KUBECONFIG when it is imported, which may be before the bed is there.
             configuration = Configuration()
             await load_kube_config(str(self.bed.kubeconfig), client_configuration=configuration)
             server = ApiServer.by(configuration)
             try:
-                return await question(Deployments(server))
+                return await question(DeploymentAdapter(server))
             finally:
                 await server.close()
 
@@ -160,7 +160,7 @@ def test_row_11_an_old_hold_does_not_touch_a_namesake(web: AtRest) -> None:
     web.bed.kube.call("POST", web.collection, played(replicas=1))
 
     assert web.release(uid=old).found is Found.GONE
-    outcome = web.ask(lambda it: it.hold(seen, MANAGER_PREFIX + ONE, keep=False))
+    outcome = web.ask(lambda it: it.hold(seen, HOLD_MANAGER_PREFIX + ONE, keep=False))
 
     assert outcome.found is Found.GONE
     assert web.held_by() == set()

@@ -27,8 +27,7 @@ from penstock.adapters.credentials import Vault
 from penstock.adapters.metrics import MetricsRegistry
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.sources import Sources
-from penstock.adapters.workloads.deployment import Deployments
-from penstock.adapters.workloads.kinds import AnyWorkload
+from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.case import Judged
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.evidence import Evidence, Kind
@@ -108,7 +107,7 @@ class _Eye:
     def __init__(self, server: ApiServer, namespace: str) -> None:
         self._namespace = namespace
         self._cluster = OurObjects(server, (namespace,))
-        self._workloads = AnyWorkload([Deployments(server, (namespace,))])
+        self._workloads = WorkloadRegistry.of(server, (namespace,))
         clock, settings = SystemClock(), Settings()
         vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
         self._sources = Sources(vault, clock, MetricsRegistry())

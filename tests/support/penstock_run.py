@@ -48,15 +48,22 @@ def wait_for(
 class Operator:
     """One `penstock run`, from entering the context to leaving it; it may be ended and begun anew.
 
-    `settings` are flags by their names with underscores, on top of the quick intervals.
+    `settings` are flags by their names with underscores, on top of the quick intervals. `module` is
+    run instead of `penstock` where a test assembles an operator of its own.
     """
 
     def __init__(
-        self, bed: Bed, log: Path, *, kubeconfig: Path | None = None, **settings: str
+        self,
+        bed: Bed,
+        log: Path,
+        *,
+        kubeconfig: Path | None = None,
+        module: str = "penstock",
+        **settings: str,
     ) -> None:
         self._bed, self.log = bed, log
         self._kubeconfig = kubeconfig or bed.kubeconfig
-        self._settings = {**QUICK, **settings}
+        self._settings, self._module = {**QUICK, **settings}, module
         self._process: Tethered | None = None
 
     def start(self) -> None:
@@ -68,7 +75,7 @@ class Operator:
         """Begin, and wait for nothing."""
         (self.port,) = free_ports(1)
         settings = {"listen": f"127.0.0.1:{self.port}", "log_format": "text", **self._settings}
-        self._process = shipped.start(self._kubeconfig, self.log, **settings)
+        self._process = shipped.start(self._kubeconfig, self.log, module=self._module, **settings)
 
     def is_ready(self) -> bool:
         """Whether it says so; an operator that has ended is a failure at once."""

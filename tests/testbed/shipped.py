@@ -15,6 +15,7 @@ from testbed.bed import Bed
 from testbed.tether import Tethered
 
 NAMESPACE = "penstock-system"
+TESTS = Path(__file__).resolve().parents[1]
 ACCOUNT = identities.ServiceAccount(NAMESPACE, "penstock")
 # Run by the process itself before it becomes the operator, so that all its threads inherit it.
 _PIN = "import os, sys; os.sched_setaffinity(0, [{}]); os.execv(sys.argv[1], sys.argv[1:])"
@@ -26,14 +27,23 @@ def kubeconfig(bed: Bed, path: Path, server: str = "") -> Path:
     return identities.token_kubeconfig(path, server or bed.server, bed.ca_file, bearer)
 
 
-def start(kubeconfig: Path, log: Path, *, core: int | None = None, **settings: str) -> Tethered:
-    """`penstock run`, on one core if one is given.
+def start(
+    kubeconfig: Path,
+    log: Path,
+    *,
+    core: int | None = None,
+    module: str = "penstock",
+    **settings: str,
+) -> Tethered:
+    """`penstock run`, on one core if one is given; `module` may assemble it otherwise.
 
     `settings` are flags by their names with underscores; the environment's own do not count.
     """
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    command = [sys.executable, "-m", "penstock", "run", *flags]
+    command = [sys.executable, "-m", module, "run", *flags]
     if core is not None:
         command = [sys.executable, "-c", _PIN.format(core), *command]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+    if module != "penstock":  # one of the tests' own, which is not installed
+        environment["PYTHONPATH"] = str(TESTS)
     return Tethered(command, log=log, env={**environment, "KUBECONFIG": str(kubeconfig)})

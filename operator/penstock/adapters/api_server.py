@@ -17,6 +17,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from penstock.domain.refs import ApiResource
 from penstock.errors import (
     ClusterError,
     Conflict,
@@ -196,3 +197,15 @@ def collection_paths(root: str, plural: str, namespaces: Sequence[str]) -> list[
 def part(text: str) -> str:
     """One segment of a path."""
     return quote(text, safe="")
+
+
+def paths_of(resource: ApiResource, namespaces: Sequence[str] = ()) -> list[str]:
+    """The paths under which all objects of a kind are listed, as ``collection_paths`` has it."""
+    root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+    return collection_paths(root, resource.plural, namespaces if resource.namespaced else ())
+
+
+def object_path(resource: ApiResource, namespace: str, name: str) -> str:
+    """Where one object is; ``namespace`` is empty for a kind without namespaces."""
+    (collection,) = paths_of(resource, (namespace,))
+    return f"{collection}/{part(name)}"

@@ -40,7 +40,7 @@ from penstock.domain.standing import (
     Transition,
 )
 from penstock.domain.verdict import GateState, Reason, Verdict
-from penstock.domain.workload import Effect, Observation
+from penstock.domain.workload import HOLD_MANAGER_PREFIX, Effect, Observation
 
 # Three losses within ten minutes: a machine is doing it, and we do not fight machines.
 LOSSES_TO_CONTEST = 3
@@ -49,11 +49,8 @@ SECOND_TRY_AFTER = timedelta(seconds=30)
 
 
 def hold_manager(rollout: Rollout) -> str:
-    """The field manager of this Rollout's hold: one each, so that two never prune one another.
-
-    It does not begin with "kubectl": Flux takes such managers over.
-    """
-    return f"penstock-hold-{rollout.ref.uid}"
+    """The field manager of this Rollout's hold: one each, so that two never prune one another."""
+    return HOLD_MANAGER_PREFIX + rollout.ref.uid
 
 
 class Act(StrEnum):

@@ -8,6 +8,9 @@ from enum import StrEnum
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.template import Template
 
+# A hold's field manager, before the uid of its Rollout. Flux would take over a "kubectl...".
+HOLD_MANAGER_PREFIX = "penstock-hold-"
+
 
 class Phase(StrEnum):
     """What the workload is doing."""

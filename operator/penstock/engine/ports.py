@@ -6,7 +6,7 @@ can act on; what Prometheus cannot answer comes back as evidence, never as an ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from typing import Protocol
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
-from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.refs import ApiResource, ObjectRef, WorkloadRef
 from penstock.domain.report import SloReport
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
@@ -115,9 +115,6 @@ class Held:
 class Workloads(Protocol):
     """Observes and holds workloads, one adapter for each kind behind it."""
 
-    def supports(self, ref: WorkloadRef) -> bool:
-        """Whether there is an adapter for this kind."""
-
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
         """One look; ``manager`` is our hold's field manager, so that ours is told from theirs."""
 
@@ -169,6 +166,13 @@ class Cluster(Protocol):
 
     async def tell(self, event: Event) -> None:
         """Post one Event."""
+
+
+class Discovery(Protocol):
+    """Knows which kinds the cluster has."""
+
+    async def served(self, resources: Collection[ApiResource]) -> frozenset[ApiResource]:
+        """Which of these kinds are served now. Raises ``ClusterError`` and its kin."""
 
 
 class Tally(Protocol):

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import kopf
 
 from penstock.api.entries import entry
 from penstock.domain.entry import Resource
-from penstock.domain.refs import WorkloadRef
 from penstock.engine.ports import Change, Removal, Stirred, Upsert
+from penstock.engine.watches import Watch
 from penstock.handlers.login import with_session
-
-log = logging.getLogger(__name__)
 
 GROUP, VERSION = "penstock.dev", "v1alpha1"
 
 
-DEPLOYMENTS = "deployments"
-
-
 def build_registry(
     take: Callable[[Change], None],
-    resources: Collection[Resource],
+    resources: Iterable[Resource],
+    watches: Iterable[Watch],
     session: Callable[[kopf.ConnectionInfo], kopf.AiohttpSession],
 ) -> kopf.OperatorRegistry:
-    """A registry of its own for each feed: no decorator acts at import time.
+    """A registry of its own for each Kopf: no decorator acts at import time.
 
-    Of our own kinds it watches ``resources``. ``session`` makes the HTTP session for credentials.
+    ``resources`` are Penstock's own kinds. ``session`` makes the HTTP session for credentials.
     """
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(with_session(session))
@@ -37,7 +32,12 @@ def build_registry(
         kopf.on.event(GROUP, VERSION, resource.value, registry=registry, id=resource.value)(
             _ours(resource, take)
         )
-    kopf.on.event("apps", "v1", DEPLOYMENTS, registry=registry, id=DEPLOYMENTS)(_workloads(take))
+    for watch in watches:
+        kind = watch.resource
+        name = f"{kind.plural}.{kind.group}"
+        kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=name)(
+            _workloads(watch, take)
+        )
     return registry
 
 
@@ -53,11 +53,11 @@ def _ours(resource: Resource, take: Callable[[Change], None]) -> Callable[..., A
     return handle
 
 
-def _workloads(take: Callable[[Change], None]) -> Callable[..., Any]:
+def _workloads(watch: Watch, take: Callable[[Change], None]) -> Callable[..., Any]:
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
-        metadata = body["metadata"]
-        ref = WorkloadRef("apps/v1", "Deployment", metadata["name"])
-        take(Stirred(metadata["namespace"], ref))
+        ref = watch.workload_of(body)
+        if ref is not None:
+            take(Stirred(body["metadata"]["namespace"], ref))
 
     return handle

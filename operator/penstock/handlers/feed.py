@@ -23,7 +23,8 @@ import kopf
 from penstock.domain.entry import Resource
 from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Change, Clock, Tally
-from penstock.handlers.events import DEPLOYMENTS, build_registry
+from penstock.engine.watches import Watch
+from penstock.handlers.events import build_registry
 from penstock.handlers.kopf_settings import kopf_settings
 from penstock.handlers.streams import Sessions, WatchStreams
 
@@ -47,10 +48,11 @@ class Health:
 
 
 class Feed:
-    """Watches for as long as it is run, whatever ends a single Kopf."""
+    """Watches some kinds for as long as it is run, whatever ends a single Kopf."""
 
     def __init__(
         self,
+        watches: Sequence[Watch],
         take: Callable[[Change], None],
         again: Callable[[], None],
         clock: Clock,
@@ -60,13 +62,17 @@ class Feed:
     ) -> None:
         """``take`` gets every change; ``again`` is called after each restart, to sweep the gap.
 
+        ``watches`` are of kinds that are not Penstock's own.
         ``namespaces`` limit what is watched, none of them means all. ``readable`` is asked at each
         start: a watch of a kind that nobody lets us read would end the feed again and again.
         """
+        self._watches = watches
         self._take, self._again, self._clock, self._tally = take, again, clock, tally
         self._namespaces, self._readable = namespaces, readable
-        self._streams = WatchStreams(clock, [DEPLOYMENTS])
+        self._plurals = [watch.resource.plural for watch in watches]
+        self._streams = WatchStreams(clock, self._plurals)
         self.health = Health(False, clock.monotonic())
+        self.ended = asyncio.Event()
 
     def not_connected(self) -> str:
         """Which watch cannot connect; empty while each has been connected within LOST_SECONDS."""
@@ -84,6 +90,7 @@ class Feed:
         while True:
             started = self._clock.monotonic()
             error = await self._once()
+            self.ended.set()
             if self._clock.monotonic() - started > STEADY_SECONDS:
                 failures = 0
             seconds = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
@@ -99,8 +106,10 @@ class Feed:
         ours = asyncio.get_running_loop()
         ended: asyncio.Future[str] = ours.create_future()
         resources = self._readable()
-        sessions = Sessions(self._streams.trace([*resources, DEPLOYMENTS]))
-        watch = _Watch(self._take, ours, ended, self._namespaces, resources, sessions)
+        sessions = Sessions(self._streams.trace([*resources, *self._plurals]))
+        watch = _Watch(
+            self._watches, self._take, ours, ended, self._namespaces, resources, sessions
+        )
         thread = threading.Thread(target=watch.run, name="feed", daemon=True)
         thread.start()
         self.health = Health(True, self._clock.monotonic())
@@ -118,6 +127,7 @@ class _Watch:
 
     def __init__(
         self,
+        watches: Sequence[Watch],
         take: Callable[[Change], None],
         ours: asyncio.AbstractEventLoop,
         ended: asyncio.Future[str],
@@ -125,6 +135,7 @@ class _Watch:
         resources: Collection[Resource],
         sessions: Sessions,
     ) -> None:
+        self._watches = watches
         self._take, self._ours, self._ended = take, ours, ended
         self._namespaces, self._resources = namespaces, resources
         self._sessions = sessions
@@ -159,7 +170,9 @@ class _Watch:
         )
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
-            registry=build_registry(self._hand_over, self._resources, self._sessions.open),
+            registry=build_registry(
+                self._hand_over, self._resources, self._watches, self._sessions.open
+            ),
             settings=kopf_settings(),
             standalone=True,
             identity=IDENTITY,

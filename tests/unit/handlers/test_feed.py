@@ -53,7 +53,7 @@ def test_a_kopf_that_hangs_at_its_end_is_left_behind_and_another_begins(
 
     async def live() -> None:
         gap = asyncio.Event()
-        watched = feed.Feed(lambda _: None, gap.set, SystemClock(), MetricsRegistry())
+        watched = feed.Feed((), lambda _: None, gap.set, SystemClock(), MetricsRegistry())
         running = asyncio.create_task(watched.run())
         async with asyncio.timeout(60):
             await gap.wait()

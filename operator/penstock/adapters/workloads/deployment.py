@@ -1,119 +1,78 @@
-"""Deployments: looked at together with their ReplicaSets, held by ``spec.paused``.
+"""Deployments: observed together with their ReplicaSets, held by ``spec.paused``.
 
 A paused Deployment still moves: the controller tops up to ``replicas + maxSurge``, and once the new
 ReplicaSet is whole and available it takes the old ones to zero. So a pause holds something only
 while the new ReplicaSet wants fewer pods than the Deployment does, and of a single replica never.
-
-The pause is written by server-side apply under a manager of each Rollout's own. A person's pause,
-made before ours, survives our release; one who pins ``paused: false`` by apply shows up as a
-conflict. Annotations are never written: they reach ReplicaSets, and ``kubectl rollout undo``
-brings them back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Sequence
 
-from penstock.adapters.api_server import ApiServer, Body, collection_paths, part
-from penstock.adapters.latest import version_of
+from penstock.adapters.api_server import ApiServer, Body, object_path, paths_of
+from penstock.adapters.workloads.apply_hold import (
+    ApplyHold,
+    controller_uid,
+    is_kept,
+    label_selector,
+    person_hold,
+)
 from penstock.adapters.workloads.steering import Steering
-from penstock.domain.refs import WorkloadRef
+from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.template import template
 from penstock.domain.workload import Effect, Observation, Phase
-from penstock.engine.ports import Found, Held, Outcome
-from penstock.errors import Conflict, Forbidden, Gone, Refused
+from penstock.engine.ports import Held, Outcome
+from penstock.engine.watches import Watch, watch_itself
+from penstock.errors import Gone
 
-API_VERSION = "apps/v1"
-KIND = "Deployment"
-MANAGER_PREFIX = "penstock-hold-"
-HELD_LABEL = "penstock.dev/held"
-KEEP_LABEL = "penstock.dev/keep-held"
-PERSON_LABEL = "penstock.dev/hold"
+DEPLOYMENTS = ApiResource("apps", "v1", "Deployment", "deployments")
+REPLICA_SETS = ApiResource("apps", "v1", "ReplicaSet", "replicasets")
 REVISION = "deployment.kubernetes.io/revision"
-# Its controller writes a Deployment's status beside us.
-RELEASE_TRIES = 3
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-class Deployments:
-    """Implements ``engine.ports.Workloads`` for ``apps`` Deployments."""
+class DeploymentAdapter:
+    """Implements ``WorkloadAdapter`` for Deployments."""
+
+    resource = DEPLOYMENTS
+    watches: Sequence[Watch] = (watch_itself(DEPLOYMENTS),)
 
     def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
-        self._server, self._namespaces = server, namespaces
+        self._server = server
+        self._hold = ApplyHold(server, DEPLOYMENTS, namespaces, {"paused": True})
         self._steering = Steering(server, namespaces)
 
-    def supports(self, ref: WorkloadRef) -> bool:
-        """Whether it is a Deployment."""
-        return ref.api_version.startswith("apps/") and ref.kind == KIND
-
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
-        """One look at the Deployment, the ReplicaSets that it owns, and who else steers it."""
+        """The Deployment, the ReplicaSets that it owns, and who else manages it."""
         try:
-            body = await self._server.get(_path(namespace, ref.name))
+            body = await self._server.get(object_path(DEPLOYMENTS, namespace, ref.name))
         except Gone:
             return Observation(namespace, ref, "", Phase.MISSING)
         owned = await self._owned(namespace, body)
         steered_by = await self._steering.by(namespace, ref.name)
-        return observation(namespace, ref, body, owned, manager, steered_by)
+        holders = self._hold.managers(body)
+        return observation(namespace, ref, body, owned, holders, manager, steered_by)
 
     async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
-        """Pause exactly the object that was seen, never by force."""
-        labels = {HELD_LABEL: "true"} | ({KEEP_LABEL: "true"} if keep else {})
-        body = _applied(seen.namespace, seen.ref.name, seen.uid, labels)
-        body["spec"] = {"paused": True}
-        return await self._write(_path(seen.namespace, seen.ref.name), body, manager)
+        """Pause it."""
+        return await self._hold.hold(seen, manager, keep=keep)
 
     async def release(self, held: Held) -> Outcome:
-        """Apply nothing under the same manager: what only it owned is removed.
+        """End this hold's pause; another's stays."""
+        return await self._hold.release(held)
 
-        It names the version that it is made on: one that comes late would end a newer hold.
-        """
-        path, manager = _path(held.namespace, held.ref.name), MANAGER_PREFIX + held.owner
-        body = _applied(held.namespace, held.ref.name, held.uid, {})
-        for _ in range(RELEASE_TRIES - 1):
-            with suppress(Conflict):
-                return await self._upon_what_is_there(path, body, manager)
-        return await self._upon_what_is_there(path, body, manager)
-
-    async def _upon_what_is_there(self, path: str, body: Body, manager: str) -> Outcome:
-        try:
-            now = await self._server.get(path)
-        except Gone:
-            return Outcome(Found.GONE)
-        body["metadata"]["resourceVersion"] = version_of(now)
-        return await self._write(path, body, manager)
-
-    async def held(self) -> Sequence[Held]:
-        """Every Deployment that carries a hold of ours."""
-        found = []
-        for path in collection_paths(f"/apis/{API_VERSION}", "deployments", self._namespaces):
-            async for body in self._server.pages(path, labelSelector=HELD_LABEL):
-                found += _holds(body)
-        return found
+    async def list_held(self) -> Sequence[Held]:
+        """Every hold of Penstock on a Deployment."""
+        return await self._hold.list_held()
 
     async def _owned(self, namespace: str, body: Body) -> list[Body]:
         uid = body["metadata"]["uid"]
-        selector = _selector(body["spec"].get("selector") or {})
-        path = f"/apis/{API_VERSION}/namespaces/{part(namespace)}/replicasets"
+        selector = label_selector(body["spec"].get("selector") or {})
+        (path,) = paths_of(REPLICA_SETS, (namespace,))
         listed = self._server.pages(path, labelSelector=selector)
-        owned = [one async for one in listed if _owner(one) == uid]
+        owned = [one async for one in listed if controller_uid(one) == uid]
         return sorted(owned, key=_revision, reverse=True)
-
-    async def _write(self, path: str, body: Body, manager: str) -> Outcome:
-        try:
-            await self._server.apply(path, body, manager, force=False)
-        except Conflict as error:
-            if not error.managers:  # a race with another write, and nobody's claim on the field
-                raise
-            return Outcome(Found.CONFLICT, by=error.managers)
-        except Gone:
-            return Outcome(Found.GONE)
-        except (Forbidden, Refused) as error:
-            return Outcome(Found.REFUSED, why=str(error))
-        return Outcome(Found.DONE)
 
 
 def observation(
@@ -121,6 +80,7 @@ def observation(
     ref: WorkloadRef,
     body: Body,
     owned: list[Body],
+    holders: tuple[str, ...],
     manager: str,
     steered_by: str | None = None,
 ) -> Observation:
@@ -132,7 +92,6 @@ def observation(
     present = next((told for told in ran if told.hash == present.hash), present)
     others = [one for one in owned if one is not new]
     status, replicas = body.get("status") or {}, int(body["spec"].get("replicas", 1))
-    holders = _pausers(body)
     return Observation(
         namespace=namespace,
         ref=ref,
@@ -147,10 +106,10 @@ def observation(
         paused=bool(body["spec"].get("paused")),
         holders=holders,
         ours=manager in holders,
-        kept=KEEP_LABEL in (body["metadata"].get("labels") or {}),
+        kept=is_kept(body),
         effect=_effect(replicas, new, others),
-        pinned_by=_pinned_by(body),
-        person_holds=(body["metadata"].get("labels") or {}).get(PERSON_LABEL),
+        pinned_by=_pinned_by(body, holders),
+        person_holds=person_hold(body),
     )
 
 
@@ -212,12 +171,10 @@ def _refusal(body: Body, owned: list[Body], steered_by: str | None) -> str | Non
     return None
 
 
-def _pinned_by(body: Body) -> str | None:
+def _pinned_by(body: Body, holders: tuple[str, ...]) -> str | None:
     """Who declares ``paused: false``: found by ownership, or in what ``kubectl apply`` keeps."""
-    if not body["spec"].get("paused"):
-        owners = _pausers(body)
-        if owners:
-            return ", ".join(owners)
+    if not body["spec"].get("paused") and holders:
+        return ", ".join(holders)
     text = (body["metadata"].get("annotations") or {}).get(LAST_APPLIED)
     if not text:
         return None
@@ -228,70 +185,6 @@ def _pinned_by(body: Body) -> str | None:
     return "kubectl apply (its manifest has spec.paused: false)" if declared is False else None
 
 
-def _pausers(body: Body) -> tuple[str, ...]:
-    """Field managers that own ``spec.paused``."""
-    return tuple(
-        sorted(
-            entry.get("manager", "")
-            for entry in body["metadata"].get("managedFields") or ()
-            if not entry.get("subresource")
-            and "f:paused" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-        )
-    )
-
-
-def _owners(body: Body) -> list[str]:
-    """Uids of the Rollouts whose hold is on this Deployment."""
-    return [
-        manager.removeprefix(MANAGER_PREFIX)
-        for manager in _pausers(body)
-        if manager.startswith(MANAGER_PREFIX)
-    ]
-
-
-def _holds(body: Body) -> list[Held]:
-    metadata = body["metadata"]
-    ref = WorkloadRef(API_VERSION, KIND, metadata["name"])
-    keep = KEEP_LABEL in (metadata.get("labels") or {})
-    return [
-        Held(metadata["namespace"], ref, metadata["uid"], owner, keep) for owner in _owners(body)
-    ]
-
-
-def _applied(namespace: str, name: str, uid: str, labels: dict[str, str]) -> Body:
-    metadata: dict[str, Any] = {"name": name, "namespace": namespace, "uid": uid}
-    if labels:
-        metadata["labels"] = labels
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
-
-
-def _selector(selector: Body) -> str:
-    """A label selector as a query has it."""
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    return ",".join([*parts, *_expressions(selector.get("matchExpressions") or ())])
-
-
-def _expressions(expressions: Iterable[Body]) -> Iterable[str]:
-    for one in expressions:
-        key, values = one["key"], ",".join(one.get("values") or ())
-        match one["operator"]:
-            case "In":
-                yield f"{key} in ({values})"
-            case "NotIn":
-                yield f"{key} notin ({values})"
-            case "Exists":
-                yield key
-            case "DoesNotExist":
-                yield f"!{key}"
-
-
-def _owner(body: Body) -> str:
-    for owner in body["metadata"].get("ownerReferences") or ():
-        if owner.get("controller"):
-            return str(owner.get("uid", ""))
-    return ""
-
-
 def _revision(body: Body) -> int:
     text = (body["metadata"].get("annotations") or {}).get(REVISION, "0")
     return int(text) if text.isdigit() and len(text) < 10 else 0
@@ -299,7 +192,3 @@ def _revision(body: Body) -> int:
 
 def _wanted(body: Body) -> int:
     return int(body["spec"].get("replicas", 0))
-
-
-def _path(namespace: str, name: str) -> str:
-    return f"/apis/{API_VERSION}/namespaces/{part(namespace)}/deployments/{part(name)}"

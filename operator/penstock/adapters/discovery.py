@@ -1,0 +1,50 @@
+"""Which kinds the API server serves, read from its discovery documents.
+
+Anybody who is authenticated may read them, so a kind that is installed or removed later is found
+without a right on CustomResourceDefinitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from penstock.adapters.api_server import ApiServer, part
+from penstock.domain.refs import ApiResource
+from penstock.errors import NotServed
+
+
+class Discovery:
+    """Implements ``engine.ports.Discovery``."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+
+    async def served(self, resources: Collection[ApiResource]) -> frozenset[ApiResource]:
+        """Which of these kinds are served now. Those of Kubernetes itself always are.
+
+        Raises:
+            ClusterError: the server did not say.
+        """
+        optional = [one for one in resources if not one.is_built_in]
+        found = {one for one in resources if one.is_built_in}
+        if optional:
+            groups = (await self._server.get("/apis")).get("groups") or ()
+            present = {
+                version["groupVersion"] for one in groups for version in one.get("versions") or ()
+            }
+            for api_version in sorted({one.api_version for one in optional} & present):
+                plurals = await self._plurals(api_version)
+                found |= {
+                    one
+                    for one in optional
+                    if one.api_version == api_version and one.plural in plurals
+                }
+        return frozenset(found)
+
+    async def _plurals(self, api_version: str) -> set[str]:
+        group, _, version = api_version.partition("/")
+        try:
+            document = await self._server.get(f"/apis/{part(group)}/{part(version)}")
+        except NotServed:  # removed since the groups were read
+            return set()
+        return {str(one["name"]) for one in document.get("resources") or ()}

@@ -1,0 +1,46 @@
+"""What one kind of workload needs to be guarded. Each kind is one file beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from penstock.adapters.api_server import ApiServer
+from penstock.domain.refs import ApiResource, WorkloadRef
+from penstock.domain.workload import Observation
+from penstock.engine.ports import Held, Outcome
+from penstock.engine.watches import Watch
+
+
+class WorkloadAdapter(Protocol):
+    """Observes, holds and releases workloads of one kind.
+
+    Every method raises ``ClusterError`` or its kin for what the API server did not do.
+    """
+
+    @property
+    def resource(self) -> ApiResource:
+        """The kind, as ``workloadRef`` names it."""
+
+    @property
+    def watches(self) -> Sequence[Watch]:
+        """What to watch so that no change of such a workload is missed; the kind itself first."""
+
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+        """The workload now, how far its release is, and how effective a hold is or would be.
+
+        ``manager`` is the field manager of this Rollout's hold.
+        """
+
+    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+        """Hold exactly the object that was seen (its uid), never by force."""
+
+    async def release(self, held: Held) -> Outcome:
+        """Give back what this hold's manager owns of exactly this object, and nothing else."""
+
+    async def list_held(self) -> Sequence[Held]:
+        """Every hold of Penstock on objects of this kind, whatever Rollout it was made for."""
+
+
+AdapterFactory = Callable[[ApiServer, Sequence[str]], WorkloadAdapter]
+"""Makes an adapter for one API server and some namespaces; none mean all."""

@@ -1,0 +1,170 @@
+"""A hold as one field of a workload, written by server-side apply.
+
+The field is written under a manager of each Rollout's own. A person's value, written before ours,
+survives our release; one who pins another value by apply shows up as a conflict. Labels mark what
+is held, so that holds are found without a Rollout. Annotations are never written: controllers copy
+them, and ``kubectl rollout undo`` brings them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from penstock.adapters.api_server import ApiServer, Body, object_path, paths_of
+from penstock.adapters.latest import version_of
+from penstock.domain.refs import ApiResource
+from penstock.domain.workload import HOLD_MANAGER_PREFIX, Observation
+from penstock.engine.ports import Found, Held, Outcome
+from penstock.errors import Conflict, Forbidden, Gone, Refused
+
+HELD_LABEL = "penstock.dev/held"
+KEEP_LABEL = "penstock.dev/keep-held"
+PERSON_LABEL = "penstock.dev/hold"
+# Its controller writes a workload's status beside us.
+RELEASE_TRIES = 3
+
+
+class ApplyHold:
+    """Holds workloads of one kind by one field of their spec."""
+
+    def __init__(
+        self,
+        server: ApiServer,
+        resource: ApiResource,
+        namespaces: Sequence[str],
+        spec: Mapping[str, Any],
+    ) -> None:
+        """``spec`` is what a hold applies, with one field; no ``namespaces`` mean all."""
+        self._server, self._resource, self._namespaces = server, resource, namespaces
+        self._spec = spec
+        (self._field,) = spec
+
+    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+        """Write the field on exactly the object that was seen, never by force."""
+        labels = {HELD_LABEL: "true"} | ({KEEP_LABEL: "true"} if keep else {})
+        body = self._body(seen.namespace, seen.ref.name, seen.uid, labels)
+        body["spec"] = dict(self._spec)
+        return await self._write(
+            object_path(self._resource, seen.namespace, seen.ref.name), body, manager
+        )
+
+    async def release(self, held: Held) -> Outcome:
+        """Apply nothing under the same manager: what only it owned is removed.
+
+        It names the version that it is made on: one that comes late would end a newer hold.
+        """
+        path = object_path(self._resource, held.namespace, held.ref.name)
+        body = self._body(held.namespace, held.ref.name, held.uid, {})
+        manager = HOLD_MANAGER_PREFIX + held.owner
+        for _ in range(RELEASE_TRIES - 1):
+            with suppress(Conflict):
+                return await self._write_upon_newest(path, body, manager)
+        return await self._write_upon_newest(path, body, manager)
+
+    async def list_held(self) -> Sequence[Held]:
+        """Every object that carries a hold of Penstock."""
+        return [
+            held
+            for path in paths_of(self._resource, self._namespaces)
+            async for body in self._server.pages(path, labelSelector=HELD_LABEL)
+            for held in self._holds(body)
+        ]
+
+    def managers(self, body: Body) -> tuple[str, ...]:
+        """Field managers that own the field, Penstock's and others."""
+        return tuple(
+            sorted(
+                entry.get("manager", "")
+                for entry in body["metadata"].get("managedFields") or ()
+                if not entry.get("subresource")
+                and f"f:{self._field}" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+            )
+        )
+
+    def _holds(self, body: Body) -> list[Held]:
+        """The holds on one object, each with the uid of the Rollout that it was made for."""
+        metadata = body["metadata"]
+        namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
+        return [
+            Held(
+                namespace,
+                self._resource.named(name),
+                uid,
+                manager.removeprefix(HOLD_MANAGER_PREFIX),
+                is_kept(body),
+            )
+            for manager in self.managers(body)
+            if manager.startswith(HOLD_MANAGER_PREFIX)
+        ]
+
+    async def _write_upon_newest(self, path: str, body: Body, manager: str) -> Outcome:
+        try:
+            newest = await self._server.get(path)
+        except Gone:
+            return Outcome(Found.GONE)
+        body["metadata"]["resourceVersion"] = version_of(newest)
+        return await self._write(path, body, manager)
+
+    async def _write(self, path: str, body: Body, manager: str) -> Outcome:
+        try:
+            await self._server.apply(path, body, manager, force=False)
+        except Conflict as error:
+            if not error.managers:  # a race with another write, and nobody's claim on the field
+                raise
+            return Outcome(Found.CONFLICT, by=error.managers)
+        except Gone:
+            return Outcome(Found.GONE)
+        except (Forbidden, Refused) as error:
+            return Outcome(Found.REFUSED, why=str(error))
+        return Outcome(Found.DONE)
+
+    def _body(self, namespace: str, name: str, uid: str, labels: Mapping[str, str]) -> Body:
+        metadata: Body = {"name": name, "namespace": namespace, "uid": uid}
+        if labels:
+            metadata["labels"] = dict(labels)
+        return {
+            "apiVersion": self._resource.api_version,
+            "kind": self._resource.kind,
+            "metadata": metadata,
+        }
+
+
+def is_kept(body: Body) -> bool:
+    """Whether a hold on it is to outlive its Rollout."""
+    return KEEP_LABEL in (body["metadata"].get("labels") or {})
+
+
+def person_hold(body: Body) -> str | None:
+    """A person's hold by label, with its value; None without the label."""
+    value = (body["metadata"].get("labels") or {}).get(PERSON_LABEL)
+    return None if value is None else str(value)
+
+
+def controller_uid(body: Body) -> str:
+    """Uid of the object's controlling owner; empty without one."""
+    for owner in body["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            return str(owner.get("uid", ""))
+    return ""
+
+
+def label_selector(selector: Body) -> str:
+    """A label selector as a query has it."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    return ",".join([*parts, *_expressions(selector.get("matchExpressions") or ())])
+
+
+def _expressions(expressions: Iterable[Body]) -> Iterable[str]:
+    for one in expressions:
+        key, values = one["key"], ",".join(one.get("values") or ())
+        match one["operator"]:
+            case "In":
+                yield f"{key} in ({values})"
+            case "NotIn":
+                yield f"{key} notin ({values})"
+            case "Exists":
+                yield key
+            case "DoesNotExist":
+                yield f"!{key}"

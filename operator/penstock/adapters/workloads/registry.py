@@ -1,0 +1,83 @@
+"""All kinds of workload: each reference goes to the adapter of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.adapters.api_server import ApiServer
+from penstock.adapters.discovery import Discovery
+from penstock.adapters.workloads.adapter import AdapterFactory, WorkloadAdapter
+from penstock.adapters.workloads.deployment import DeploymentAdapter
+from penstock.domain.refs import WorkloadRef
+from penstock.domain.workload import Observation, Phase
+from penstock.engine.ports import Held, Outcome
+from penstock.engine.watches import Watch
+from penstock.errors import NotServed
+
+ADAPTERS: Sequence[AdapterFactory] = (DeploymentAdapter,)
+
+
+class WorkloadRegistry:
+    """Implements ``engine.ports.Workloads`` by the adapters of single kinds."""
+
+    def __init__(self, adapters: Sequence[WorkloadAdapter], discovery: Discovery) -> None:
+        self._adapters, self._discovery = adapters, discovery
+
+    @classmethod
+    def of(
+        cls,
+        server: ApiServer,
+        namespaces: Sequence[str] = (),
+        factories: Sequence[AdapterFactory] = ADAPTERS,
+    ) -> WorkloadRegistry:
+        """Adapters for one API server; no ``namespaces`` mean all."""
+        return cls([make(server, namespaces) for make in factories], Discovery(server))
+
+    @property
+    def watches(self) -> Sequence[Watch]:
+        """What to watch for all kinds, each once."""
+        found = {watch.resource: watch for one in self._adapters for watch in one.watches}
+        return tuple(found.values())
+
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+        """The workload now; of a kind without an adapter, that it cannot be held."""
+        adapter = self._find(ref)
+        if adapter is None:
+            kinds = ", ".join(str(one.resource) for one in self._adapters)
+            reason = f"is not supported: this version supports only {kinds}"
+            return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal=reason)
+        try:
+            return await adapter.observe(namespace, ref, manager)
+        except NotServed:
+            # A server that has just started may answer so too: discovery says it for certain.
+            if await self._discovery.served([adapter.resource]):
+                raise
+            return Observation(namespace, ref, "", Phase.MISSING)
+
+    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+        """Hold exactly the object that was seen."""
+        return await self._get(seen.ref).hold(seen, manager, keep=keep)
+
+    async def release(self, held: Held) -> Outcome:
+        """Give back one hold."""
+        return await self._get(held.ref).release(held)
+
+    async def held(self) -> Sequence[Held]:
+        """Every hold of Penstock, of any kind that the cluster has."""
+        resources = [adapter.resource for adapter in self._adapters]
+        served = await self._discovery.served(resources)
+        return [
+            held
+            for adapter in self._adapters
+            if adapter.resource in served
+            for held in await adapter.list_held()
+        ]
+
+    def _find(self, ref: WorkloadRef) -> WorkloadAdapter | None:
+        return next((one for one in self._adapters if one.resource.is_kind_of(ref)), None)
+
+    def _get(self, ref: WorkloadRef) -> WorkloadAdapter:
+        adapter = self._find(ref)
+        if adapter is None:
+            raise LookupError(f"no adapter for {ref} of {ref.api_version}")
+        return adapter

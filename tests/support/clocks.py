@@ -62,6 +62,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def monotonic(self) -> float:
         return self.time()
 
+    def leap(self, seconds: float) -> None:
+        """Let so much time pass at once, though there is something else to be done."""
+        self._leap.passed += seconds
+
     def play(self, story: Coroutine[Any, Any, T]) -> T:
         """Run it to its end, and nothing after it."""
         with asyncio.Runner(loop_factory=lambda: self) as runner:

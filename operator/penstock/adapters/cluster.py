@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock.adapters.api_server import ApiServer, Body, collection_paths, part
-from penstock.adapters.latest import Latest, version_of
+from penstock.adapters.latest import Latest
 from penstock.api.entries import API_VERSION, KINDS, entry
 from penstock.api.gate_record import record_labels
 from penstock.api.printing import (
@@ -70,11 +70,8 @@ class OurObjects:
         return [entry(resource, body, records.get(key)) for key, body in bodies.items()]
 
     def _learn(self, plural: str, bodies: Mapping[tuple[str, str], Body]) -> None:
-        versions = {
-            self._path(plural, namespace, name): version_of(body)
-            for (namespace, name), body in bodies.items()
-        }
-        self._latest.learn(plural, versions)
+        by_path = {self._path(plural, *key): body for key, body in bodies.items()}
+        self._latest.learn(plural, by_path)
 
     async def write_slo(self, report: SloReport) -> None:
         """Apply an SLO's whole status."""
@@ -169,7 +166,7 @@ class OurObjects:
     async def _write_status(
         self, resource: Resource, ref: ObjectRef, status: Mapping[str, Any]
     ) -> None:
-        """The uid goes along, so that a namesake made meanwhile is never written to."""
+        """Only the object of exactly this uid is written to, never a namesake made meanwhile."""
         path = self._path(resource, ref.namespace, ref.name)
 
         async def send(version: str) -> Body:
@@ -183,7 +180,7 @@ class OurObjects:
             }
             return await self._server.apply(f"{path}/status", body, MANAGER, force=True)
 
-        await self._latest.write(resource, path, send)
+        await self._latest.write(resource, path, send, ref.uid)
 
     async def _pages(self, plural: str) -> AsyncIterator[Body]:
         wide = plural == Resource.CLUSTER_METRICS_SOURCE

@@ -9,6 +9,7 @@ else has written, is asked for.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from penstock.adapters.api_server import ApiServer, Body
 from penstock.errors import Conflict, Gone
@@ -16,37 +17,58 @@ from penstock.errors import Conflict, Gone
 Send = Callable[[str], Awaitable[Body]]
 
 
+class Known(NamedTuple):
+    """One state of an object: its version, and the uid of the object that it is a state of."""
+
+    version: str
+    uid: str
+
+
 class Latest:
     """The version of each object of ours as we know it, by the plural of its kind and its path."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._known: dict[str, dict[str, str]] = {}
+        self._known: dict[str, dict[str, Known]] = {}
 
-    def learn(self, plural: str, versions: Mapping[str, str]) -> None:
+    def learn(self, plural: str, bodies: Mapping[str, Body]) -> None:
         """What a fresh list shows, by path; what it does not show is forgotten."""
-        self._known[plural] = dict(versions)
+        self._known[plural] = {path: _known(body) for path, body in bodies.items()}
 
-    async def write(self, plural: str, path: str, send: Send) -> None:
+    async def write(self, plural: str, path: str, send: Send, uid: str = "") -> None:
         """Have ``send`` write upon the version that it is given, empty where there is no object.
+
+        With a ``uid`` only that very object is written to: the API server does not compare the uid
+        of a status with the object's, so the version named is always one of this uid.
 
         Raises:
             Conflict: others wrote twice meanwhile.
+            Gone: the object has another uid by now.
             ClusterError: and its kin, as ``send`` does.
         """
         known = self._known.setdefault(plural, {})
-        version = known.pop(path, "") or await self._now(path)
+        found = known.pop(path, None)
+        is_its_own = found is not None and uid in ("", found.uid)
+        version = found.version if found and is_its_own else ""
+        version = version or await self._now(path, uid)
         try:
             answer = await send(version)
         except Conflict:
-            answer = await send(await self._now(path))
-        known[path] = version_of(answer)
+            answer = await send(await self._now(path, uid))
+        known[path] = _known(answer)
 
-    async def _now(self, path: str) -> str:
+    async def _now(self, path: str, uid: str) -> str:
         try:
-            return version_of(await self._server.get(path))
+            found = _known(await self._server.get(path))
         except Gone:
             return ""
+        if uid not in ("", found.uid):
+            raise Gone(f"{path}: it was deleted, and another one was created under its name")
+        return found.version
+
+
+def _known(body: Body) -> Known:
+    return Known(version_of(body), str((body.get("metadata") or {}).get("uid") or ""))
 
 
 def version_of(body: Body) -> str:

@@ -156,9 +156,12 @@ class Deployment:
             ours=manager in self.holders,
             kept=self.kept,
             effect=self._effect(new, others),
-            pinned_by=self.pinned_by,
+            pinned_by=self.pinned_by or self._declared_unpaused(),
             person_holds=self.person_label,
         )
+
+    def _declared_unpaused(self) -> str | None:
+        return ", ".join(self.holders) if self.holders and not self.paused else None
 
     def _refused(self) -> str | None:
         nothing_ran = (

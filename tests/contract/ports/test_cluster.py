@@ -1,0 +1,209 @@
+"""The contract of ``engine.ports.Cluster``: our objects are listed, and what we write is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.evidence import Count, Evidence, Kind, Reading
+from penstock.domain.gate import Step
+from penstock.domain.quantities import Duration
+from penstock.domain.refs import ObjectRef
+from penstock.domain.report import SloReport, report
+from penstock.domain.rollout import Rollout
+from penstock.domain.slo import Slo, SourceKind
+from penstock.domain.source_report import Health, SourceReason, SourceReport, source_report
+from penstock.engine.ports import Cluster
+from penstock.errors import Gone, SpecInvalid
+from support.cases import NOW, slo
+from support.doubles.sides import NAME, Side
+from support.standings import Story as Rounds
+
+INDICATOR = {"ratio": {"bad": "errors", "total": "requests"}}
+SLO = {"objective": "99%", "window": {"rolling": "30d"}, "indicator": INDICATOR}
+ROLLOUT: dict[str, Any] = {
+    "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
+    "slos": [{"name": NAME}],
+}
+RECORDS = "gaterecords"
+
+
+async def only(cluster: Cluster, resource: Resource) -> Entry:
+    (found,) = await cluster.list(resource)
+    return found
+
+
+def decided(*, left: str = "0.5") -> Step:
+    """A Rollout at rest, judged for the first time."""
+    return Rounds(slos=(slo(left),)).goes()
+
+
+async def test_what_authors_wrote_is_listed_parsed_with_its_identity(side: Side) -> None:
+    cluster = side.cluster()
+    assert await cluster.list(Resource.SLO) == []
+    side.put(Resource.SLO, NAME, SLO)
+    found = await only(cluster, Resource.SLO)
+    assert isinstance(found.value, Slo)
+    assert (found.ref.namespace, found.ref.name) == (side.namespace, NAME)
+    assert found.ref.uid
+    assert found.version == 1
+    assert found.created
+    assert (found.told, found.standing) == (None, None)
+    side.put(Resource.SLO, NAME, {**SLO, "objective": "99.9%"})
+    changed = await only(cluster, Resource.SLO)
+    assert (changed.version, changed.ref) == (2, found.ref)
+
+
+async def test_what_cannot_be_acted_on_is_listed_with_its_problem_and_told_so(side: Side) -> None:
+    cluster = side.cluster()
+    broken = {"ratio": {"bad": "errors{", "total": "requests"}}
+    side.put(Resource.SLO, NAME, {**SLO, "indicator": broken})
+    found = await only(cluster, Resource.SLO)
+    assert isinstance(found.value, SpecInvalid)
+    await cluster.write_invalid(Resource.SLO, found, found.value)
+    status = side.read("slos", NAME)["status"]
+    (ready,) = status["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "SpecInvalid")
+    assert status["observedGeneration"] == 1
+    assert (await only(cluster, Resource.SLO)).version == 1
+
+
+async def test_a_rollouts_status_and_record_are_read_back_as_they_were_written(side: Side) -> None:
+    cluster = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    found = await only(cluster, Resource.ROLLOUT)
+    assert isinstance(found.value, Rollout)
+    step = decided()
+    await cluster.write_record(found.ref, step.record)
+    await cluster.write_rollout(found.ref, step.standing)
+    read = await only(cluster, Resource.ROLLOUT)
+    assert read.version == 1, "a status is no change of what its author wrote"
+    assert read.standing is not None
+    for fact in ("gate", "memory", "workload", "stable", "complete", "history", "hold"):
+        assert getattr(read.standing, fact) == getattr(step.standing, fact), fact
+    assert read.standing.bodies.keys() == step.standing.bodies.keys()
+    data = side.read(RECORDS, NAME)["data"]
+    assert data["admits"] is True
+    assert len(data["templates"]) == len(step.record.templates)
+
+
+async def test_an_slos_status_is_read_back_as_it_was_written(side: Side) -> None:
+    cluster = side.cluster()
+    side.put(Resource.SLO, NAME, SLO)
+    found = await only(cluster, Resource.SLO)
+    assert isinstance(found.value, Slo)
+    whole = Count(Decimal(5_000), Decimal(1_000_000))
+    reading = Reading(NOW, found.value.objective, Duration.parse("30d"), whole)
+    made = report(found.value, Evidence(Kind.FRESH, reading=reading), NOW, None)
+    await cluster.write_slo(made)
+    read = (await only(cluster, Resource.SLO)).told
+    assert isinstance(read, SloReport)
+    for fact in ("state", "reason", "remaining", "generation", "evaluated_at", "conditions"):
+        assert getattr(read, fact) == getattr(made, fact), fact
+
+
+async def test_a_sources_status_is_read_back_as_it_was_written(side: Side) -> None:
+    cluster = side.cluster()
+    side.put(Resource.METRICS_SOURCE, NAME, {"url": "http://127.0.0.1:9"})
+    found = await only(cluster, Resource.METRICS_SOURCE)
+    health = Health(SourceReason.UNREACHABLE, "connection refused")
+    made = source_report(SourceKind.METRICS_SOURCE, found.ref, 1, health, NOW, None)
+    await cluster.write_source(made)
+    read = (await only(cluster, Resource.METRICS_SOURCE)).told
+    assert isinstance(read, SourceReport)
+    assert (read.ready, read.generation) == (made.ready, 1)
+
+
+async def test_what_is_gone_is_not_written_to(side: Side) -> None:
+    cluster = side.cluster()
+    ref = ObjectRef(side.namespace, NAME, "11111111-no-such-uid")
+    with pytest.raises(Gone):
+        await cluster.write_rollout(ref, decided().standing)
+    assert side.read("rollouts", NAME) == {}
+
+
+async def test_a_namesake_is_not_written_to(side: Side) -> None:
+    cluster = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    old = (await only(cluster, Resource.ROLLOUT)).ref
+    side.delete(Resource.ROLLOUT, NAME)
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    with pytest.raises(Gone):
+        await cluster.write_rollout(old, decided().standing)
+    assert "status" not in side.read("rollouts", NAME)
+
+
+async def test_the_same_status_once_more_is_no_new_version(side: Side) -> None:
+    cluster = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    step = decided()
+    await cluster.write_rollout(ref, step.standing)
+    await cluster.write_record(ref, step.record)
+    versions = [version(side, plural) for plural in ("rollouts", RECORDS)]
+    await cluster.write_rollout(ref, step.standing)
+    await cluster.write_record(ref, step.record)
+    assert [version(side, plural) for plural in ("rollouts", RECORDS)] == versions
+
+
+def version(side: Side, plural: str) -> str:
+    found: str = side.read(plural, NAME)["metadata"]["resourceVersion"]
+    return found
+
+
+async def test_what_others_have_written_since_is_written_over_upon_the_newer_version(
+    side: Side,
+) -> None:
+    cluster = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    step = decided()
+    await cluster.write_rollout(ref, step.standing)
+    gate = side.read("rollouts", NAME)["status"]["gate"]
+    status = side.read("rollouts", NAME)["status"]
+    side.falsify(NAME, {**status, "gate": {**gate, "message": "what somebody made of it"}})
+    await cluster.write_rollout(ref, step.standing)
+    assert side.read("rollouts", NAME)["status"]["gate"]["message"] == gate["message"]
+
+
+async def test_two_clients_write_one_after_the_other(side: Side) -> None:
+    one, two = side.cluster(), side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    ref = (await only(one, Resource.ROLLOUT)).ref
+    well, ill = decided(), decided(left="-0.5")
+    await two.list(Resource.ROLLOUT)
+    for cluster, step in ((one, well), (two, ill), (one, well), (two, ill)):
+        await cluster.write_rollout(ref, step.standing)
+        await cluster.write_record(ref, step.record)
+        read = await only(one if cluster is two else two, Resource.ROLLOUT)
+        assert read.standing is not None
+        assert read.standing.gate == step.standing.gate
+        assert side.read(RECORDS, NAME)["data"]["admits"] is step.record.admits
+
+
+async def test_the_record_of_a_shut_gate_carries_the_label_that_admission_chooses_by(
+    side: Side,
+) -> None:
+    cluster = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    for left, labels in (("-0.5", {"penstock.dev/closed": "Deny"}), ("0.5", {})):
+        await cluster.write_record(ref, decided(left=left).record)
+        metadata = side.read(RECORDS, NAME)["metadata"]
+        assert metadata.get("labels", {}) == labels
+        (owner,) = metadata["ownerReferences"]
+        assert (owner["kind"], owner["uid"]) == ("Rollout", ref.uid)
+
+
+async def test_a_record_outlives_a_decision_of_which_nothing_changes(side: Side) -> None:
+    cluster = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    step = decided()
+    await cluster.write_record(ref, step.record)
+    await cluster.write_record(ref, replace(step.record, message="another sentence"))
+    assert side.read(RECORDS, NAME)["data"]["message"] == "another sentence"

@@ -1,0 +1,226 @@
+"""The contract of ``engine.ports.Workloads`` for Deployments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penstock.domain.workload import Effect, Observation, Phase
+from penstock.engine.ports import Found, Held, Outcome, Workloads
+from support.doubles.sides import NAME, REF, REPLICAS, Side
+
+ONE, OTHER = "11111111-uid-of-one", "22222222-uid-of-another"
+
+
+async def seen(side: Side, workloads: Workloads, owner: str = ONE) -> Observation:
+    return await workloads.observe(side.namespace, REF, f"penstock-hold-{owner}")
+
+
+async def hold(
+    side: Side, workloads: Workloads, owner: str = ONE, *, keep: bool = False
+) -> Outcome:
+    found = await seen(side, workloads, owner)
+    return await workloads.hold(found, f"penstock-hold-{owner}", keep=keep)
+
+
+async def release(side: Side, workloads: Workloads, owner: str = ONE) -> Outcome:
+    found = await seen(side, workloads, owner)
+    return await workloads.release(Held(side.namespace, REF, found.uid, owner))
+
+
+async def holds(side: Side, workloads: Workloads) -> set[tuple[str, bool]]:
+    return {
+        (one.owner, one.keep)
+        for one in await workloads.held()
+        if (one.namespace, one.ref.name) == (side.namespace, NAME)
+    }
+
+
+async def test_what_is_not_there_is_missing_and_can_be_neither_held_nor_released(
+    side: Side,
+) -> None:
+    workloads = side.workloads()
+    found = await seen(side, workloads)
+    assert found == Observation(side.namespace, REF, "", Phase.MISSING)
+    assert not found.exists
+    manager = f"penstock-hold-{ONE}"
+    outcome = await workloads.hold(replace(found, uid="gone"), manager, keep=False)
+    assert outcome.found is Found.GONE
+    outcome = await workloads.release(Held(side.namespace, REF, "gone", ONE))
+    assert outcome.found is Found.GONE
+    assert await holds(side, workloads) == set()
+
+
+async def test_at_rest_it_is_complete_and_a_hold_would_stop_nothing(side: Side) -> None:
+    side.deploy()
+    found = await seen(side, side.workloads())
+    assert (found.phase, found.effect) == (Phase.COMPLETE, Effect.NONE)
+    assert (found.updated, found.total) == (REPLICAS, REPLICAS)
+    assert found.ever_complete
+    assert found.refusal is None
+    assert found.template is not None
+    assert found.template.images == (f"example.com/{NAME}:1",)
+    assert found.ran == (found.template,)
+    assert (found.paused, found.holders, found.ours, found.kept) == (False, (), False, False)
+    assert (found.pinned_by, found.person_holds) == (None, None)
+
+
+async def test_a_hold_is_read_back_listed_with_its_owner_and_done_once(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    assert (await hold(side, workloads)).found is Found.DONE
+    version = side.workload_version()
+    found = await seen(side, workloads)
+    assert (found.paused, found.ours, found.kept) == (True, True, False)
+    assert found.holders == (f"penstock-hold-{ONE}",)
+    assert await holds(side, workloads) == {(ONE, False)}
+    assert (await hold(side, workloads)).found is Found.DONE
+    assert side.workload_version() == version
+    assert not (await seen(side, workloads, OTHER)).ours
+
+
+async def test_a_hold_may_be_marked_to_be_kept_and_the_mark_taken_away(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    await hold(side, workloads)
+    await hold(side, workloads, keep=True)
+    assert (await seen(side, workloads)).kept
+    assert await holds(side, workloads) == {(ONE, True)}
+    await hold(side, workloads, keep=False)
+    assert not (await seen(side, workloads)).kept
+
+
+async def test_a_release_takes_the_hold_and_its_marks_and_once_more_writes_nothing(
+    side: Side,
+) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    before = side.workload_version()
+    assert (await release(side, workloads)).found is Found.DONE
+    assert side.workload_version() == before
+    await hold(side, workloads, keep=True)
+    assert (await release(side, workloads)).found is Found.DONE
+    found = await seen(side, workloads)
+    assert (found.paused, found.holders, found.kept) == (False, (), False)
+    assert await holds(side, workloads) == set()
+    version = side.workload_version()
+    assert (await release(side, workloads)).found is Found.DONE
+    assert side.workload_version() == version
+
+
+async def test_a_namesake_is_neither_held_nor_released_for_what_was_seen_before(
+    side: Side,
+) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    old = await seen(side, workloads)
+    side.undeploy()
+    side.deploy()
+    manager = f"penstock-hold-{ONE}"
+    assert (await workloads.hold(old, manager, keep=False)).found is Found.GONE
+    assert not (await seen(side, workloads)).paused
+    await hold(side, workloads)
+    outcome = await workloads.release(Held(side.namespace, REF, old.uid, ONE))
+    assert outcome.found is Found.GONE
+    assert (await seen(side, workloads)).ours
+
+
+async def test_of_two_holds_each_gives_back_its_own_share(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    await hold(side, workloads, ONE)
+    await hold(side, workloads, OTHER)
+    assert {owner for owner, _ in await holds(side, workloads)} == {ONE, OTHER}
+    await release(side, workloads, ONE)
+    found = await seen(side, workloads, OTHER)
+    assert (found.paused, found.ours) == (True, True)
+    await release(side, workloads, OTHER)
+    assert not (await seen(side, workloads)).paused
+
+
+async def test_a_persons_pause_survives_our_release(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    side.pause()
+    assert (await hold(side, workloads)).found is Found.DONE
+    assert (await seen(side, workloads)).holders == ("a-person", f"penstock-hold-{ONE}")
+    await release(side, workloads)
+    found = await seen(side, workloads)
+    assert (found.paused, found.holders, found.ours) == (True, ("a-person",), False)
+
+
+async def test_a_person_who_resumes_takes_every_pause(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    await hold(side, workloads)
+    side.resume()
+    found = await seen(side, workloads)
+    assert (found.paused, found.ours) == (False, False)
+
+
+async def test_who_declares_the_opposite_by_apply_is_named_and_not_overruled(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    side.pause(value=False, manager="argocd")
+    outcome = await hold(side, workloads)
+    assert (outcome.found, outcome.by) == (Found.CONFLICT, ("argocd",))
+    found = await seen(side, workloads)
+    assert (found.paused, found.ours, found.pinned_by) == (False, False, "argocd")
+
+
+async def test_a_release_under_way_can_be_held_in_part(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    first = (await seen(side, workloads)).template
+    side.release("2")
+
+    async def is_under_way() -> bool:
+        found = await seen(side, workloads)
+        return found.phase is Phase.ROLLING and 0 < found.updated < REPLICAS
+
+    await side.settles(is_under_way)
+    found = await seen(side, workloads)
+    assert found.effect is Effect.PARTIAL
+    assert found.ever_complete
+    assert found.template is not None
+    assert found.template.images == (f"example.com/{NAME}:2",)
+    assert [one.hash for one in found.ran] == [found.template.hash, first and first.hash]
+    assert (await hold(side, workloads)).found is Found.DONE
+    assert (await seen(side, workloads)).effect is Effect.PARTIAL
+
+
+async def test_a_template_that_changes_while_it_is_held_has_not_begun(side: Side) -> None:
+    side.deploy()
+    workloads = side.workloads()
+    await hold(side, workloads)
+    side.release("2")
+    found = await seen(side, workloads)
+    assert (found.phase, found.effect) == (Phase.PENDING, Effect.FULL)
+    assert len(found.ran) == 1
+
+
+async def test_a_persons_label_is_told_with_its_value(side: Side) -> None:
+    side.deploy()
+    side.label("migration")
+    assert (await seen(side, side.workloads())).person_holds == "migration"
+
+
+async def test_one_that_is_created_paused_has_nothing_that_could_be_held(side: Side) -> None:
+    side.deploy(paused=True, ran=False)
+    found = await seen(side, side.workloads())
+    assert found.refusal is not None
+    assert "first release is never held" in found.refusal
+    assert not found.ever_complete
+    assert (found.paused, found.ours) == (True, False)
+
+
+async def test_a_first_release_that_is_under_way_was_never_complete(side: Side) -> None:
+    side.deploy(ran=False)
+    workloads = side.workloads()
+
+    async def has_begun() -> bool:
+        return bool((await seen(side, workloads)).ran)
+
+    await side.settles(has_begun)
+    found = await seen(side, workloads)
+    assert (found.phase, found.refusal) == (Phase.SCALING, None)
+    assert found.effect is Effect.NONE

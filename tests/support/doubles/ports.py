@@ -138,15 +138,11 @@ class StoredWorkloads:
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store, self._connection = store, connection
 
-    def supports(self, ref: WorkloadRef) -> bool:
-        """Whether it is a Deployment."""
-        return ref.api_version.startswith("apps/") and ref.kind == KIND
-
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
         """One look."""
 
         def read() -> Observation:
-            if not self.supports(ref):
+            if not (ref.api_version.startswith("apps/") and ref.kind == KIND):
                 refusal = f"is not supported: this version supports no {ref.kind}"
                 return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal=refusal)
             found = self._store.deployments.get((namespace, ref.name))

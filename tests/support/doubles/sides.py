@@ -17,7 +17,7 @@ from penstock.adapters.api_server import ApiServer
 from penstock.adapters.cluster import OurObjects
 from penstock.adapters.lease import ElectedLease
 from penstock.adapters.ledger_store import LedgerStore
-from penstock.adapters.workloads.deployment import Deployments
+from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.entry import Resource
 from penstock.domain.refs import WorkloadRef
 from penstock.engine.ports import Cluster, Snapshots, Workloads
@@ -230,7 +230,7 @@ class RealSide:
         return OurObjects(self._server(), [self.namespace])
 
     def workloads(self) -> Workloads:
-        return Deployments(self._server(), [self.namespace])
+        return WorkloadRegistry.of(self._server(), [self.namespace])
 
     def snapshots(self) -> Snapshots:
         return LedgerStore(self._server(), self.namespace)

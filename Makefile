@@ -30,6 +30,9 @@ lock: setup ## pin the dependencies anew: versions and hashes, no addresses
 demo: setup ## everything from nothing, and Penstock's story on it, told with real output; KIND=1 on kind
 	@PYTHONPATH=tests:. $(BIN)/python -P -m demo up $(if $(filter-out 0,$(KIND)),--kind)
 
+demo-recording: setup ## run the demo and record it as docs/demo.svg; `make demo-down` first for a fresh run
+	@PYTHONPATH=tests:. PYTHONUNBUFFERED=1 $(BIN)/python -P hack/recording.py docs/demo.svg $(BIN)/python -P -m demo up
+
 demo-down: setup ## end just what the demo started
 	@PYTHONPATH=tests:. $(BIN)/python -P -m demo down
 
@@ -69,4 +72,4 @@ kind-up: setup ## start it (or find it running), build and load the image
 kind-down: setup ## end just what kind-up started
 	@PYTHONPATH=tests:. $(BIN)/python -P -m demo.kind down
 
-.PHONY: kind-up kind-down docs bench demo demo-down run image help setup check fmt crds lock test test-all test-unit cluster-up cluster-down doctor
+.PHONY: kind-up kind-down docs bench demo demo-recording demo-down run image help setup check fmt crds lock test test-all test-unit cluster-up cluster-down doctor

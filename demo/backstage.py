@@ -1,6 +1,6 @@
 """What runs behind the story on the test bed: bed, operator and load, kept by one process.
 
-The story asks for guests by a file and is told by another who runs, so that it can kill the
+The story asks for guests in one file and reads in another who runs, so that it can kill the
 operator and stop Prometheus like anybody could, while everything still ends with the stage.
 """
 

@@ -12,7 +12,7 @@ IMAGE = "penstock.dev/sample-app"
 REPLICAS = 6
 # Shares of requests that fail, by version: 1.2 is the bad one.
 VERSIONS = {"1.0": "0", "1.1": "0", "1.2": "0.8", "1.3": "0"}
-# A pod counts as available after so long, so that a release takes half a minute.
+# A pod counts as available after this time, so that a release takes half a minute.
 MIN_READY_SECONDS = 4
 
 # A window of a minute, so that budget really comes back while somebody watches; pairs and calm of

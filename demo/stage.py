@@ -40,7 +40,7 @@ class Stage(Protocol):
         """Have the cluster, started or found."""
 
     def install(self) -> None:
-        """What is no guest: CRDs, rights, admission policies, the shop's namespace."""
+        """What is not a guest: CRDs, RBAC, admission policies, the shop's namespace."""
 
     def want(self, wanted: Wanted) -> None:
         """Ask for guests, and wait until it is so."""

@@ -1,4 +1,4 @@
-"""The story of `make demo`: eight steps, each told first, shown, and seen at the API server."""
+"""The story of `make demo`: eight steps, each announced, shown, and checked at the API server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "checkout"
 
 
 def tell(stage: Stage) -> None:
-    """From nothing to the end; raises StoryError for what was not seen."""
+    """Run all steps; raises StoryError for what was not seen."""
     begun = time.monotonic()
     stage.begin()
     story = Story(stage)
@@ -48,9 +48,9 @@ class Story:
         )
 
     def set_up(self) -> None:
-        """Rights, admission policies, shop, operator and load."""
+        """RBAC, admission policies, shop, operator and load."""
         hands = self._hands
-        aside("Installing: rights, admission policies; starting the operator and the load.")
+        aside("Installing RBAC and admission policies; starting the operator and the load.")
         self._stage.install()
         shop.write(self._manifests, self._stage.prometheus_url)
         hands.must("delete", ROLLOUT, "--all")
@@ -61,7 +61,7 @@ class Story:
 
     def budget_is_seen(self) -> None:
         """Step 1."""
-        chapter(1, "A promise and a guard are applied; the budget shows within one interval.")
+        chapter(1, "An SLO and a Rollout are applied; the budget shows within one interval.")
         hands = self._hands
         for name in ("source", "slo", "rollout"):
             hands.show("apply", "-f", self._shown(name))
@@ -89,26 +89,26 @@ class Story:
         self._show_gate()
         self._hands.show("get", "deployment", NAME)
         done = int(self._hands.get("deployment", NAME)["status"].get("updatedReplicas", 0))
-        aside(f"{done} of {shop.REPLICAS} pods are bad and go on failing; the rest is untouched.")
+        aside(f"{done} of {shop.REPLICAS} pods are bad and keep failing; the others are untouched.")
         if done >= shop.REPLICAS:
             raise StoryError("the bad version went through")
         spent = "the budget did not run out"
         self._hands.wait(spent, 60, lambda: self._gate()["reason"] == "BudgetExhausted")
-        aside("Until nothing is left: from now on budget has to come back, not calm alone.")
+        aside("Now the budget is spent: the gate waits for budget as well as for low burn rates.")
 
     def next_release_is_refused(self) -> None:
         """Step 4."""
-        chapter(4, "Yet another version: the API server itself refuses it, and says why.")
+        chapter(4, "Yet another version: the API server refuses it and says why.")
         image = f"app={shop.IMAGE}:2.0"
         said = self._hands.show("set", "image", f"deployment/{NAME}", image, may_fail=True)
-        if "forbidden" not in said or "error budget" not in said:
-            raise StoryError("the release was not refused with our sentence")
+        if "forbidden" not in said or "Closed since" not in said:
+            raise StoryError("the release was not refused with the gate's message")
 
     def rollback_passes(self) -> None:
         """Step 5."""
-        chapter(5, "The way back is free: the good version again, at once.")
+        chapter(5, "A rollback always passes: the good version is back at once.")
         self._hands.show("apply", "-f", self._shown("checkout-1.1"))
-        self._hands.wait("the hold was not given back", 15, lambda: not self._paused())
+        self._hands.wait("the hold was not released", 15, lambda: not self._paused())
         self._hands.wait("the good version is not back", 90, lambda: self._complete("1.1"))
         if self._gate()["state"] != "Closed":
             raise StoryError("the rollback opened the gate")
@@ -116,7 +116,9 @@ class Story:
 
     def gate_opens_again(self) -> None:
         """Step 6."""
-        chapter(6, "Errors have ended: budget comes back, the gate opens, a release finishes.")
+        chapter(
+            6, "The errors have ended: the budget recovers, the gate opens, a release completes."
+        )
         aside("The window is a minute long, so this takes about one.")
         self._hands.wait("the gate did not open", 120, lambda: self._gate()["state"] == "Open")
         self._show_gate()
@@ -125,7 +127,10 @@ class Story:
 
     def outage_holds_and_rolls_nothing_back(self) -> None:
         """Step 7."""
-        chapter(7, "Prometheus is stopped: Unknown, held, nothing rolled back. It comes back.")
+        chapter(
+            7,
+            "Prometheus is stopped: the gate is Unknown, nothing starts, nothing is rolled back.",
+        )
         before = self._image()
         self._stage.want(replace(self._everybody, prometheus=False))
         self._hands.wait("it is not Unknown", 40, lambda: self._gate()["state"] == "Unknown")
@@ -137,12 +142,16 @@ class Story:
         if self._image() != before:
             raise StoryError("the outage changed what runs")
         self._stage.want(self._everybody)
-        self._hands.wait("it is not decided", 60, lambda: self._gate()["verdict"] != "Unknown")
+        self._hands.wait(
+            "nothing was decided again", 60, lambda: self._gate()["verdict"] != "Unknown"
+        )
         self._hands.show("get", ROLLOUT, NAME)
 
     def dead_operator_still_refuses(self) -> None:
         """Step 8."""
-        chapter(8, "A person closes the gate, the operator is killed: releases are still refused.")
+        chapter(
+            8, "A person closes the gate and the operator is killed: releases are still refused."
+        )
         hold = '{"spec":{"hold":{"reason":"database migration"}}}'
         self._hands.show("patch", ROLLOUT, NAME, "--type=merge", "-p", hold)
         self._hands.wait("the gate did not close", 15, lambda: self._gate()["state"] == "Closed")
@@ -155,15 +164,15 @@ class Story:
         self._hands.must("patch", ROLLOUT, NAME, "--type=json", "-p",
                          '[{"op":"remove","path":"/spec/hold"}]')  # fmt: skip
         self._hands.wait("the gate did not open", 40, lambda: self._gate()["state"] == "Open")
-        aside("Started again and the person's hold removed: open.")
+        aside("The operator is started again, the person's hold is removed: the gate is open.")
 
     def say_how_to_look_around(self, seconds: float) -> None:
         """The end."""
-        print(f"\nAll eight steps were seen, in {seconds:.0f} s. It goes on running; look around:")
+        print(f"\nAll eight steps were seen, in {seconds:.0f} s. It keeps running; look around:")
         print(f"  . {self._stage.folder / 'env'}")
         print(f"  kubectl -n {NAMESPACE} get {SLO},{ROLLOUT} -o wide")
         print(f"  kubectl -n {NAMESPACE} describe {ROLLOUT} {NAME}")
-        print("  make demo-down     # ends all of it")
+        print("  make demo-down     # stops everything")
 
     def _show_gate(self) -> None:
         self._hands.show("get", ROLLOUT, NAME)

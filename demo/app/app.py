@@ -41,16 +41,16 @@ from math import ceil, log2
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram in seconds; 0.3 is the threshold that the examples promise."""
 
-SCHEMA = 3  # the native histogram has 2 ** 3 buckets for each doubling, which are 9 % wide
+SCHEMA = 3  # the native histogram has 2 ** 3 buckets for each doubling, which are 9% wide
 SHORTEST = 2.0**-20  # durations up to this one, a microsecond, are in the first of them
-DRAIN_SECONDS = 0.5  # how long requests under way may go on after SIGTERM
-IDLE_SECONDS = 60  # a kept-alive connection is closed after so long without a request
+DRAIN_SECONDS = 0.5  # how long requests may still take after SIGTERM
+IDLE_SECONDS = 60  # a kept-alive connection is closed after this time without a request
 
 NAME = (
     "[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
     "1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
 )
-RATIO = (r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)", "a decimal from 0 to 1, such as 0.05 for 5 %")
+RATIO = (r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)", "a decimal from 0 to 1, such as 0.05 for 5%")
 
 TOTAL, DURATION = "http_requests_total", "http_request_duration_seconds"
 STARTED = "process_start_time_seconds"
@@ -281,7 +281,7 @@ class UnderWay:
         self._add(-1)
 
     def wait_for_none(self, seconds: float) -> None:
-        """Return when all are answered, or after so long."""
+        """Return when all are answered, or after this time."""
         with self._changed:
             self._changed.wait_for(lambda: self._count == 0, seconds)
 

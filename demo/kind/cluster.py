@@ -106,7 +106,7 @@ class KindCluster:
             raise KindError(f"{error}. What its pods say: {look}") from None
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
-        """Have so many pods of it, and wait until they are there, or all gone."""
+        """Scale it, and wait until the pods are there, or all gone."""
         where = (f"--namespace={namespace}", f"deployment/{deployment}")
         self.kubectl("scale", *where, f"--replicas={replicas}")
         if replicas:

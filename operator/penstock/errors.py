@@ -7,7 +7,7 @@ PenstockError
     ├── Gone           the object, or this uid of it, is no more
     ├── Forbidden      a permission is missing; names verb and resource
     ├── Throttled      too many requests; says when to come back
-    ├── Refused        the server finds the request wrong: ours to mend, repeating is no use
+    ├── Refused        the server rejects the request: correct it, do not repeat it
     └── Unavailable    no answer, or an answer that says "later"
 """
 
@@ -69,7 +69,7 @@ class Throttled(ClusterError):
 
 
 class Refused(ClusterError):
-    """The server finds the request itself wrong; repeating it is no use."""
+    """The server rejects the request itself; repeating it does not help."""
 
 
 class Unavailable(ClusterError):

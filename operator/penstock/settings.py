@@ -1,4 +1,4 @@
-"""What an operator of the operator can set: by flag, environment or file, in this order.
+"""Operator settings: by flag, environment or file, in this order.
 
 Read once, in ``app``; nothing else looks at the environment.
 """
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     interval: float = Field(default=60.0, ge=0.5, le=600)
     """Seconds between evaluations of an SLO at rest."""
     hot_interval: float = Field(default=10.0, ge=0.25, le=600)
-    """Seconds between evaluations while a release is under way or a gate is shut."""
+    """Seconds between evaluations while a release is in progress or a gate is closed."""
     scrape_interval: float = Field(default=15.0, ge=0.1, le=600)
     """Seconds between scrapes of the metrics; a default burn pair sees at least four of them."""
     resync_interval: float = Field(default=300.0, ge=5, le=3600)

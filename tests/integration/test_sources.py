@@ -112,7 +112,7 @@ def test_what_a_source_lacks_is_told_with_its_remedy_and_each_step_is_one_event(
 def test_a_source_that_cannot_be_used_says_which_field(story: Story) -> None:
     story.source(url="http://[::1")
     told = wait_ready(story, "False", "MetricsUnreachable")["message"]
-    assert told == "spec.url is no address"
+    assert told == "spec.url is not a URL"
 
 
 def test_a_changed_source_is_looked_at_at_once(story: Story) -> None:

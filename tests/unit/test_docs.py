@@ -90,8 +90,8 @@ def test_the_check_passes_on_what_is_committed() -> None:
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("reference/slo.md", "What was promised"),
-        ("how-it-decides.md", "a person's own hold"),
+        ("reference/slo.md", "A service level objective"),
+        ("how-it-decides.md", "a person's hold"),
         ("operations.md", "Seconds between evaluations"),
     ],
 )

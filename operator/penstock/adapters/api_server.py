@@ -97,7 +97,7 @@ class ApiServer:
                 return
 
     async def apply(self, path: str, body: Body, manager: str, *, force: bool) -> Body:
-        """Server-side apply; ``force`` takes over fields of others, so only on objects of ours."""
+        """Server-side apply; ``force`` takes over fields of others: only for Penstock's objects."""
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         return await self._call("PATCH", path, query, body, APPLY)
 
@@ -138,10 +138,10 @@ def _answer(method: str, path: str, code: int, raw: bytes, headers: Mapping[str,
         if code == 404 and raw.strip() == NO_SUCH_KIND:
             raise NotServed(f"{method} {path}: the API server serves no such kind") from error
         raise Unavailable(
-            f"{method} {path}: the answer with code {code} is no JSON; is a proxy in between?"
+            f"{method} {path}: the answer with code {code} is not JSON; is a proxy in between?"
         ) from error
     if not isinstance(body, dict):
-        raise Unavailable(f"{method} {path}: the answer with code {code} is no object")
+        raise Unavailable(f"{method} {path}: the answer with code {code} is not an object")
     if code < 300:
         return body
     raise _failure(method, path, code, body, headers)

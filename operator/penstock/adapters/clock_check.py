@@ -13,7 +13,7 @@ JUMP = 1.0
 
 
 def skew(sent: float, received: float, theirs: float) -> float:
-    """Seconds by which their clock is ahead of ours, negative when it is behind.
+    """Seconds by which their clock is ahead of Penstock's, negative when it is behind.
 
     What the way there and back may explain is none: sent at 100.0 and received at 100.4, an answer
     of 107.0 is 6.6 ahead, one of 98.0 is 2.0 behind, one of 100.3 agrees.

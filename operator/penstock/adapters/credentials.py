@@ -33,7 +33,7 @@ from penstock.errors import ClusterError, Forbidden, Gone
 
 TOKEN_FOLDER = Path("/etc/penstock/tokens")
 LOOK_AGAIN_SECONDS, DOUBTED_SECONDS = 60.0, 10.0
-# What is used is looked at every minute: what was not for so long, nobody needs in memory.
+# What is used is read every minute; what was not read for this time is dropped from memory.
 FORGOTTEN_SECONDS = 600.0
 READ_SECONDS = 5.0
 LARGEST_TOKEN = 64 << 10
@@ -46,7 +46,7 @@ ReadSecret = Callable[[str, str], Awaitable[Data]]
 
 
 class Unready(Exception):
-    """What the source needs cannot be had.
+    """The credentials of the source are unusable.
 
     Attributes:
         reason: why, as its status says it.
@@ -174,7 +174,7 @@ class Vault:
         try:
             text = content.decode().rstrip("\r\n")
         except UnicodeDecodeError:
-            raise _unusable(field, f"key {ref.key} of Secret {ref.name} is no text") from None
+            raise _unusable(field, f"key {ref.key} of Secret {ref.name} is not text") from None
         if not text:
             raise _unusable(field, f"key {ref.key} of Secret {ref.name} is empty")
         return text
@@ -205,7 +205,7 @@ class Vault:
                 return kept.data
             self._forget(now)
             found = await self._asked(namespace, name)
-            if found is None:  # the API server is away: what was known goes on to serve
+            if found is None:  # the API server is away: what was read last is still used
                 found = kept.data if kept else _away(namespace, name)
             self._kept[key] = _Kept(found, now)
             return found
@@ -295,4 +295,4 @@ def _away(namespace: str, name: str) -> Unready:
 
 
 def _unusable(field: str, what: str) -> Unready:
-    return Unready(SourceReason.SECRET_INVALID, f"{field}: {what}; write it anew")
+    return Unready(SourceReason.SECRET_INVALID, f"{field}: {what}; correct it")

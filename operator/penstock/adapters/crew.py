@@ -1,7 +1,7 @@
 """Runs blocking requests in a few threads of their own, and ends those that take too long.
 
 A thread cannot be stopped from outside, but the connection that it waits for can be cut, which ends
-it within moments. Time limits of the HTTP client do not serve: they begin anew with each byte that
+it within moments. Time limits of the HTTP client do not serve: they restart with each byte that
 a slow server sends. The threads are daemons, so that none of them delays the operator's own end.
 """
 
@@ -161,7 +161,7 @@ def _use_our_pools(manager: PoolManager) -> None:
 
 
 class Crew:
-    """At most so many threads at once, those included that were cut and have not ended yet."""
+    """A limited number of threads, those included that were cut and have not ended yet."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,7 +1,7 @@
-"""What each server of the Prometheus query API must be told, so that its answer can be relied on.
+"""Query parameters for each type of server, so that its answer can be relied on.
 
 Read in the servers' own sources, and seen on real ones: docs/thanos.md, docs/victoria-metrics.md.
-A server ignores what it does not know, but a proxy in between may not: each is told only its own.
+A server ignores what it does not know, but a proxy in between may not: each gets only its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from penstock.domain.source import Dialect, Source
 
-# What Prometheus does when it is told nothing: so far back an instant selector sees.
+# How far back an instant selector of Prometheus looks by default.
 LOOK_BACK = "5m"
 
 

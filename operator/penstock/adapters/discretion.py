@@ -1,7 +1,7 @@
 """Keeps what is confidential out of the texts of others.
 
 A server may repeat our headers in its error message, as they are or written otherwise. What people
-are told goes through here before it is cut: half a password at the end of a line is one too.
+read goes through here before it is cut: half a password at the end of a line is one too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "..."
-# Shorter ones would garble every sentence, and are no secrets.
+# Shorter ones would garble every sentence, and are not secrets.
 SHORTEST = 4
 TOKENS_REMEMBERED = 8
 

@@ -25,7 +25,7 @@ class Known(NamedTuple):
 
 
 class Latest:
-    """The version of each object of ours as we know it, by the plural of its kind and its path."""
+    """The last known version of each of Penstock's objects, by plural and path."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server

@@ -23,7 +23,7 @@ MOST_SHELVES = 100
 
 
 class NoStore:
-    """Outside of a cluster there is no namespace of ours: ledgers end with the process."""
+    """Outside a cluster the operator has no namespace: ledgers end with the process."""
 
     async def load(self) -> Mapping[str, bytes]:
         """Nothing."""

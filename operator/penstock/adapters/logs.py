@@ -23,7 +23,7 @@ def set_up(level: str, form: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Its thread cannot take signals, and need not: ours does.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
-    # Kopf tells of every event that it handles; what they mean is told by us.
+    # Kopf logs every event that it handles; Penstock logs what they mean.
     logging.getLogger("kopf.objects").setLevel(logging.ERROR)
 
 

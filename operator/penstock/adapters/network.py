@@ -1,4 +1,4 @@
-"""What every request of ours over HTTP has in common.
+"""What all HTTP requests to metrics sources have in common.
 
 No logins that nobody asked for, bounded bodies, and failures of the network in our own words, since
 those of the libraries are long and vary.

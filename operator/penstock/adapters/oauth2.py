@@ -43,7 +43,7 @@ class Tokens:
         monotonic: Callable[[], float],
         learn: Callable[[str], None],
     ) -> None:
-        """``learn`` is told each token, so that nobody else ever is."""
+        """``learn`` gets each token, so that it is redacted everywhere."""
         self._client, self._monotonic, self._learn = client, monotonic, learn
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

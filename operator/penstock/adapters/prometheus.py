@@ -70,7 +70,7 @@ class Company:
         self._most: dict[Hashable, tuple[int, float]] = {}
 
     def limit(self, questions: Iterable[Asked], most: int) -> None:
-        """From now on ask these with at most so many in one query, themselves included."""
+        """From now on put at most this number into one query with these, themselves included."""
         ends = self._clock.monotonic() + APART_SECONDS
         for asked in questions:
             former = self._most.get(asked.key, (most, 0.0))[0]

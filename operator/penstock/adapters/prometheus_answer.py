@@ -58,7 +58,7 @@ class Failed(Exception):
 
     Attributes:
         outcome: how it ended.
-        detail: what people are told.
+        detail: what people read.
         retry_after: seconds that the server asked us to stay away.
         too_much: the server says that it has too much to do.
     """
@@ -243,7 +243,7 @@ def _labels(row: object) -> dict[str, str]:
     if type(labels) is not dict:
         raise Failed(Outcome.MALFORMED, "a row of the answer has no labels")
     try:
-        "".join(labels.values())  # finds what is no text ten times as fast as looking at each
+        "".join(labels.values())  # finds what is not text ten times as fast as looking at each
     except TypeError:
         return {name: str(one) for name, one in labels.items()}
     return labels
@@ -274,13 +274,13 @@ def _point(pair: object) -> tuple[float, str]:
 
 
 def _warnings(body: Body) -> tuple[str, ...]:
-    """``infos`` are no warnings: they say that a metric might not be a counter, and the like.
+    """``infos`` are not warnings: they say that a metric might not be a counter, and the like.
 
     VictoriaMetrics says in a field of its own that parts of it did not answer.
     """
     warnings = body.get("warnings") or []
     if not isinstance(warnings, list):
-        raise Failed(Outcome.MALFORMED, "the warnings in the answer are no list")
+        raise Failed(Outcome.MALFORMED, "the warnings in the answer are not a list")
     partial = ("a part of the server did not answer",) if body.get("isPartial") is True else ()
     return (*partial, *(str(warning) for warning in warnings))
 

@@ -83,7 +83,7 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
             self._tokens = Tokens(credentials.client, token_trust, monotonic, discretion.learn)
 
     def ask(self, endpoint: str, form: Mapping[str, str], seconds: float) -> Answer:
-        """POST a form; the server is told to give up a little before we do.
+        """POST a form; the server has a slightly shorter timeout than the client.
 
         A token that is refused may have been withdrawn before its time: one new one is tried.
 

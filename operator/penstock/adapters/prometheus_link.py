@@ -128,7 +128,7 @@ class Link:
     async def refusal(self, every: float = EVERY) -> Evidence | None:
         """Why the source is not worth asking now, if it is not.
 
-        A trial finds out at first, when a break is over, and after so many seconds.
+        A trial finds out at first, when a break is over, and periodically.
         """
         async with self._trial:
             now = self._clock.monotonic()
@@ -311,4 +311,4 @@ def _number(found: Vector) -> float:
         ((_, text),) = found.rows
         return float(text)
     except ValueError:
-        raise Failed(Outcome.MALFORMED, f"its answer to {TRIAL} is no number") from None
+        raise Failed(Outcome.MALFORMED, f"its answer to {TRIAL} is not a number") from None

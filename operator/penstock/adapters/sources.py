@@ -103,7 +103,7 @@ class Sources:
 
 class _NoAddress(Unready):
     def __init__(self) -> None:
-        super().__init__(SourceReason.UNREACHABLE, "spec.url is no address")
+        super().__init__(SourceReason.UNREACHABLE, "spec.url is not a URL")
 
     @property
     def evidence(self) -> Evidence:

@@ -44,7 +44,7 @@ def _trust(into: ssl.SSLContext, ca: bytes) -> None:
     try:
         into.load_verify_locations(cadata=ca.decode("ascii"))
     except (ssl.SSLError, ValueError):
-        told = "spec.tls.caRef: this is no certificate in PEM; write it anew"
+        told = "spec.tls.caRef: this is not a PEM certificate; correct it"
         raise Unready(SourceReason.SECRET_INVALID, told) from None
 
 
@@ -58,7 +58,7 @@ def _show(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
             made.load_cert_chain(chain, password=lambda: b"")  # without one it would ask a terminal
         except (ssl.SSLError, ValueError):
             told = (
-                "spec.tls.clientCertificateRef: tls.crt and tls.key are no pair in PEM, or the key "
-                "is encrypted; write them anew"
+                "spec.tls.clientCertificateRef: tls.crt and tls.key are not a PEM key pair, or the "
+                "key is encrypted; correct them"
             )
             raise Unready(SourceReason.SECRET_INVALID, told) from None

@@ -147,7 +147,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     return path.removeprefix(".") or "spec"
 
 
-# A name longer than any of ours, given by mistake or on purpose, is not repeated whole.
+# A name longer than any known field, given by mistake or on purpose, is not repeated whole.
 MAX_NAME = 100
 _PLAIN = {
     "missing": "is required",

@@ -246,7 +246,7 @@ def _hold(model: RolloutStatus) -> Hold:
 
 
 def _bodies(record: Mapping[str, Any] | None) -> dict[str, Template]:
-    """Stable templates by hash; the record is a cache, so one that cannot be read is no loss."""
+    """Stable templates by hash; the record is a cache, so one that cannot be read costs nothing."""
     if not record:
         return {}
     try:
@@ -265,7 +265,7 @@ def _given(value: str | None, read: Callable[[str], T]) -> T | None:
 
 
 def _time(text: str | None) -> datetime:
-    """A moment with its zone; a text without one is none of ours.
+    """A moment with its zone; Penstock never writes one without a zone.
 
     Nor is one at the end of the calendar, where adding a time to it would fail later on.
     """
@@ -277,5 +277,5 @@ def _time(text: str | None) -> datetime:
 
 def _length(seconds: int) -> Duration:
     if not 0 <= seconds <= LONGEST_SECONDS:
-        raise ValueError(f"{seconds} s is no time that a gate can be told to wait")
+        raise ValueError(f"{seconds} s is not a time for which a gate waits")
     return Duration.of_seconds(seconds)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from penstock.domain.quantities import ONE, Duration, Objective, Ratio
 
-# Half a point: a share that differs by less is told to nobody as a change.
+# Half a point: a smaller difference is not reported as a change.
 NOTABLE = Decimal("0.005")
 
 
@@ -64,9 +64,9 @@ def consumed(burn: Ratio, span: Duration, window: Duration) -> Ratio:
 
 
 def exhausted_in(left: Ratio, burn: Ratio, window: Duration) -> Duration | None:
-    """Time until nothing is left if ``burn`` goes on and nothing leaves the window: left x W / r.
+    """Time until nothing is left if ``burn`` stays and nothing leaves the window: left x W / r.
 
-    40 % left at burn 2 of 30d lasts 6d. None when it is not being spent.
+    40% left at burn 2 of 30d lasts 6d. None when it is not being spent.
     """
     if burn.value <= 0:
         return None

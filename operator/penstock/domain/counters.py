@@ -19,9 +19,9 @@ from penstock.domain.ring import Stage, exact
 
 # The last reading of a bucket comes 65 minutes after its end.
 RIPE_AFTER = 2 * HOUR
-# So long after the full hour counters may still lack the hour that has just become ripe, ...
+# For this long after the full hour, counters may lack the hour that has just become ripe, ...
 GRACE = 20 * 60
-# ... and so long after it they are read back: by a server that shows samples of up to 35 minutes.
+# ... and this long after it they are read back: by a server that shows samples of up to 35 minutes.
 SEEN_AT = 55 * 60
 # What running sums and the thousandths of a snapshot may differ by.
 _NOISE = Decimal("0.01")

@@ -1,40 +1,40 @@
-"""Decides: may anything new start, and may the release under way go on? One truth table.
+"""Decides whether a new release may start, and whether the release in progress may continue.
 
-THE GATE: may anything new start? The first row that applies.
+THE GATE: may a new release start? The first row that applies.
 
   row  when                                                     verdict  reason            starts
-  G1   a person's own hold                                      Hold     HeldByPerson      no
+  G1   a person's hold                                          Hold     HeldByPerson      no
   G2   an SLO has no more budget left than start.holdAt,        Hold     BudgetExhausted   no
-       or a burn pair is hot; of several the worst                       BudgetLow
+       or a burn pair fires; of several SLOs the worst                   BudgetLow
                                                                          BurningFast/Slow
-  G3   an SLO's evidence is missing: for keepLast no (outage)   Unknown  by its kind       policy
-       or as it was (thin), then as policy.unknown says
-  G4   a hold is in force, and not yet calm for long enough     Hold     Recovering        no
-       or, of a budget hold, not yet margin above holdAt
+  G3   an SLO's evidence is missing: no for keepLast (outage)   Unknown  by its kind       policy
+       or as before (thin), then as policy.unknown says
+  G4   a hold is active and calm has not lasted long enough,    Hold     Recovering        no
+       or, for a budget hold, less than holdAt + margin is left
   G5   otherwise                                                Permit   BudgetHealthy     yes
 
-THE RELEASE UNDER WAY: may it go on? The first row that applies.
+THE RELEASE IN PROGRESS: may it continue? The first row that applies.
 
-  row  when                                                     verdict  reason            goes on
+  row  when                                                     verdict  reason            continues
   R1   it returns to a stable template                          Permit   RollbackPermitted yes
-  R2   nothing was ever complete under this name                Permit   FirstRelease-     yes
+  R2   nothing has ever completed under this name               Permit   FirstRelease-     yes
                                                                          Permitted
-  R3   a person resumed it, and is respected                    Permit   OverrideActive    yes
-  R4   a person's own hold                                      Hold     HeldByPerson      no
-  R5   it began although the gate was shut, or ungated, and     Hold     AdmittedWhile-    no
-       nothing may start yet                                             Closed,
+  R3   a person resumed it, and that is respected               Permit   OverrideActive    yes
+  R4   a person's hold                                          Hold     HeldByPerson      no
+  R5   it started while the gate was closed, or ungated, and    Hold     AdmittedWhile-    no
+       no new release may start yet                                      Closed,
                                                                          ReleasedUngated
   R6   an SLO has no more budget left than inFlight.holdAt      Hold     as G2             no
-       while errors go on, or a burn pair is hot
-  R7   an SLO's evidence is missing: as it was for keepLast,    Unknown  by its kind       policy
+       while errors continue, or a burn pair fires
+  R7   an SLO's evidence is missing: as before for keepLast,    Unknown  by its kind       policy
        then as policy.unknown says
   R8   it is held, and G4 applies                               Hold     Recovering        no
   R9   otherwise                                                Permit   BudgetHealthy     yes
 
-Unknown never ends a hold: "policy" is "no" while a hold is in force, unless G4 no longer applies by
-what was read of every SLO that the hold is for. An SLO that it is not for is not asked for calm
-while it has no events, nor for margin while its evidence is thin. Of several SLOs without evidence,
-each must let it pass. Nothing here ever aborts.
+Unknown never ends a hold. While a hold is active the policy counts as "no", unless the data of
+every SLO that caused the hold shows that G4 no longer applies. An SLO that did not cause the hold
+need not be calm while it has no events, nor have the margin while its evidence is thin. If several
+SLOs lack evidence, each of them must let the release pass. Nothing here ever aborts a release.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Entry:
         value: what its author wrote, or why it cannot be acted on.
         created: when it was made, as sortable text; the elder of two Rollouts guards a workload.
         standing: what a Rollout's status remembers; None for other kinds.
-        told: what the status of an SLO or a source said last; None for Rollouts, and where there is
+        told: the last status of an SLO or a source; None for Rollouts, and where there is
             none.
     """
 

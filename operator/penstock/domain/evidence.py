@@ -40,7 +40,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """When things change if they go on like this; None: not that can be told.
+    """When things change at the current burn rate; None where that is not known.
 
     Attributes:
         exhausted_at: nothing is left any more at the present burn rate.

@@ -1,4 +1,4 @@
-"""When an error budget is exhausted, or back, if things go on as they are."""
+"""When an error budget is exhausted, or back, at the current burn rate."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def forecast(reading: Reading, window: Window, oldest: Iterable[tuple[int, Decim
 def _exhausted_at(reading: Reading, window: Window) -> datetime | None:
     """At the faster of the burn rates over 1h and 6h: left x W / r from now.
 
-    40 % left of 30d at burn 2: in 6d. A rolling window that burns at 1 or less is never exhausted,
+    40% left of 30d at burn 2: in 6d. A rolling window that burns at 1 or less is never exhausted,
     as what leaves it makes up for what comes; a calendar one only if it is before its end.
     """
     calendar = isinstance(window, CalendarWindow)
@@ -55,7 +55,7 @@ def _exhausted_at(reading: Reading, window: Window) -> datetime | None:
 
 
 def _burns_at_least_evenly(reading: Reading, count: Count) -> bool:
-    """Whether so many are bad as the budget allows of these, or more: 10 of 10,000 at 99.9%."""
+    """Whether at least as many are bad as the budget allows: 10 of 10,000 at 99.9%."""
     return count.bad >= reading.objective.budget * count.total
 
 

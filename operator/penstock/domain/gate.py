@@ -1,9 +1,9 @@
 """The gate of one Rollout: from what is seen and measured to where it stands and what to do.
 
-Pure: ``step`` gives back the next standing and one act; the engine performs the act, looks again
-and steps again. A hold is written before it is told, because closing is safe at any time; a
-release is told before it is done, so that a crash in between repeats it instead of mistaking it
-for a person's.
+Pure: ``step`` returns the next standing and one act; the engine performs the act, observes and
+steps again. A hold is written before status says so, because closing is safe at any time; a release
+is written to status before it is done, so that a crash in between repeats it instead of mistaking
+it for a person's.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _settled(case: Case, judged: Judgement, seen: Observation) -> Memory:
     """A hold for either question is a hold to recover from: the gate's, else the release's.
 
     A burn hold whose calm was read from thin evidence is over as well, once it is given back: else
-    the silence that follows would shut the gate again.
+    the silence that follows would close the gate again.
     """
     gate, release, now, calm = judged.gate, judged.release, case.now, _calm(case)
     by = {one.name for one in case.slos if any(crossing(one, question) for question in Question)}
@@ -221,7 +221,7 @@ def _wants_hold(rollout: Rollout, seen: Observation, release: Decision | None) -
 def _with_hold(
     rollout: Rollout, standing: Standing, seen: Observation, act: Act, now: datetime
 ) -> Standing:
-    """The hold as it was read back; one that is about to be released is told as released."""
+    """The hold as it was read back; one that is about to be released counts as released."""
     hold = standing.hold
     active = seen.ours and act is not Act.RELEASE
     effect = seen.effect if active or act is Act.HOLD or _cannot_hold(standing, seen) else None

@@ -31,7 +31,7 @@ CALM = Duration.parse("10m")
 OUTAGE = UnknownPolicy(Duration.parse("5m"), UnknownThen.HOLD)
 THIN = UnknownPolicy(Duration.parse("0s"), UnknownThen.PERMIT)
 
-# (share of the budget, long, short) at 30d: 2 % in 1h is 14.4, 5 % in 6h is 6.
+# (share of the budget, long, short) at 30d: 2% in 1h is 14.4, 5% in 6h is 6.
 _SHARES = (
     (Decimal("0.02"), Duration.parse("1h"), Duration.parse("5m")),
     (Decimal("0.05"), Duration.parse("6h"), Duration.parse("30m")),
@@ -67,7 +67,7 @@ class Guard:
         dropped: default pairs that cannot serve this SLO: too few scrapes in the short look, or a
             factor that even a full outage does not reach.
         refused: pairs that the author wrote and that can never fire.
-        errors_look: how far back "errors still go on" is judged.
+        errors_look: the burn window in which errors count as continuing.
         calm_looks: the two looks back that must be calm before a hold ends.
     """
 

@@ -103,7 +103,7 @@ def _hot(reading: Reading, pair: ActivePair) -> bool:
 
 
 def quiet(judged: Judged) -> bool:
-    """Whether errors have calmed down, read from events: silence is no calm."""
+    """Whether errors have calmed down, read from events: silence is not calm."""
     reading, guard = judged.evidence.reading, judged.guard
     if reading is None or guard is None or judged.evidence.grade is Grade.OUTAGE:
         return False
@@ -127,7 +127,7 @@ def silent(judged: Judged) -> bool:
 
 
 def short_of_margin(judged: Judged) -> bool:
-    """Whether less than the threshold and its margin is left, so that a budget hold goes on.
+    """Whether less than the threshold and its margin is left, so that a budget hold continues.
 
     Of thin evidence the budget says nothing, so it shows no margin.
     """
@@ -148,7 +148,7 @@ def worst(candidates: Iterable[tuple[Judged, Reason]], named: str) -> tuple[Judg
     """The one that a sentence names: by severity, then the least budget, then the name.
 
     The one that is ``named`` already stays so until another has half a point less, because equals
-    would take turns for ever: 90.1 % gives way to 89.5 %, not to 89.8 %.
+    would take turns for ever: 90.1% gives way to 89.5%, not to 89.8%.
     """
     found = sorted(candidates, key=_badness)
     kept = (one for one in found if one[0].name == named and _is_as_bad(one, found[0]))

@@ -1,6 +1,6 @@
 """What a gate remembers between decisions; it lives in the Rollout's status and nowhere else.
 
-A restarted operator reads it back and goes on: ``parse(print(memory)) == memory``.
+A restarted operator reads it back and continues: ``parse(print(memory)) == memory``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Memory:
 
     Attributes:
         serial: counts changes of the decision.
-        held_for: what the hold in force is for; None when none is. A person's hold is none of ours.
+        held_for: what the hold in force is for; None when none is. A person's hold does not count.
         held_by: names of the SLOs that it is for, sorted; empty during a hold: all of them.
         calm_since: since when all SLOs have been calm, during a hold.
         calm_required: how long they must be.

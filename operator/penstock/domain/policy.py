@@ -39,7 +39,7 @@ class StartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class InFlightPolicy:
-    """For the release under way: held at or under this share, while errors still go on."""
+    """For the release in progress: held at or below this share while errors continue."""
 
     hold_at: Percentage | None = None
     while_burn_above: Decimal | None = None
@@ -47,7 +47,7 @@ class InFlightPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ResumePolicy:
-    """After a hold: so much above the threshold, and calm for so long."""
+    """What ends a hold: a margin above the threshold, and a time of calm."""
 
     margin: Percentage | None = None
     calm: Duration | None = None
@@ -55,7 +55,7 @@ class ResumePolicy:
 
 @dataclass(frozen=True, slots=True)
 class UnknownPolicy:
-    """For one class of missing evidence: keep the last verdict so long, then this."""
+    """For one class of missing evidence: how long the last verdict is kept, and what follows."""
 
     keep_last: Duration | None = None
     then: UnknownThen | None = None

@@ -2,7 +2,7 @@
 
 Stable templates are the memory that makes a rollback recognisable, so they are recorded as early
 and dropped as late as is safe: a version whose errors closed the gate is none, but the only one
-known stays. What completed past a shut gate, or had the gate close on it, and runs on, is stable
+known stays. What completed past a closed gate, or had the gate close on it, and runs on, is stable
 once the gate has permitted for a whole calm time meanwhile: else there were no way back to it ever.
 """
 
@@ -57,7 +57,7 @@ def proving(
 ) -> Standing:
     """What runs without being stable becomes so by evidence: permitted for a whole calm time.
 
-    Scaling and lost pods do not begin the time anew; anything but a Permit does.
+    Scaling and lost pods do not restart the time; anything but a Permit does.
     """
     present = seen.template
     if (
@@ -143,7 +143,7 @@ def _with_former(
 ) -> Standing:
     """A Rollout created in the middle of a release: what ran before it may be returned to.
 
-    Without another template in the history it is the present one that ran, and is no release.
+    Without another template in the history it is the present one that ran, and is not a release.
     """
     former = next((one for one in seen.ran if one.hash != present.hash), present)
     return _recorded(replace(standing, complete=former.hash), former, now)

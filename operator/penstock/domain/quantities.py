@@ -33,7 +33,7 @@ _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _PERCENTAGE = re.compile(PERCENTAGE_PATTERN, re.ASCII)
 _RATIO = re.compile(RATIO_PATTERN, re.ASCII)
 
-# Of so many digits that nothing measured is ever cut.
+# More digits than any measured number has, so that none is ever cut.
 _EXACT = Context(prec=120)
 _LAST_PLACE = Decimal(1).scaleb(-RATIO_PLACES)
 
@@ -59,13 +59,13 @@ class Duration:
         """Read ``1w2d3h4m5s6ms``: units in this order, each at most once, at least one of them.
 
         Raises:
-            ValueError: the text is no such duration, or one of a hundred million days.
+            ValueError: the text is not a duration, or one over a hundred million days.
         """
         matched = _DURATION.fullmatch(text)
         if matched is None or not text:
             raise ValueError(
-                f'"{_excerpt(text)}" is no duration: write whole numbers with the units w d h m s '
-                'in this order, such as "30d", "1h30m" or "90s"'
+                f'"{_excerpt(text)}" is not a duration: write whole numbers with the units '
+                'w d h m s in this order, such as "30d", "1h30m" or "90s"'
             )
         parts = zip(MILLISECONDS_PER_UNIT.items(), matched.groups(), strict=True)
         length = sum(size * int(part.removesuffix(unit)) for (unit, size), part in parts if part)
@@ -110,14 +110,14 @@ class Percentage:
 
     @classmethod
     def parse(cls, text: str) -> Percentage:
-        """Read ``12.5%``; the sign is required, because "0.999" might be meant as 99.9 %.
+        """Read ``12.5%``; the sign is required, because "0.999" might be meant as 99.9%.
 
         Raises:
             ValueError: the text is no such percentage.
         """
         if _PERCENTAGE.fullmatch(text) is None:
             raise ValueError(
-                f'"{_excerpt(text)}" is no percentage: write it with its sign and at most '
+                f'"{_excerpt(text)}" is not a percentage: write it with its sign and at most '
                 'six decimals, such as "99.9%"'
             )
         return cls(Decimal(text[:-1]))
@@ -164,10 +164,12 @@ class Ratio:
         """Read plain decimal text, without an exponent.
 
         Raises:
-            ValueError: the text is no such decimal.
+            ValueError: the text is not such a decimal.
         """
         if _RATIO.fullmatch(text) is None:
-            raise ValueError(f'"{_excerpt(text)}" is no decimal: write it plainly, such as "0.372"')
+            raise ValueError(
+                f'"{_excerpt(text)}" is not a decimal: write it plainly, such as "0.372"'
+            )
         return cls(Decimal(text))
 
     def rounded(self, places: int) -> str:

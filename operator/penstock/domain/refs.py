@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectRef:
-    """One object of ours; the uid tells a re-created namesake from the object decided about."""
+    """One custom resource; the uid distinguishes it from a re-created namesake."""
 
     namespace: str
     name: str

@@ -97,7 +97,7 @@ class Ring:
         self.put_marked(number, count or _NOTHING, stage | (0 if count else _EMPTY))
 
     def put_marked(self, number: int, count: Count, mark: int) -> None:
-        """Write one stretch as ``mark`` told of it.
+        """Write one stretch that ``mark`` describes.
 
         Raises:
             ValueError: there is no such mark.

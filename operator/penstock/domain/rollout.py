@@ -11,7 +11,7 @@ from penstock.domain.refs import ObjectRef, WorkloadRef
 
 
 class Mode(StrEnum):
-    """Whether decisions act, are only told, or are not made."""
+    """Whether decisions act, are only reported, or are not made."""
 
     ENFORCE = "Enforce"
     AUDIT = "Audit"

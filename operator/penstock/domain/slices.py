@@ -33,7 +33,7 @@ class Slicing:
     target: Decimal | None
 
     def bad(self, count: Count | None) -> Decimal:
-        """How bad one slice is, from 0 to 1: 3 bad of 100 is 0.03, or 1 under a target of 98 %."""
+        """How bad one slice is, from 0 to 1: 3 bad of 100 is 0.03, or 1 under a target of 98%."""
         if count is None or count.total <= 0:
             return _NONE
         share = count.bad / count.total
@@ -70,7 +70,7 @@ def sliced(slicing: Slicing, parts: Sequence[Count | None], grain: int) -> Count
     """Bad slices of all slices, from consecutive buckets that begin at a slice's border.
 
     Twelve buckets of 5m, of which the last has 10 bad of 100, and slices of 30m with a target of
-    99 %: one bad slice of two if the other buckets were quiet.
+    99%: one bad slice of two if the other buckets were quiet.
     """
     width = max(1, slicing.seconds // grain)
     bad, slices = _NONE, 0

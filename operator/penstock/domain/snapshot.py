@@ -2,7 +2,7 @@
 
 Hours of the whole window and the fine buckets that burn rates need; whole numbers as varints of
 their differences, compressed. Its shape may change with any version: bytes that are not understood
-are no ledger, and cost reading again.
+do not make a ledger, and the past is read again.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Header:
 
 
 class Dialect(StrEnum):
-    """Which server answers: what it must be told so that an answer is whole and of this moment."""
+    """Server type, which decides the parameters for a complete and current answer."""
 
     PROMETHEUS = "Prometheus"
     THANOS = "Thanos"

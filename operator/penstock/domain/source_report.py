@@ -14,10 +14,10 @@ READY = "Ready"
 
 
 class SourceReason(StrEnum):
-    """Why a source is ready or not; where a gate tells the same, it uses the same word."""
+    """Why a source is ready or not; a gate uses the same word for the same cause."""
 
     CONNECTED = "Connected"
-    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word of ours
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_FORBIDDEN = "SecretForbidden"  # noqa: S105
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     UNAUTHORIZED = "Unauthorized"
@@ -78,7 +78,7 @@ def source_report(
     former = before.ready if before is not None and before.ref == ref else None
     truth: Truth = "True" if health.is_well else "False"
     since = former.since if former is not None and former.status == truth else now
-    message = health.detail or "it answers, and its clock agrees with ours"
+    message = health.detail or "it answers, and its clock agrees with Penstock's"
     answered = health.answered_at or (before.answered_at if before and former else None)
     ready = Condition(READY, truth, health.reason, message, since)
     return SourceReport(kind, ref, generation, ready, answered, now)

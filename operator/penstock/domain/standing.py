@@ -80,7 +80,7 @@ class UnderWay:
         from_hash: hash of the template that was complete before; empty for a first release.
         remaining_at_start: share of the worst SLO's budget then, as text; empty if unknown.
         resumed_at: when somebody resumed it while we held it, and is respected.
-        reason: why it may go on or may not; None where nothing is decided about it.
+        reason: why it may continue or may not; None where nothing is decided about it.
         spent: what it may have cost so far, of the SLO that the gate names; None while unknown.
     """
 

@@ -1,4 +1,4 @@
-"""The words in which decisions are told; stable, part of the API, printed everywhere alike."""
+"""The words of decisions: stable, part of the API, the same everywhere."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def test_what_is_no_certificate_is_told_with_its_field(meter, pki):
         "tls.key": (pki.folder / "server.key").read_bytes(),
     }
     for tls, says in (
-        (Tls(SecretKeyRef("ca", "ca.crt")), "spec.tls.caRef: this is no certificate in PEM"),
+        (Tls(SecretKeyRef("ca", "ca.crt")), "spec.tls.caRef: this is not a PEM certificate"),
         (Tls(client_certificate="client"), "spec.tls.clientCertificateRef: tls.crt and tls.key"),
     ):
         where = source("https://127.0.0.1:1", tls=tls)

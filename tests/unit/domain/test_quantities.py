@@ -86,21 +86,21 @@ NO_RATIO = {
 
 @pytest.mark.parametrize("text", NO_DURATION.values(), ids=NO_DURATION)
 def test_what_is_no_duration_is_refused_with_a_short_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no duration|too long") as refusal:
+    with pytest.raises(ValueError, match=r"not a duration|too long") as refusal:
         Duration.parse(text)
     assert len(str(refusal.value)) < 250
 
 
 @pytest.mark.parametrize("text", NO_PERCENTAGE.values(), ids=NO_PERCENTAGE)
 def test_what_is_no_percentage_is_refused_with_a_short_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match="no percentage") as refusal:
+    with pytest.raises(ValueError, match="not a percentage") as refusal:
         Percentage.parse(text)
     assert len(str(refusal.value)) < 250
 
 
 @pytest.mark.parametrize("text", NO_RATIO.values(), ids=NO_RATIO)
 def test_what_is_no_ratio_is_refused_with_a_short_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match="no decimal") as refusal:
+    with pytest.raises(ValueError, match="not a decimal") as refusal:
         Ratio.parse(text)
     assert len(str(refusal.value)) < 250
 

@@ -34,7 +34,7 @@ def told(
 def test_a_source_that_answers_is_ready():
     ready = told().ready
     assert (ready.status, ready.reason) == ("True", "Connected")
-    assert ready.message == "it answers, and its clock agrees with ours"
+    assert ready.message == "it answers, and its clock agrees with Penstock's"
 
 
 def test_one_that_does_not_says_why_and_keeps_when_it_last_did():

@@ -145,7 +145,7 @@ def _ever_complete(body: Body, new: Body | None, others: list[Body]) -> bool:
 def _effect(replicas: int, new: Body | None, others: list[Body]) -> Effect:
     """How much a pause stops from now on; measured on real controllers, row by row.
 
-    10 replicas, old/new as the pause came: 8/5 stays; 3/10 goes on to 0/10, so nothing is held.
+    10 replicas, old/new as the pause came: 8/5 stays; 3/10 continues to 0/10, so nothing is held.
     """
     if new is None or _wanted(new) == 0:
         return Effect.FULL if others else Effect.NONE

@@ -85,7 +85,7 @@ class Steering:
 
 
 def _steered(kind: Pointing, body: Body) -> tuple[tuple[str, str], str] | None:
-    """The Deployment that one object points at, and how that is told."""
+    """The Deployment that one object points at, and how messages name that object."""
     metadata, ref = body["metadata"], (body.get("spec") or {}).get(kind.field) or {}
     group = str(ref.get("apiVersion") or "apps/v1").partition("/")[0]
     if group != "apps" or ref.get("kind") != "Deployment":

@@ -37,6 +37,8 @@ STEADY_SECONDS = 120.0
 END_SECONDS = 10.0
 # A restarted API server is back sooner, and Kopf's pauses between attempts are shorter at first.
 LOST_SECONDS = 30.0
+# Longer than any pause of Kopf's between attempts.
+GIVE_UP_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,22 @@ class Feed:
         thread.start()
         self.health = Health(True, self._clock.monotonic())
         try:
-            return await asyncio.shield(ended)
+            return await self._end_of(ended)
         finally:
             self.health = Health(False, self._clock.monotonic())
             self._streams.lose_all()
             watch.stop()
             await asyncio.to_thread(thread.join, 3.0)
+
+    async def _end_of(self, ended: asyncio.Future[str]) -> str:
+        """Why a Kopf ended, or must end: it does not look again for a kind that was removed."""
+        while True:
+            await asyncio.wait({ended}, timeout=GIVE_UP_SECONDS)
+            if ended.done():
+                return ended.result()
+            lost = self._streams.lost()
+            if lost is not None and lost[1] >= GIVE_UP_SECONDS:
+                return f"the watch of {lost[0]} did not connect"
 
 
 class _Watch:

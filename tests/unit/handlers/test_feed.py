@@ -66,6 +66,37 @@ def test_a_kopf_that_hangs_at_its_end_is_left_behind_and_another_begins(
     assert "the feed ended (Broken: a line that is no JSON)" in caplog.text
 
 
+def test_a_kopf_that_leaves_a_watch_lost_is_ended_and_another_begins(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not look again for a kind that was removed and came back."""
+
+    async def idle(flag: asyncio.Event) -> None:
+        await flag.wait()
+
+    async def spawn(stop_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(idle(stop_flag))]
+
+    monkeypatch.setattr(kopf, "spawn_tasks", spawn)
+    monkeypatch.setattr(kopf, "run_tasks", wait_for_all)
+    monkeypatch.setattr(feed, "GIVE_UP_SECONDS", 0.05)
+    monkeypatch.setattr(feed, "RESTART_SECONDS", (0.05,))
+
+    async def live() -> None:
+        gap = asyncio.Event()
+        watched = feed.Feed((), lambda _: None, gap.set, SystemClock(), MetricsRegistry())
+        running = asyncio.create_task(watched.run())
+        async with asyncio.timeout(60):
+            await gap.wait()
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(live())
+
+    assert "the feed ended (the watch of " in caplog.text
+    assert " did not connect); it starts again" in caplog.text
+
+
 def test_kopf_never_kills_the_process() -> None:
     """Its own way out of a hang is SIGKILL, which costs everybody else their evaluation."""
     assert kopf_settings().process.ultimate_exiting_timeout is None

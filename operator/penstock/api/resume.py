@@ -162,7 +162,7 @@ def _readable(read: Callable[[M], T], parts: Iterable[M]) -> Iterator[T]:
 def _memory(model: MemoryStatus) -> Memory:
     return Memory(
         serial=model.serial or 0,
-        held_for=_given(model.held_for, Cause),
+        held_for=_given(model.held_for, _cause),
         held_by=tuple(model.held_by or ()),
         calm_since=_given(model.calm_since, _time),
         calm_required=_length(model.calm_required or 0),
@@ -171,6 +171,11 @@ def _memory(model: MemoryStatus) -> Memory:
         unknown_since=_given(model.unknown_since, _time),
         last_known=_given(model.last_known, Verdict),
     )
+
+
+def _cause(word: str) -> Cause:
+    """Of a hold that a newer version made for a cause of its own: the one that holds longest."""
+    return next(_readable(Cause, [word]), Cause.BUDGET)
 
 
 def _gate(model: GateStatus) -> Gate:

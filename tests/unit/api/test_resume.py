@@ -233,10 +233,17 @@ def test_a_word_of_a_newer_version_costs_neither_the_hold_nor_the_ways_back(
     assert read == (without if part == "hold" else replace(without, hold=standing.hold))
 
 
+def test_a_hold_for_a_cause_of_a_newer_version_lasts_as_long_as_one_for_the_budget() -> None:
+    standing = held()
+    status, record_body = printed(standing)
+    status["memory"]["heldFor"] = "Holidays"
+    memory = replace(standing.memory, held_for=Cause.BUDGET)
+    assert standing_of(status, record_body) == replace(standing, memory=memory)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("heldFor", "Holidays"),
         ("calmRequired", -1),
         ("calmRequired", 10**12),
         ("calmSince", "0001-01-01T00:00:00+14:00"),

@@ -18,7 +18,8 @@ from typing import Any
 
 from penstock.adapters.metrics import COUNTERS, GAUGES
 from penstock.api.base import VALIDATIONS
-from penstock.api.crds import API_VERSION, FRAMES, Frame, manifest
+from penstock.api.crds import manifest
+from penstock.api.kinds import API_VERSION, KINDS, KindSpec
 from penstock.domain import decide
 from penstock.settings import Settings
 
@@ -67,7 +68,7 @@ def _below(field: Field) -> Iterator[Field]:
         yield from fields(extra, f"{field.path}.*.")
 
 
-def page(frame: Frame) -> str:
+def page(frame: KindSpec) -> str:
     """The reference of one kind."""
     schema = manifest(frame)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     names = f"`{frame.plural}.penstock.dev`" + (f", short `{frame.short}`" if frame.short else "")
@@ -87,13 +88,13 @@ def page(frame: Frame) -> str:
     return f"{HEAD}\n" + "\n\n".join(parts) + "\n"
 
 
-def _columns(frame: Frame) -> str:
+def _columns(frame: KindSpec) -> str:
     wide = [column.name.upper() for column in frame.columns if column.priority]
     always = [column.name.upper() for column in frame.columns if not column.priority]
     return " ".join(always) + (f"; with `-o wide` also {' '.join(wide)}" if wide else "")
 
 
-def _example(frame: Frame) -> Iterator[str]:
+def _example(frame: KindSpec) -> Iterator[str]:
     file = EXAMPLES / f"{frame.kind.lower()}.yaml"
     if file.exists():
         yield f"```yaml\n{file.read_text(encoding='utf-8').strip()}\n```"
@@ -182,7 +183,7 @@ def index() -> str:
     """The list of kinds."""
     kinds = "\n".join(
         f"- [{frame.kind}]({frame.kind.lower()}.md): {manifest_description(frame)}"
-        for frame in FRAMES
+        for frame in KINDS
     )
     text = (
         "The same texts as `kubectl explain` prints. Durations are written as `1w2d3h4m5s`, in that"
@@ -192,7 +193,7 @@ def index() -> str:
     return f"{HEAD}\n# Every field of every kind\n\n{text}\n\n{kinds}\n"
 
 
-def manifest_description(frame: Frame) -> str:
+def manifest_description(frame: KindSpec) -> str:
     """What a kind is for."""
     schema = manifest(frame)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return str(schema["description"])
@@ -231,7 +232,7 @@ BLOCKS = {
 
 def wanted(docs: Path) -> dict[str, str]:
     """Path and text of each page that is generated, wholly or in part."""
-    pages = {f"reference/{frame.kind.lower()}.md": page(frame) for frame in FRAMES}
+    pages = {f"reference/{frame.kind.lower()}.md": page(frame) for frame in KINDS}
     pages["reference/README.md"] = index()
     for (name, source), block in BLOCKS.items():
         text = pages.get(name) or (docs / name).read_text(encoding="utf-8")

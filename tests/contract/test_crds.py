@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penstock.api.crds import FRAMES, GROUP, VERSION, Frame
+from penstock.api.kinds import GROUP, KINDS, VERSION, KindSpec
 from support.judges import PLURALS, problems_in
 from support.manifests import right
 from testbed.api import ApiError, Kube
@@ -21,7 +21,7 @@ DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 Body = dict[str, Any]
-of_each_kind = pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.kind)
+of_each_kind = pytest.mark.parametrize("frame", KINDS, ids=lambda frame: frame.kind)
 
 # Written into every stored object, so never to be improved: nothing that belongs to the policy.
 DEFAULTS = {
@@ -61,7 +61,7 @@ def stored(admin: Kube, namespace: str, name: str, **changes: Any) -> str:
     return f"{path}/{admin.call('POST', path, body)['metadata']['name']}"
 
 
-def definition(admin: Kube, frame: Frame) -> Body:
+def definition(admin: Kube, frame: KindSpec) -> Body:
     found: Body = admin.call("GET", f"{DEFINITIONS}/{frame.plural}.{GROUP}")
     return found
 
@@ -74,7 +74,7 @@ def fields(node: Body, way: str = "") -> Iterator[tuple[str, Body]]:
         yield from fields(child.get("items", {}), f"{path}[]")
 
 
-def fields_of(admin: Kube, frame: Frame) -> dict[str, Body]:
+def fields_of(admin: Kube, frame: KindSpec) -> dict[str, Body]:
     """Fields of spec, data and status as the server has them, with their schemas."""
     (version,) = definition(admin, frame)["spec"]["versions"]
     ours = ("spec", "data", "status")
@@ -84,7 +84,7 @@ def fields_of(admin: Kube, frame: Frame) -> dict[str, Body]:
 
 @of_each_kind
 def test_the_server_serves_the_definition_and_finds_it_structural(
-    frame: Frame, admin: Kube
+    frame: KindSpec, admin: Kube
 ) -> None:
     conditions = {
         one["type"]: one["status"] for one in definition(admin, frame)["status"]["conditions"]
@@ -95,7 +95,7 @@ def test_the_server_serves_the_definition_and_finds_it_structural(
 
 
 @of_each_kind
-def test_every_field_is_explained(frame: Frame, admin: Kube) -> None:
+def test_every_field_is_explained(frame: KindSpec, admin: Kube) -> None:
     explained = {
         path: node.get("description", "") for path, node in fields_of(admin, frame).items()
     }
@@ -103,7 +103,9 @@ def test_every_field_is_explained(frame: Frame, admin: Kube) -> None:
 
 
 @of_each_kind
-def test_what_people_write_has_an_example_a_default_or_its_words(frame: Frame, admin: Kube) -> None:
+def test_what_people_write_has_an_example_a_default_or_its_words(
+    frame: KindSpec, admin: Kube
+) -> None:
     wanting = [
         path
         for path, node in fields_of(admin, frame).items()
@@ -193,11 +195,11 @@ def test_the_category_shows_all_our_kinds(kubectl: Kubectl, admin: Kube, namespa
         stored(admin, namespace, name)
     shown = kubectl("get", "penstock", "-o", "name").stdout.splitlines()
     kinds = {line.split("/")[0] for line in shown}
-    assert {f"{frame.kind.lower()}.{GROUP}" for frame in FRAMES if frame.namespaced} <= kinds
+    assert {f"{frame.kind.lower()}.{GROUP}" for frame in KINDS if frame.namespaced} <= kinds
 
 
 @of_each_kind
-def test_there_are_just_these_defaults(frame: Frame, admin: Kube) -> None:
+def test_there_are_just_these_defaults(frame: KindSpec, admin: Kube) -> None:
     found = {
         path: node["default"] for path, node in fields_of(admin, frame).items() if "default" in node
     }

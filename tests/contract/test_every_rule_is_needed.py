@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from penstock.api.crds import FRAMES, Frame
+from penstock.api.kinds import KINDS, KindSpec
 from support.demands import Demand, bare_schema, concerns, demands
 from support.judges import CLUSTER_WIDE, Problem, path_of, problems_in, server_says
 from support.manifests import right, wrong
@@ -30,9 +30,9 @@ PATIENCE = 60.0
 Body = dict[str, Any]
 
 
-@pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.kind)
+@pytest.mark.parametrize("frame", KINDS, ids=lambda frame: frame.kind)
 def test_without_any_one_demand_a_wrong_manifest_is_answered_differently(
-    frame: Frame, admin: Kube
+    frame: KindSpec, admin: Kube
 ) -> None:
     ours = [demand for demand in demands() if demand.frame is frame]
     needless: list[str] = []
@@ -85,7 +85,7 @@ def refuses_a_change(admin: Kube, group: str, version: str) -> bool:
 
 @contextmanager
 def served(
-    admin: Kube, frame: Frame, group: str, lacking: list[Demand]
+    admin: Kube, frame: KindSpec, group: str, lacking: list[Demand]
 ) -> Iterator[dict[str, Demand]]:
     """Versions by the demand that each lacks, while the API server serves them.
 
@@ -105,7 +105,7 @@ def served(
         wait_until(lambda: admin.call("GET", path, ok=(404,)) is None)
 
 
-def definition(frame: Frame, group: str, versions: dict[str, Demand]) -> Body:
+def definition(frame: KindSpec, group: str, versions: dict[str, Demand]) -> Body:
     whole = bare_schema(frame)
     schemas = {COMPLETE: whole} | {name: d.removed_from(whole) for name, d in versions.items()}
     return {
@@ -147,7 +147,7 @@ def define(admin: Kube, body: Body) -> set[str]:
     return refused
 
 
-def is_served(admin: Kube, frame: Frame, group: str, version: str) -> bool:
+def is_served(admin: Kube, frame: KindSpec, group: str, version: str) -> bool:
     body = next(one.body for one in right() if one.body["kind"] == frame.kind)
     try:
         problems = answer(admin, group, version, body)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from penstock.api.crds import FRAMES
+from penstock.api.kinds import KINDS
 from support import draws
 from support.judges import Problem, parser_says, path_of, server_says
 from support.mutations import mutated
@@ -70,7 +70,7 @@ def test_the_server_and_the_parser_agree_on_every_manifest(admin: Kube) -> None:
     random = Random(chosen)
     manifests = [
         mutated(body, random)
-        for frame in FRAMES
+        for frame in KINDS
         for body in generated(frame.kind, OBJECTS_OF_A_KIND[frame.kind], chosen)
     ]
     with ThreadPoolExecutor(THREADS) as pool:

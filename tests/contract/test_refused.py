@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from penstock.api.crds import FRAMES
+from penstock.api.kinds import KINDS
 from penstock.api.schema import rules_of, structural
 from support.judges import is_within, parser_says, path_of, server_says
 from support.manifests import CONTRACT, Wrong, wrong
@@ -16,7 +16,7 @@ from testbed.plugin import Kubectl
 
 REFUSED = wrong("refused")
 ONLY_BY_PARSER = wrong("parser_refused")
-OUR_SENTENCES = {rule["message"] for frame in FRAMES for rule in rules_of(structural(frame.model))}
+OUR_SENTENCES = {rule["message"] for frame in KINDS for rule in rules_of(structural(frame.model))}
 SHOWN_BY_KUBECTL = (
     "slo-objective-without-sign",
     "slo-window-rolling-and-calendar",

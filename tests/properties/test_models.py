@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.api.base import KubeModel
-from penstock.api.crds import FRAMES
+from penstock.api.kinds import KINDS
 from support.judges import parser_says
 from support.strategies import bodies, manifests
 
@@ -26,7 +26,7 @@ MODELS = sorted(
     {model for model in _with_subclasses(KubeModel) if model.__module__.startswith("penstock.")},
     key=lambda model: model.__name__,
 )
-KINDS = [frame.kind for frame in FRAMES]
+KINDS = [frame.kind for frame in KINDS]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

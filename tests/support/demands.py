@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.api.base import VALIDATIONS
-from penstock.api.crds import FRAMES, Frame
+from penstock.api.kinds import KINDS, KindSpec
 from penstock.api.schema import Schema, structural
 
 BOUNDS = (
@@ -34,7 +34,7 @@ class Demand:
         text: the rule's sentence, or the bound's value.
     """
 
-    frame: Frame
+    frame: KindSpec
     way: tuple[str, ...]
     keyword: str
     index: int
@@ -62,10 +62,10 @@ class Demand:
 
 def demands() -> list[Demand]:
     """All demands on what people write; a status is written by us alone."""
-    return [demand for frame in FRAMES for demand in _of(frame, bare_schema(frame), (), "")]
+    return [demand for frame in KINDS for demand in _of(frame, bare_schema(frame), (), "")]
 
 
-def bare_schema(frame: Frame) -> Schema:
+def bare_schema(frame: KindSpec) -> Schema:
     """A kind's schema without its texts and its status, to fit many into one definition."""
     schema: Schema = _without_descriptions(structural(frame.model))
     schema["properties"].pop("status", None)
@@ -85,7 +85,7 @@ def _without_descriptions(node: Any) -> Any:
     }
 
 
-def _of(frame: Frame, node: Schema, way: tuple[str, ...], about: str) -> Iterator[Demand]:
+def _of(frame: KindSpec, node: Schema, way: tuple[str, ...], about: str) -> Iterator[Demand]:
     for index, rule in enumerate(node.get(VALIDATIONS, [])):
         yield Demand(frame, way, VALIDATIONS, index, about, rule["message"], rule["rule"])
     for index, name in enumerate(node.get("required", [])):

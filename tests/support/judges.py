@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.api import parse
-from penstock.api.crds import FRAMES, GROUP, VERSION
 from penstock.api.gate_record import GateRecord
+from penstock.api.kinds import GROUP, KINDS, VERSION
 from penstock.errors import SpecInvalid
 from testbed.api import ApiError, Kube
 
-PLURALS = {frame.kind: frame.plural for frame in FRAMES}
-CLUSTER_WIDE = frozenset(frame.kind for frame in FRAMES if not frame.namespaced)
+PLURALS = {frame.kind: frame.plural for frame in KINDS}
+CLUSTER_WIDE = frozenset(frame.kind for frame in KINDS if not frame.namespaced)
 INVALID = frozenset({400, 422})
 
 # The server's remark that CEL rules were skipped because the schema already refuses the object.

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from penstock.api.crds import API_VERSION
+from penstock.api.kinds import API_VERSION
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "tests" / "contract"

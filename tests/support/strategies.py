@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from penstock.api import policy, rollout, slo, source
 from penstock.api.base import Checked, KubeModel, Rule
-from penstock.api.crds import API_VERSION, FRAMES
+from penstock.api.kinds import API_VERSION, KINDS
 from penstock.api.text import Text
 from penstock.domain.quantities import Duration, plain
 
@@ -81,7 +81,7 @@ MEANINGS: dict[tuple[type[KubeModel], str], st.SearchStrategy[str]] = {
 @cache
 def bodies(kind: str) -> st.SearchStrategy[dict[str, Json]]:
     """Whole manifests of one kind, as the API server accepts them; without a status."""
-    model = next(frame.model for frame in FRAMES if frame.kind == kind)
+    model = next(frame.model for frame in KINDS if frame.kind == kind)
     part = next(name for name in model.model_fields if name != "status")
     envelope = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "generated"}}
     annotation = model.model_fields[part].annotation

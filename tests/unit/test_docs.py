@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.api.crds import FRAMES
+from penstock.api.kinds import KINDS
 from penstock.domain import decide
 from penstock.domain.verdict import Reason
 from penstock.settings import Settings
@@ -74,7 +74,7 @@ def test_every_setting_is_told_with_its_variable() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("kind", [frame.kind for frame in FRAMES])
+@pytest.mark.parametrize("kind", [frame.kind for frame in KINDS])
 def test_every_field_of_a_kind_is_explained(kind: str) -> None:
     page = (DOCS / "reference" / f"{kind.lower()}.md").read_text()
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]

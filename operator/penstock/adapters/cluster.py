@@ -5,21 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock.adapters.api_server import ApiServer, Body, collection_paths, part
+from penstock.adapters.api_server import ApiServer, Body, object_path, part, paths_of
 from penstock.adapters.latest import Latest
-from penstock.api.entries import API_VERSION, KINDS, entry
+from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
-from penstock.api.printing import (
-    invalid_status,
-    record_data,
-    rollout_status,
-    slo_status,
-    source_status,
-)
+from penstock.api.kinds import API_VERSION, KINDS, KindSpec
+from penstock.api.printing import invalid_status, record_data
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport
@@ -33,7 +28,6 @@ log = logging.getLogger(__name__)
 
 MANAGER = "penstock"
 GATE_RECORDS = "gaterecords"
-ROOT = f"/apis/{API_VERSION}"
 
 
 class OurObjects:
@@ -44,8 +38,14 @@ class OurObjects:
     may seem to be deleted because a right was.
     """
 
-    def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        server: ApiServer,
+        namespaces: Sequence[str] = (),
+        kinds: Sequence[KindSpec] = KINDS,
+    ) -> None:
         self._server, self._namespaces = server, namespaces
+        self._kinds = {kind.plural: kind for kind in kinds}
         self._latest = Latest(server)
         self._may_do_without = bool(namespaces)
         self.readable: frozenset[Resource] = frozenset(Resource)
@@ -53,29 +53,36 @@ class OurObjects:
 
     async def list(self, resource: Resource) -> Sequence[Entry]:
         """All objects of a kind; Rollouts with the template bodies that their records keep."""
-        records: dict[tuple[str, str], Body] = {}
-        if resource is Resource.ROLLOUT:
-            async for body in self._pages(GATE_RECORDS):
-                records[body["metadata"]["namespace"], body["metadata"]["name"]] = body
-            self._learn(GATE_RECORDS, records)
+        kind = self._kinds[resource]
+        companions: dict[tuple[str, str], Body] = {}
+        if kind.companion:
+            companions = await self._bodies(self._kinds[kind.companion])
+            self._learn(kind.companion, companions)
         bodies: dict[tuple[str, str], Body] = {}
         try:
-            async for body in self._pages(resource):
-                bodies[body["metadata"].get("namespace", ""), body["metadata"]["name"]] = body
+            bodies = await self._bodies(kind)
         except Forbidden as error:
             self._do_without(resource, error)
         else:
             self._found_readable(resource)
         self._learn(resource, bodies)
-        return [entry(resource, body, records.get(key)) for key, body in bodies.items()]
+        return [decode_object(kind, body, companions.get(key)) for key, body in bodies.items()]
+
+    async def _bodies(self, kind: KindSpec) -> dict[tuple[str, str], Body]:
+        return {
+            (body["metadata"].get("namespace", ""), body["metadata"]["name"]): body
+            for path in paths_of(kind.resource, self._namespaces)
+            async for body in self._server.pages(path)
+        }
 
     def _learn(self, plural: str, bodies: Mapping[tuple[str, str], Body]) -> None:
-        by_path = {self._path(plural, *key): body for key, body in bodies.items()}
+        resource = self._kinds[plural].resource
+        by_path = {object_path(resource, *key): body for key, body in bodies.items()}
         self._latest.learn(plural, by_path)
 
     async def write_slo(self, report: SloReport) -> None:
         """Apply an SLO's whole status."""
-        await self._write_status(Resource.SLO, report.ref, slo_status(report))
+        await self._write_status(Resource.SLO, report.ref, report)
 
     async def write_source(self, report: SourceReport) -> None:
         """Apply a source's whole status."""
@@ -84,16 +91,16 @@ class OurObjects:
             if report.kind is SourceKind.METRICS_SOURCE
             else Resource.CLUSTER_METRICS_SOURCE
         )
-        await self._write_status(resource, report.ref, source_status(report))
+        await self._write_status(resource, report.ref, report)
 
     async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
         """Apply a Rollout's whole status."""
-        await self._write_status(Resource.ROLLOUT, ref, rollout_status(standing))
+        await self._write_status(Resource.ROLLOUT, ref, standing)
 
     async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
         status = invalid_status(problem, entry.version, datetime.now(UTC))
-        await self._write_status(resource, entry.ref, status)
+        await self._apply_status(self._kinds[resource], entry.ref, status)
 
     async def write_record(self, ref: ObjectRef, record: Record) -> None:
         """Write the GateRecord of one Rollout; garbage collection removes it with its owner.
@@ -121,7 +128,7 @@ class OurObjects:
             },
             "data": data,
         }
-        path = self._path(GATE_RECORDS, ref.namespace, ref.name)
+        path = object_path(self._kinds[GATE_RECORDS].resource, ref.namespace, ref.name)
 
         async def send(version: str) -> Body:
             if not version:
@@ -163,30 +170,28 @@ class OurObjects:
         data = (await self._server.get(path)).get("data") or {}
         return {str(key): _decoded(value) for key, value in data.items()}
 
-    async def _write_status(
-        self, resource: Resource, ref: ObjectRef, status: Mapping[str, Any]
+    async def _write_status(self, resource: Resource, ref: ObjectRef, status: object) -> None:
+        kind = self._kinds[resource]
+        await self._apply_status(kind, ref, kind.encode_status(status))
+
+    async def _apply_status(
+        self, kind: KindSpec, ref: ObjectRef, status: Mapping[str, Any]
     ) -> None:
-        """Only the object of exactly this uid is written to, never a namesake made meanwhile."""
-        path = self._path(resource, ref.namespace, ref.name)
+        """Only the object of exactly this uid is written to, never a namesake created meanwhile."""
+        path = object_path(kind.resource, ref.namespace, ref.name)
 
         async def send(version: str) -> Body:
             named = {"namespace": ref.namespace, "resourceVersion": version}
             metadata = {key: value for key, value in named.items() if value}
             body = {
                 "apiVersion": API_VERSION,
-                "kind": KINDS[resource],
+                "kind": kind.kind,
                 "metadata": {"name": ref.name, "uid": ref.uid, **metadata},
                 "status": dict(status),
             }
             return await self._server.apply(f"{path}/status", body, MANAGER, force=True)
 
-        await self._latest.write(resource, path, send, ref.uid)
-
-    async def _pages(self, plural: str) -> AsyncIterator[Body]:
-        wide = plural == Resource.CLUSTER_METRICS_SOURCE
-        for path in collection_paths(ROOT, plural, () if wide else self._namespaces):
-            async for body in self._server.pages(path):
-                yield body
+        await self._latest.write(kind.plural, path, send, ref.uid)
 
     def _do_without(self, resource: Resource, error: Forbidden) -> None:
         if resource is not Resource.CLUSTER_METRICS_SOURCE or not self._may_do_without:
@@ -199,10 +204,6 @@ class OurObjects:
         self.readable |= {resource}
         if resource is Resource.CLUSTER_METRICS_SOURCE:
             self._may_do_without = False
-
-    def _path(self, plural: str, namespace: str, name: str) -> str:
-        (collection,) = collection_paths(ROOT, plural, (namespace,) if namespace else ())
-        return f"{collection}/{part(name)}"
 
 
 def _decoded(value: object) -> bytes:

@@ -7,137 +7,28 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from penstock.api.base import KubeModel
-from penstock.api.gate_record import GateRecord
-from penstock.api.rollout import Rollout
+from penstock.api.kinds import GROUP, KINDS, VERSION, Column, KindSpec
 from penstock.api.schema import structural
-from penstock.api.slo import SLO
-from penstock.api.source import ClusterMetricsSource, MetricsSource
-
-GROUP = "penstock.dev"
-VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of ``kubectl get``; priority 1 shows with ``-o wide`` only."""
-
-    name: str
-    path: str
-    type: str = "string"
-    priority: int = 0
-
-
-AGE = Column("Age", ".metadata.creationTimestamp", "date")
-_READY = '.status.conditions[?(@.type=="Ready")]'
-READY = (Column("Ready", f"{_READY}.status"), Column("Reason", f"{_READY}.reason"))
-
-
-@dataclass(frozen=True)
-class Frame:
-    """How one kind is named, scoped and shown."""
-
-    model: type[KubeModel]
-    plural: str
-    short: str | None
-    columns: tuple[Column, ...]
-    namespaced: bool = True
-
-    @property
-    def kind(self) -> str:
-        """The kind's name is its model's."""
-        return self.model.__name__
-
-
-FRAMES = (
-    Frame(
-        SLO,
-        "slos",
-        "gslo",
-        (
-            Column("Objective", ".spec.objective"),
-            Column("Window", ".status.display.window"),
-            Column("SLI", ".status.display.indicator"),
-            Column("Budget-Left", ".status.display.budgetLeft"),
-            Column("Burn", ".status.display.burn"),
-            Column("State", ".status.state"),
-            AGE,
-        ),
-    ),
-    Frame(
-        Rollout,
-        "rollouts",
-        "gro",
-        (
-            Column("Workload", ".status.workload.name"),
-            Column("Gate", ".status.gate.state"),
-            Column("Reason", ".status.gate.reason"),
-            Column("SLO", ".status.gate.slo"),
-            Column("Since", ".status.gate.since", "date"),
-            AGE,
-            Column("Mode", ".spec.mode", priority=1),
-            Column("Hold", ".status.hold.effective", priority=1),
-            Column("Message", ".status.gate.summary", priority=1),
-        ),
-    ),
-    Frame(
-        GateRecord,
-        "gaterecords",
-        None,
-        (
-            Column("Workload", ".data.workload.name"),
-            Column("Admits", ".data.admits", "boolean"),
-            Column("Admission", ".data.admission"),
-            AGE,
-            Column("Message", ".data.message", priority=1),
-        ),
-    ),
-    Frame(
-        MetricsSource,
-        "metricssources",
-        None,
-        (
-            Column("URL", ".spec.url"),
-            *READY,
-            AGE,
-            Column("Message", f"{_READY}.message", priority=1),
-        ),
-    ),
-    Frame(
-        ClusterMetricsSource,
-        "clustermetricssources",
-        None,
-        (
-            Column("URL", ".spec.url"),
-            *READY,
-            AGE,
-            Column("Message", f"{_READY}.message", priority=1),
-        ),
-        namespaced=False,
-    ),
-)
-
-
-def manifest(frame: Frame) -> dict[str, Any]:
+def manifest(kind: KindSpec) -> dict[str, Any]:
     """The CustomResourceDefinition of one kind."""
-    schema = structural(frame.model)
+    schema = structural(kind.model)
     schema["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
         "metadata": {"type": "object"},
     } | schema["properties"]
     names = {
-        "kind": frame.kind,
-        "listKind": f"{frame.kind}List",
-        "plural": frame.plural,
-        "singular": frame.kind.lower(),
+        "kind": kind.kind,
+        "listKind": f"{kind.kind}List",
+        "plural": kind.plural,
+        "singular": kind.kind.lower(),
         "categories": ["penstock"],
     }
     version: dict[str, Any] = {
@@ -145,18 +36,18 @@ def manifest(frame: Frame) -> dict[str, Any]:
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": schema},
-        "additionalPrinterColumns": [_column(column) for column in frame.columns],
+        "additionalPrinterColumns": [_column(column) for column in kind.columns],
     }
     if "status" in schema["properties"]:
         version["subresources"] = {"status": {}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{frame.plural}.{GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced" if frame.namespaced else "Cluster",
-            "names": names | ({"shortNames": [frame.short]} if frame.short else {}),
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "names": names | ({"shortNames": [kind.short]} if kind.short else {}),
             "versions": [version],
         },
     }
@@ -178,9 +69,9 @@ def files() -> dict[str, str]:
     """Name and text of each file in ``crds/``."""
     head = "# Generated from the models in operator/penstock/api by `make crds`; do not edit.\n"
     return {
-        f"{frame.plural}.yaml": head
-        + yaml.dump(manifest(frame), Dumper=_Plain, sort_keys=False, width=110, allow_unicode=True)
-        for frame in FRAMES
+        f"{kind.plural}.yaml": head
+        + yaml.dump(manifest(kind), Dumper=_Plain, sort_keys=False, width=110, allow_unicode=True)
+        for kind in KINDS
     }
 
 

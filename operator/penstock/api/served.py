@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from penstock.api.crds import FRAMES, GROUP, VERSION
+from penstock.api.kinds import GROUP, KINDS, VERSION
 from penstock.api.schema import Schema, structural
 
 DOCUMENT = f"/openapi/v3/apis/{GROUP}/{VERSION}"
@@ -45,7 +45,7 @@ def problem(document: Mapping[str, Any] | None) -> str:
 def _written() -> tuple[tuple[str, str, dict[str, Schema]], ...]:
     """Plural, kind, and the schemas of what the operator writes, by their name at the top."""
     found = []
-    for frame in FRAMES:
+    for frame in KINDS:
         properties = structural(frame.model)["properties"]
         wanted = {name: properties[name] for name in _WRITTEN if name in properties}
         found.append((frame.plural, frame.kind, wanted))

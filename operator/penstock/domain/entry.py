@@ -1,4 +1,4 @@
-"""One of our objects as it was last seen: parsed, or with what is wrong with it."""
+"""One of Penstock's objects as it was last seen: parsed, or with what is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from enum import StrEnum
 
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport
-from penstock.domain.rollout import Rollout
-from penstock.domain.slo import Slo
-from penstock.domain.source import Source
 from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Standing
-from penstock.errors import SpecInvalid
-
-Parsed = Slo | Rollout | Source
 
 
 class Resource(StrEnum):
-    """The kinds that people write, as the API server's paths name them."""
+    """Plurals of the kinds that people write; ``api.kinds`` says all that there is of each."""
 
     SLO = "slos"
     ROLLOUT = "rollouts"
@@ -28,21 +22,29 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One of our objects as the API server has it.
+    """One of Penstock's objects as the API server has it.
 
     Attributes:
         ref: which one.
-        version: its generation; an older one than the catalog's is a stale answer.
-        value: what its author wrote, or why it cannot be acted on.
-        created: when it was made, as sortable text; the elder of two Rollouts guards a workload.
-        standing: what a Rollout's status remembers; None for other kinds.
-        told: the last status of an SLO or a source; None for Rollouts, and where there is
-            none.
+        version: its generation; an older one than the cache's is a stale answer.
+        value: what its author wrote, in the type of its kind; or ``SpecInvalid``, which says why it
+            cannot be acted on.
+        created: when it was created, as sortable text; the elder of two Rollouts guards a workload.
+        status: what its status said last, in the type of its kind; None where there is none.
     """
 
     ref: ObjectRef
     version: int
-    value: Parsed | SpecInvalid
+    value: object
     created: str = ""
-    standing: Standing | None = None
-    told: SloReport | SourceReport | None = None
+    status: object = None
+
+    @property
+    def standing(self) -> Standing | None:
+        """What a Rollout's status remembers; None for other kinds."""
+        return self.status if isinstance(self.status, Standing) else None
+
+    @property
+    def told(self) -> SloReport | SourceReport | None:
+        """What the status of an SLO or a source said last; None for other kinds."""
+        return self.status if isinstance(self.status, SloReport | SourceReport) else None

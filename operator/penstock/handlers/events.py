@@ -7,13 +7,12 @@ from typing import Any
 
 import kopf
 
-from penstock.api.entries import entry
+from penstock.api.decode import decode_object
+from penstock.api.kinds import GROUP, KIND_BY_PLURAL, VERSION
 from penstock.domain.entry import Resource
 from penstock.engine.ports import Change, Removal, Stirred, Upsert
 from penstock.engine.watches import Watch
 from penstock.handlers.login import with_session
-
-GROUP, VERSION = "penstock.dev", "v1alpha1"
 
 
 def build_registry(
@@ -42,13 +41,15 @@ def build_registry(
 
 
 def _ours(resource: Resource, take: Callable[[Change], None]) -> Callable[..., Any]:
+    kind = KIND_BY_PLURAL[resource]
+
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         if event["type"] == "DELETED":
             metadata = body["metadata"]
             take(Removal(resource, metadata.get("namespace", ""), metadata["name"]))
         else:
-            take(Upsert(resource, entry(resource, body)))
+            take(Upsert(resource, decode_object(kind, body)))
 
     return handle
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock.api.entries import API_VERSION
 from penstock.api.gate_record import record_labels
+from penstock.api.kinds import API_VERSION
 from penstock.api.printing import (
     invalid_status,
     record_data,

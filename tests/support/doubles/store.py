@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from penstock.api.entries import API_VERSION, KINDS, entry
+from penstock.api.decode import decode_object
+from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL
 from penstock.domain.entry import Entry, Resource
 from penstock.engine.ports import Event
 from penstock.errors import Conflict, Gone
@@ -47,7 +48,9 @@ class Store:
     def entries(self, resource: Resource) -> list[Entry]:
         """All objects of a kind, parsed; Rollouts with what their GateRecords keep."""
         return [
-            entry(resource, body, self._bodies.get((RECORDS, *_place(body))))
+            decode_object(
+                KIND_BY_PLURAL[resource], body, self._bodies.get((RECORDS, *_place(body)))
+            )
             for body in self.all(resource)
         ]
 
@@ -129,7 +132,7 @@ class Store:
     def _created(self, resource: Resource, namespace: str, name: str) -> Body:
         return {
             "apiVersion": API_VERSION,
-            "kind": KINDS[resource],
+            "kind": KIND_BY_PLURAL[resource].kind,
             "metadata": {
                 "namespace": namespace,
                 "name": name,

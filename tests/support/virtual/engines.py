@@ -7,7 +7,8 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from penstock.api.entries import entry
+from penstock.api.decode import decode_object
+from penstock.api.kinds import KIND_BY_PLURAL
 from penstock.domain.entry import Resource
 from penstock.domain.refs import WorkloadRef
 from support.clocks import SimulatedLoop
@@ -166,7 +167,7 @@ class Engines:
         resource, body = Resource(kind), self.store.read(kind, namespace, name)
         if not body:
             return Removal(resource, namespace, name)
-        return Upsert(resource, entry(resource, body))
+        return Upsert(resource, decode_object(KIND_BY_PLURAL[resource], body))
 
     async def _feed(self, process: Process) -> None:
         """As Kopf does: first all that is there, then each change, in their order."""

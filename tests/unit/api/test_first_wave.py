@@ -8,12 +8,13 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from penstock.api.entries import entry
+from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
+from penstock.api.kinds import KIND_BY_PLURAL
 from penstock.api.printing import record_data, rollout_status
 from penstock.api.resume import standing_of
 from penstock.domain.case import Onset
-from penstock.domain.entry import Resource
+from penstock.domain.entry import Entry, Resource
 from penstock.domain.gate import hold_manager
 from penstock.domain.memory import Cause
 from penstock.domain.report import SloReport, State
@@ -30,8 +31,14 @@ from penstock.engine.budget.book import Sli, name_of
 from support.first_wave import LEDGER, left, moment
 
 
+def decoded(
+    resource: Resource, body: dict[str, Any], record: dict[str, Any] | None = None
+) -> Entry:
+    return decode_object(KIND_BY_PLURAL[resource], body, record)
+
+
 def standing() -> Standing:
-    found = entry(Resource.ROLLOUT, left("rollouts"), left("gaterecords")).standing
+    found = decoded(Resource.ROLLOUT, left("rollouts"), left("gaterecords")).standing
     assert found is not None
     return found
 
@@ -53,7 +60,7 @@ def test_the_hold_in_force_is_known() -> None:
     assert found.active is written["active"] is True
     assert found.effect is Effect.PARTIAL
     assert found.since == moment(written["since"])
-    rollout = entry(Resource.ROLLOUT, left("rollouts")).value
+    rollout = decoded(Resource.ROLLOUT, left("rollouts")).value
     assert isinstance(rollout, Rollout)
     assert found.manager == written["manager"] == hold_manager(rollout)
     managers = [one["manager"] for one in left("deployments")["metadata"]["managedFields"]]
@@ -119,19 +126,23 @@ def test_no_leaf_of_a_record_is_lost_when_it_is_written_again() -> None:
 def test_statuses_of_slos_and_sources_are_read() -> None:
     for name in ("web", "hour"):
         written = left("slos", name)["status"]
-        told = entry(Resource.SLO, left("slos", name)).told
+        told = decoded(Resource.SLO, left("slos", name)).told
         assert isinstance(told, SloReport)
         assert told.state is State(written["state"])
         assert told.remaining == Decimal(written["budget"]["remainingRatio"])
         assert told.evaluated_at == moment(written["evaluatedAt"])
-    source = entry(Resource.METRICS_SOURCE, left("metricssources", "default")).told
+    source = decode_object(
+        KIND_BY_PLURAL[Resource.METRICS_SOURCE], left("metricssources", "default")
+    ).told
     assert isinstance(source, SourceReport)
     assert source.ready.reason == "Connected"
 
 
 def test_the_ledger_is_found_under_its_name_and_is_whole() -> None:
-    slo = entry(Resource.SLO, left("slos", "hour")).value
-    source = entry(Resource.METRICS_SOURCE, left("metricssources", "default")).value
+    slo = decoded(Resource.SLO, left("slos", "hour")).value
+    source = decode_object(
+        KIND_BY_PLURAL[Resource.METRICS_SOURCE], left("metricssources", "default")
+    ).value
     assert isinstance(slo, Slo)
     assert isinstance(source, Source)
     ((name, text),) = left("configmaps", LEDGER)["binaryData"].items()

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from pydantic import Field, create_model
 
-from penstock.api import crds
 from penstock.api.base import KubeModel
-from penstock.api.crds import FRAMES, drift, files, main, manifest
+from penstock.api.crds import drift, files, main, manifest
+from penstock.api.kinds import GROUP, KINDS
 from penstock.api.schema import Schema, SchemaError, structural
 from support.demands import Demand, bare_schema, demands
 from support.manifests import ROOT
@@ -121,14 +121,14 @@ def test_drift_is_told_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_the_files_hold_what_is_sent_to_the_server() -> None:
-    for frame in FRAMES:
+    for frame in KINDS:
         assert yaml.safe_load(files()[f"{frame.plural}.yaml"]) == manifest(frame)
         assert "&id" not in files()[f"{frame.plural}.yaml"]
 
 
 def test_short_names_collide_with_no_other_tool() -> None:
     """Argo has ro, Pyrra and SloK slo, Sloth psl and pslo."""
-    assert {frame.short for frame in FRAMES} == {"gslo", "gro", None}
+    assert {frame.short for frame in KINDS} == {"gslo", "gro", None}
 
 
 def defaults_in(node: Schema, path: str) -> list[str]:
@@ -140,7 +140,7 @@ def defaults_in(node: Schema, path: str) -> list[str]:
 
 def test_no_default_is_written_into_a_policy_or_a_status() -> None:
     """A default in every stored object could never be improved."""
-    found = [path for frame in FRAMES for path in defaults_in(structural(frame.model), frame.kind)]
+    found = [path for frame in KINDS for path in defaults_in(structural(frame.model), frame.kind)]
     assert found
     assert not [path for path in found if ".policy" in path or ".status" in path]
 
@@ -167,4 +167,4 @@ def is_below(rule: Demand, named: str) -> bool:
 
 
 def test_every_group_name_is_ours() -> None:
-    assert {yaml.safe_load(text)["spec"]["group"] for text in files().values()} == {crds.GROUP}
+    assert {yaml.safe_load(text)["spec"]["group"] for text in files().values()} == {GROUP}

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from penstock.api.crds import FRAMES, GROUP, VERSION
+from penstock.api.kinds import GROUP, KINDS, VERSION
 from penstock.api.schema import structural
 from penstock.api.served import APPLY, problem
 
 Path = tuple[str, ...]
-SCHEMAS = {frame.kind: structural(frame.model) for frame in FRAMES}
+SCHEMAS = {frame.kind: structural(frame.model) for frame in KINDS}
 
 
 def served() -> dict[str, Any]:
     """The document of a cluster with the CRDs of this version, and what else stands there."""
     schemas: dict[str, Any] = {"io.k8s.Status": {"type": "object"}}
-    for frame in FRAMES:
+    for frame in KINDS:
         for kind in (frame.kind, f"{frame.kind}List"):
             schema = SCHEMAS.get(kind) or {"type": "object"}
             known = [{"group": GROUP, "version": VERSION, "kind": kind}]
@@ -48,7 +48,7 @@ def properties(schema: dict[str, Any], path: Path, name: str) -> Iterator[tuple[
 
 ALL = [
     (f"{frame.plural}.{GROUP}", path, name)
-    for frame in FRAMES
+    for frame in KINDS
     for path, name in properties(SCHEMAS[frame.kind], (frame.kind,), "")
 ]
 WRITTEN = [one for one in ALL if one[2].startswith(("status", "data"))]
@@ -96,7 +96,7 @@ def test_several_are_counted_for_each_kind():
 
 
 def test_a_group_that_is_not_served_lacks_every_kind():
-    for frame in FRAMES:
+    for frame in KINDS:
         assert f"the cluster has no CRD {frame.plural}.{GROUP}" in problem(None)
     assert problem({"components": {"schemas": {}}}) == problem(None)
 

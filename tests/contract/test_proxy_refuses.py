@@ -132,7 +132,7 @@ def test_a_page_that_may_be_the_proxy_s_names_it(
         ("127.0.0.1:99999", "its address or that of the proxy 127.0.0.1:99999 is invalid"),
     ],
 )
-def test_a_proxy_that_is_away_is_told_apart_from_the_source(
+def test_a_proxy_that_is_away_is_named_and_not_the_source(
     meter: Meter,
     proxy: Refusing,
     monkeypatch: pytest.MonkeyPatch,

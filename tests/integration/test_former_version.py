@@ -125,7 +125,7 @@ def applied(story: Story, plural: str, body: Object, subresource: str = "") -> N
     story.kube.call("PATCH", path, whole, content_type=APPLY)
 
 
-def test_the_hold_of_the_former_version_goes_on_with_all_that_it_remembered(
+def test_the_hold_of_the_former_version_stays_with_all_that_it_remembered(
     story: Story, proxy: FaultProxy
 ) -> None:
     before = story.status()
@@ -163,5 +163,5 @@ def test_the_hold_of_the_former_version_goes_on_with_all_that_it_remembered(
 
 def evaluations(story: Story) -> float:
     lines = story.operator.metrics().splitlines()
-    told = [line for line in lines if line.startswith("penstock_evidence_total{")]
-    return sum(float(line.rpartition(" ")[2]) for line in told)
+    counters = [line for line in lines if line.startswith("penstock_evidence_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in counters)

@@ -1,4 +1,4 @@
-"""What the operator of the first wave (commit 704bfa0) left in a cluster: its own bytes, not ours.
+"""What the operator of the first wave (commit 704bfa0) left in a cluster, as it wrote it.
 
 Written by that commit on a test bed, with a release held for an exhausted budget that came back,
 and calm for six of ten minutes; printed by `kubectl get -o json --show-managed-fields` after it had

@@ -63,8 +63,8 @@ def _proxy_failure(error: BaseException, proxy: HttpProxy | None) -> Failed:
             case None:
                 continue
             case HTTPStatus.PROXY_AUTHENTICATION_REQUIRED as status:
-                told = login_required(f"{status.value} {status.phrase}", proxy)
-                return Failed(Outcome.UNAUTHORIZED, told)
+                detail = login_required(f"{status.value} {status.phrase}", proxy)
+                return Failed(Outcome.UNAUTHORIZED, detail)
             case status:
                 return Failed(
                     Outcome.UNREACHABLE,

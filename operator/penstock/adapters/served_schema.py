@@ -1,7 +1,7 @@
 """Waits until the cluster's CRDs have every field that this version writes.
 
-It reads the OpenAPI document of our group, as every authenticated user may (system:discovery), and
-so needs no right on CRDs.
+It reads the OpenAPI document of Penstock's group, as every authenticated user may
+(system:discovery), and so needs no right on CRDs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ServedSchema:
         except (NotServed, Gone):
             return problem(None)
         except (Forbidden, Refused) as error:
-            # To be blind here is no reason to leave gates as they are; a write says what it lacks.
+            # Without this right gates must still be decided; a write that fails says what it lacks.
             log.warning("the cluster's CRDs cannot be compared with this version: %s", error)
             return ""
         except ClusterError as error:

@@ -1,7 +1,7 @@
 """Whether a cluster's CRDs have every field that this version writes.
 
 With server-side apply one field that the served schema lacks makes the whole write fail, and so
-every status. Pure: the OpenAPI v3 document of our group in, what is missing out.
+every status. Pure: the OpenAPI v3 document of Penstock's group in, what is missing out.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def test_the_hold_in_force_is_known() -> None:
     assert found.manager in managers
 
 
-def test_the_memory_goes_on() -> None:
+def test_the_memory_is_kept() -> None:
     written, found = left("rollouts")["status"]["memory"], standing().memory
     assert found.held_for is Cause.BUDGET
     assert found.held_by == tuple(written["heldBy"]) == ("web",)
@@ -126,11 +126,11 @@ def test_no_leaf_of_a_record_is_lost_when_it_is_written_again() -> None:
 def test_statuses_of_slos_and_sources_are_read() -> None:
     for name in ("web", "hour"):
         written = left("slos", name)["status"]
-        told = decoded(Resource.SLO, left("slos", name)).told
-        assert isinstance(told, SloReport)
-        assert told.state is State(written["state"])
-        assert told.remaining == Decimal(written["budget"]["remainingRatio"])
-        assert told.evaluated_at == moment(written["evaluatedAt"])
+        found = decoded(Resource.SLO, left("slos", name)).told
+        assert isinstance(found, SloReport)
+        assert found.state is State(written["state"])
+        assert found.remaining == Decimal(written["budget"]["remainingRatio"])
+        assert found.evaluated_at == moment(written["evaluatedAt"])
     source = decode_object(
         KIND_BY_PLURAL[Resource.METRICS_SOURCE], left("metricssources", "default")
     ).told

@@ -60,7 +60,7 @@ def test_crds_of_this_version_lack_nothing():
 
 
 @pytest.mark.parametrize(("crd", "path", "name"), WRITTEN, ids=[f"{c}:{n}" for c, _, n in WRITTEN])
-def test_any_field_that_we_write_and_the_cluster_lacks_is_named_with_its_remedy(crd, path, name):
+def test_a_field_that_the_operator_writes_and_the_cluster_lacks_is_named(crd, path, name):
     document = served()
     del node(document, path[:-1])[path[-1]]
     assert problem(document) == f"the cluster's CRD {crd} lacks {name}: {APPLY}"
@@ -74,7 +74,7 @@ def test_fields_that_people_write_alone_may_be_missing():
         assert problem(document) == "", name
 
 
-def test_a_newer_cluster_s_fields_and_kinds_are_no_trouble():
+def test_fields_and_kinds_of_a_newer_cluster_do_not_matter():
     document = served()
     node(document, ("Rollout", "properties", "status", "properties"))["later"] = {"type": "string"}
     later = [{"group": GROUP, "version": VERSION, "kind": "Later"}]

@@ -68,7 +68,7 @@ def test_a_watch_that_was_never_connected_is_lost_since_ever() -> None:
         assert streams.lost() == ("deployments", math.inf)
         await ask(DEPLOYMENTS, 200)
         await ask(f"{DEPLOYMENTS}?watch=true", 403)
-        assert streams.lost() == ("deployments", math.inf), "its list is no watch"
+        assert streams.lost() == ("deployments", math.inf), "its list is not a watch"
         await connect(ask, DEPLOYMENTS)
         assert streams.lost() is None
 
@@ -105,7 +105,7 @@ def test_a_watch_in_each_namespace_counts() -> None:
     lived(story)
 
 
-def test_the_end_of_a_kopf_loses_all_and_what_it_still_does_counts_no_more() -> None:
+def test_the_end_of_a_kopf_loses_all_and_its_later_requests_do_not_count() -> None:
     async def story(streams: WatchStreams, clock: MovedClock, ask: Ask) -> None:
         await connect(ask, SLOS, DEPLOYMENTS)
         streams.lose_all()
@@ -131,7 +131,7 @@ def test_only_what_the_present_kopf_watches_counts() -> None:
     lived(story)
 
 
-def test_other_requests_are_no_watches() -> None:
+def test_other_requests_are_not_taken_for_watches() -> None:
     async def story(streams: WatchStreams, clock: MovedClock, ask: Ask) -> None:
         await connect(ask, SLOS, DEPLOYMENTS)
         await ask("/apis/apps/v1", 503)

@@ -1,7 +1,7 @@
 """The name of an indicator's ledger in a snapshot. It outlives every process and every release.
 
-What is hashed is the text that the first release wrote. Its words are data and no names of today's
-classes: whoever renames a class does not rename ledgers, which would all be read again.
+What is hashed is the text that the first release wrote. Its words are data, not the names of
+today's classes: renaming a class must not rename ledgers, because all would be read again.
 """
 
 from __future__ import annotations

@@ -202,7 +202,6 @@ def test_promtool_accepts_the_configuration_of_prometheus(
 @pytest.mark.servers
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("demo: kind")
 def test_the_story_is_told_through_deployments_that_are_scaled_and_killed(
     played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,7 +243,6 @@ def where_the_stage_acts(story: Story) -> Sequence[Callable[[], None]]:
     """The others ask the cluster alone, as they do on the test bed: tests/demo/test_story.py."""
     return (
         story.budget_is_seen,
-        story.good_version_rolls_out,
         story.outage_holds_and_rolls_nothing_back,
         story.dead_operator_still_refuses,
     )

@@ -44,12 +44,13 @@ WRONG = {kind: f"planted-wrong-{kind}" for kind in RIGHT}
 # What is searched for: nothing else that the run handles has this word in it.
 MARK = "planted"
 AT_GATES = ("bearer", "header", "oauth2", "file")
+# What is no answer at all comes last: the longer that lasts, the longer a source is left alone.
 BLUNDERS = {
     "422": {"QueryRejected", "Malformed"},
     "warnings": {"PartialResponse", "Malformed"},
     "html": {"Malformed"},
-    "500": {"MetricsUnreachable"},
     "type": {"Malformed"},
+    "500": {"MetricsUnreachable"},
     "redirect": {"MetricsUnreachable"},
 }
 
@@ -170,6 +171,7 @@ def scene(
                 lease_namespace=namespace,
                 token_folder=str(tokens),
                 log_level="debug",
+                interval="1",
             )
         )
         yield Scene(bed.kube, namespace, operator, strict, pki, tokens, gates)
@@ -239,6 +241,7 @@ def set_up(scene: Scene) -> None:
     scene.source("file", file.url, auth={"tokenFile": "/etc/penstock/tokens/token"})
     for kind in RIGHT:
         scene.slo(kind)
+    for kind in RIGHT:
         scene.wait_reason(kind, "BudgetHealthy")
 
 

@@ -158,7 +158,9 @@ def test_a_binary_that_says_another_version_is_not_published(go: Path, modules: 
 def test_a_killed_build_leaves_no_process_and_nothing_half_made(
     go: Path, modules: Path, cache: Cache, end: signal.Signals
 ):
-    tiny.write_modules(modules, source=tiny.SLOW + f"\n// {os.urandom(8).hex()}: never cached\n")
+    tiny.write_modules(
+        modules, source=tiny.slow(600) + f"\n// {os.urandom(8).hex()}: never cached\n"
+    )
     with in_another_process(cache, modules) as killed:
         read_until(killed, "building tiny")
         assert until(lambda: any("compile" in line for line in at_work_in(cache)))
@@ -187,7 +189,9 @@ def at_work_in(cache: Cache) -> list[str]:
 def test_of_two_builds_at_once_one_builds_and_the_other_waits_and_uses_it(
     go: Path, modules: Path, cache: Cache
 ):
-    tiny.write_modules(modules, source=tiny.SLOW + f"\n// {os.urandom(8).hex()}: never cached\n")
+    tiny.write_modules(
+        modules, source=tiny.slow(120) + f"\n// {os.urandom(8).hex()}: never cached\n"
+    )
     with in_another_process(cache, modules) as first, in_another_process(cache, modules) as second:
         said = [process.communicate(timeout=200)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), said

@@ -16,13 +16,15 @@ from testbed.versions import Binary, Tool
 
 MAIN = 'package main\n\nvar version = "none"\n\nfunc main() { println("tiny version", version) }\n'
 
-SLOW = MAIN + "".join(
-    f"\nfunc f{n}(a, b, c map[string][]int) int {{\n"
-    + "".join(f'\ta["x{i}"] = append(b["y{i}"], c["z{i}"][a["v"][{i}]])\n' for i in range(30))
-    + "\treturn len(a)\n}\n"
-    for n in range(600)
-)
-"""Enough source to keep the compiler busy while something happens to it."""
+
+def slow(functions: int) -> str:
+    """Source that keeps the compiler busy: about a second for 60 functions."""
+    return MAIN + "".join(
+        f"\nfunc f{n}(a, b, c map[string][]int) int {{\n"
+        + "".join(f'\ta["x{i}"] = append(b["y{i}"], c["z{i}"][a["v"][{i}]])\n' for i in range(30))
+        + "\treturn len(a)\n}\n"
+        for n in range(functions)
+    )
 
 
 def write_modules(folder: Path, source: str = MAIN, go_mod: str = "", go_sum: str = "") -> Path:

@@ -86,7 +86,7 @@ height="{height}" role="img" aria-label="A recorded run of make demo">
 <style>{STYLE}</style>
 <clipPath id="screen"><rect width="{width}" height="{ROWS * LINE_HEIGHT}"/></clipPath>
 <rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>
-<g transform="translate({MARGIN} {MARGIN})" clip-path="url(#screen)">
+<g transform="translate({MARGIN} {MARGIN})" clip-path="url(#screen)" xml:space="preserve">
 <g transform="translate(0 {_shift(still)})">
 <animateTransform attributeName="transform" type="translate" calcMode="discrete" \
 dur="{total:.1f}s" repeatCount="indefinite" values="{";".join(places)}" \

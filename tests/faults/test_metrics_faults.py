@@ -129,10 +129,10 @@ FAULTS: dict[str, tuple[Act, Kind, str]] = {
     "F2 503": (Status(503), Kind.UNREACHABLE, "503 Service Unavailable"),
     "F2 500": (prometheus_error(500, "internal"), Kind.UNREACHABLE, "500 Internal Server Error"),
     "F2 busy": (BUSY, Kind.UNREACHABLE, "query timed out in expression evaluation"),
-    "F4 slow body": (SlowBody(1), Kind.UNREACHABLE, "no whole answer within 1 s"),
-    "F4 slow": (Delay(29), Kind.UNREACHABLE, "no whole answer within 1 s"),
-    "F4 hang in the body": (HangAfterHeaders(), Kind.UNREACHABLE, "no whole answer within 1 s"),
-    "F5 hang": (Drop(), Kind.UNREACHABLE, "no whole answer within 1 s"),
+    "F4 slow body": (SlowBody(1), Kind.UNREACHABLE, "timed out after 1 s"),
+    "F4 slow": (Delay(29), Kind.UNREACHABLE, "timed out after 1 s"),
+    "F4 hang in the body": (HangAfterHeaders(), Kind.UNREACHABLE, "timed out after 1 s"),
+    "F5 hang": (Drop(), Kind.UNREACHABLE, "timed out after 1 s"),
     "F5 cut": (Drop(0), Kind.UNREACHABLE, "the connection was closed without an answer"),
     "F6 HTML": (
         ReplaceBody("<html><body>Please log in</body></html>"),
@@ -180,7 +180,7 @@ FAULTS: dict[str, tuple[Act, Kind, str]] = {
         Kind.UNREACHABLE,
         "come back in 1 s",
     ),
-    "400 of a proxy": (Status(400, body="no"), Kind.MALFORMED, "not as Prometheus says it"),
+    "400 of a proxy": (Status(400, body="no"), Kind.MALFORMED, "not a Prometheus response"),
     "404": (Status(404), Kind.UNREACHABLE, "check the path in spec.url"),
     "elsewhere": (
         Status(302, (("Location", "http://127.0.0.1:1/"),)),
@@ -294,7 +294,7 @@ def ours() -> int:
 def test_f4_headers_that_never_end_are_cut(meter):
     with dripping() as url:
         evidence = meter.one(source(url, timeout="500ms"), of(), NOW)
-        assert evidence == Evidence(Kind.UNREACHABLE, "127.0.0.1: no whole answer within 0.5 s")
+        assert evidence == Evidence(Kind.UNREACHABLE, "127.0.0.1: timed out after 0.5 s")
         end = time.monotonic() + PATIENCE
         while ours() and time.monotonic() < end:
             time.sleep(0.02)
@@ -346,7 +346,7 @@ def test_f7_a_query_that_is_refused_by_name_is_found_by_halving(meter, proxy):
         found = meter.all(source(proxy.url), ALL, NOW)
     assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]
     assert found[17] == Evidence(
-        Kind.REJECTED, '127.0.0.1: the query is refused: it says "too much" for s17'
+        Kind.REJECTED, '127.0.0.1: query rejected: it says "too much" for s17'
     )
     assert meter.tally.requests.total() <= BATCHES + 2 + 2 * 5
 
@@ -355,7 +355,7 @@ def test_f7_a_server_that_refuses_everything_is_not_asked_about_each_slo(meter, 
     with proxy.faults(plan(prometheus_error(400, "bad_data", "no"))):
         found = meter.all(source(proxy.url), ALL, NOW)
     assert {one.kind for one in found} == {Kind.MALFORMED}
-    assert "it refuses even vector(time())" in found[0].detail
+    assert "it rejects even vector(time())" in found[0].detail
     assert meter.tally.requests.total() <= BATCHES + 2
 
 

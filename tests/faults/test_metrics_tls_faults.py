@@ -66,5 +66,5 @@ def test_a_connection_that_is_trusted_is_cut_in_time_and_leaves_no_thread(proxy,
         for act in (Drop(), HangAfterHeaders()):
             with proxy.faults(Plan((Rule(Match(), act),))):
                 evidence = meter.one(source(proxy.url, timeout="500ms", name=repr(act)), SHOP, NOW)
-            assert "no whole answer within 0.5 s" in evidence.detail
+            assert "timed out after 0.5 s" in evidence.detail
         proxy.wait(lambda: threading.active_count() <= before, PATIENCE)

@@ -197,7 +197,7 @@ class OurObjects:
         if resource is not Resource.CLUSTER_METRICS_SOURCE or not self._may_do_without:
             raise error
         if resource in self.readable:
-            log.warning("ClusterMetricsSources are not used, they cannot be listed: %s", error)
+            log.warning("not using ClusterMetricsSources, they cannot be listed: %s", error)
         self.readable -= {resource}
 
     def _found_readable(self, resource: Resource) -> None:

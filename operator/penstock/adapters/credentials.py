@@ -155,7 +155,7 @@ class Vault:
         field = f"spec.headers[{index}].valueFrom"
         value = await self._text(source, field, header.value)
         if not _PRINTABLE.fullmatch(value):
-            raise _unusable(field, "is empty or holds what no header may hold")
+            raise _unusable(field, "is empty or has characters that a header may not contain")
         return header.name, value
 
     async def _tls(self, source: Source, tls: Tls) -> dict[str, Any]:
@@ -285,7 +285,7 @@ def _token_file(folder: Path, path: str) -> Data | Unready:
 
 def _token(field: str, text: str) -> str:
     if not _TOKEN.fullmatch(text):
-        raise _unusable(field, "the token is empty, or holds spaces or what no token may hold")
+        raise _unusable(field, "the token is empty or contains invalid characters")
     return text
 
 

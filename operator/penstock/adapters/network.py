@@ -91,7 +91,7 @@ def _network_failure(error: BaseException) -> Failed:
         return Failed(Outcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
     if isinstance(error, requests.ConnectionError):
         return Failed(Outcome.UNREACHABLE, "the connection was closed without an answer")
-    return Failed(Outcome.UNREACHABLE, f"it cannot be asked ({type(error).__name__})")
+    return Failed(Outcome.UNREACHABLE, f"request failed ({type(error).__name__})")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

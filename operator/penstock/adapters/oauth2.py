@@ -98,7 +98,9 @@ class Tokens:
             raise self._refused(status, answer)
         token, kind = answer.get("access_token"), str(answer.get("token_type") or "bearer")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind.lower() != "bearer":
-            raise Failed(Outcome.MALFORMED, f"{self._server} gives no bearer token; check tokenUrl")
+            raise Failed(
+                Outcome.MALFORMED, f"{self._server} returned no bearer token; check tokenUrl"
+            )
         return token, _seconds(answer.get("expires_in"))
 
     def _post(self, seconds: float, *, in_body: bool) -> tuple[int, dict[str, Any]]:

@@ -190,14 +190,13 @@ def _failure(
             # Thanos says so when a store does not answer; nothing is wrong with the query.
             return Failed(Outcome.PARTIAL, f"a part of its data cannot be read: {message}")
         case 200 | 400 | 422 if said:
-            return Failed(Outcome.REJECTED, f"the query is refused: {message}")
+            return Failed(Outcome.REJECTED, f"query rejected: {message}")
         case 413:
-            return Failed(Outcome.REJECTED, f"the query is refused: {phrase}")
+            return Failed(Outcome.REJECTED, f"query rejected: {phrase}")
         case 401 | 403:
             return Failed(
                 Outcome.UNAUTHORIZED,
-                f"{phrase}: the source does not let us read; check spec.auth, and spec.headers "
-                "where it wants a tenant",
+                f"{phrase}: access denied; check spec.auth, and spec.headers if it needs a tenant",
             )
         case 429:
             return Failed(Outcome.THROTTLED, _later(phrase, wait), wait, too_much=True)
@@ -209,11 +208,11 @@ def _failure(
         case _ if 300 <= status < 400:
             return Failed(
                 Outcome.UNREACHABLE,
-                f"{phrase}: it sends us elsewhere; write the final address in spec.url",
+                f"{phrase}: redirected; set spec.url to the final URL",
             )
         case 400 | 422:
             return Failed(
-                Outcome.MALFORMED, f"{phrase}, but not as Prometheus says it; check spec.url"
+                Outcome.MALFORMED, f"{phrase}, but not a Prometheus response; check spec.url"
             )
     return Failed(Outcome.UNREACHABLE, f"{phrase}; check the path in spec.url")
 

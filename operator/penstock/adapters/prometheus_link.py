@@ -158,7 +158,7 @@ class Link:
         except Failed as failed:
             if failed.outcome is not Outcome.REJECTED:
                 raise
-            worse = Failed(Outcome.MALFORMED, f"it refuses even {TRIAL}; {failed.detail}")
+            worse = Failed(Outcome.MALFORMED, f"it rejects even {TRIAL}; {failed.detail}")
             self._note(worse, at_once=True)
             raise worse from failed
         self._check.compared(self._clock.monotonic(), received, skew(sent, received, theirs))
@@ -242,9 +242,9 @@ class Link:
                 lambda: self._connection.ask(wanted.endpoint, wanted.form, seconds), seconds
             )
         except TimeoutError as error:
-            raise Failed(Outcome.TIMEOUT, f"no whole answer within {limit}") from error
+            raise Failed(Outcome.TIMEOUT, f"timed out after {limit}") from error
         except Overrun as error:
-            raise Failed(Outcome.TIMEOUT, "earlier requests still hang") from error
+            raise Failed(Outcome.TIMEOUT, "all request threads are still busy") from error
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise unreachable(error, self._connection.proxy) from error
         return self._understood(wanted, answer)

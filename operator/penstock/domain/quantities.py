@@ -113,7 +113,7 @@ class Percentage:
         """Read ``12.5%``; the sign is required, because "0.999" might be meant as 99.9%.
 
         Raises:
-            ValueError: the text is no such percentage.
+            ValueError: the text is not a percentage.
         """
         if _PERCENTAGE.fullmatch(text) is None:
             raise ValueError(
@@ -173,7 +173,7 @@ class Ratio:
         return cls(Decimal(text))
 
     def rounded(self, places: int) -> str:
-        """Text with just so many decimals, for a status that people and sorting read; never -0."""
+        """Text with this number of decimals, for people and for sorting; never -0."""
         return f"{self.value:z.{places}f}"
 
     def __str__(self) -> str:
@@ -188,7 +188,7 @@ class Ratio:
 class Objective:
     """The promised share of good events: 50% or more, under 100%.
 
-    100 % leaves no budget: every division by it fails, and no release could ever be permitted.
+    100% leaves no budget: every division by it fails, and no release could ever be permitted.
 
     >>> Objective.parse("99.9%").budget
     Decimal('0.001')
@@ -201,7 +201,7 @@ class Objective:
         """Read ``99.9%``.
 
         Raises:
-            ValueError: the text is no percentage, or out of range.
+            ValueError: the text is not a percentage, or out of range.
         """
         percentage = Percentage.parse(text)
         if not 50 <= percentage.value < HUNDRED:

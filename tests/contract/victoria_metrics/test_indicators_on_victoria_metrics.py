@@ -131,7 +131,7 @@ def test_why_it_refuses_is_told_without_the_query_that_it_repeats(meter, server)
     found = meter.one(server, slo("a", own), NOW)
     assert found == Evidence(
         Kind.REJECTED,
-        '127.0.0.1: the query is refused: unsupported function "histogram_count"',
+        '127.0.0.1: query rejected: unsupported function "histogram_count"',
     )
 
 

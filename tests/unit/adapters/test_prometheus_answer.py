@@ -120,7 +120,7 @@ def test_the_outcome_by_status_and_body(status, body, outcome):
 
 def test_prometheus_own_words_are_quoted_in_one_line_of_bounded_length():
     told = failure(400, error("bad_data", "a\n\x1b[31mb\u202e" + "c" * 10_000)).detail
-    assert told.startswith("the query is refused: a [31mb c")
+    assert told.startswith("query rejected: a [31mb c")
     assert len(told) <= MOST_QUOTED + 30
 
 
@@ -139,8 +139,7 @@ def test_a_page_of_somebody_else_is_not_quoted():
         ),
         (
             302,
-            "302 Found, through the proxy p:80: it sends us elsewhere; write the final address in "
-            "spec.url",
+            "302 Found, through the proxy p:80: redirected; set spec.url to the final URL",
         ),
         (503, "503 Service Unavailable, through the proxy p:80"),
         (
@@ -162,7 +161,7 @@ def test_what_prometheus_itself_says_through_a_proxy_does_not_name_it():
     proxy = HttpProxy("p:80", "HTTP_PROXY")
     with pytest.raises(Failed) as caught:
         read_as(as_vector, Answer(422, {}, error("execution", "no").encode(), proxy), NOW)
-    assert caught.value.detail == "the query is refused: no"
+    assert caught.value.detail == "query rejected: no"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ def test_a_query_that_victoria_metrics_repeats_is_left_out_of_what_is_wrong_with
     query = r"label_replace(sum(m{a=\"b\"}), \"x\")" + "\n" * 300
     said = f'error when executing query="{query}" {when}: unsupported function "f"'
     told = failure(422, error("422", said)).detail
-    assert told == 'the query is refused: unsupported function "f"'
+    assert told == 'query rejected: unsupported function "f"'
 
 
 def test_victoria_metrics_says_in_its_own_way_that_it_is_partial():

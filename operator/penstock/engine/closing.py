@@ -2,7 +2,7 @@
 
 `increase` guesses: it stretches what it saw to the length that was asked for, and leaves out the
 first value of every series. Over a month of buckets the guesses do not cancel out: with errors so
-rare that their counter is born with the first one, 22 % of them are lost. `exact` takes differences
+rare that their counter starts with the first one, 22% of them are lost. `exact` takes differences
 of last known values instead, so that the buckets of a series add up to its last value, to the
 integer.
 
@@ -30,7 +30,7 @@ SHORT = Duration.of_seconds(300)
 """In a bucket no longer than this each step of the grid is looked at."""
 
 FEW = 10
-"""So many events may be counted twice when nothing tells a new series from one that came back."""
+"""Events that may be counted twice when nothing distinguishes a new series from a returning one."""
 
 Read = Callable[[str, str], str]
 """Gives ``function(selector[range] offset ...)`` of a function and of what stands behind the
@@ -38,7 +38,7 @@ selector, if anything does: the series to be counted, of one selector or of seve
 tells apart."""
 
 Restarts = Callable[[Read, str], str]
-"""Gives the series that began anew in a range."""
+"""Gives the series that restarted in a range."""
 
 Growth = Callable[[Read, str], str]
 """Gives by how much each series has grown in a range, whatever came before it."""
@@ -64,7 +64,7 @@ def increase(read: Read, span: str) -> str:
 
 
 def at_least_its_last(read: Read, span: str) -> str:
-    """As a server says that overlooks some restarts: what began anew has counted its last value.
+    """As a server says that overlooks some restarts: what restarted has counted its last value.
 
     VictoriaMetrics takes a counter that stood at 30 and stands at 29 for a corrected one, which has
     not grown: here these are 29 events. Costs 40 samples a series more for 5m.
@@ -105,7 +105,7 @@ def exact(
        which has been reset, or another one, so that this one was not there yet. Or ``up`` says so.
        Or the process has been running no longer than the bucket and ``unseen``. It stood at 1,000,
        it stands at 30: 30. The first error ever: 1. A pod that was seen in a single scrape with 200
-       errors: 200. A target whose labels have changed is no witness: its series only look new.
+       errors: 200. A target whose labels have changed is not a witness: its series only look new.
        (Read by `abs`, since timestamp() of VictoriaMetrics still sees a series that has ended.)
     3. 0 where no ``process_start_time_seconds`` says how old the process is (OTLP, push gateway,
        recorded series), if at the pace of the bucket the series is younger than bucket and look
@@ -113,10 +113,10 @@ def exact(
        + 10 for 5m and 1h: from 40 to 400 is new, from 1,000,000 to 1,000,180 is not, nor is a
        counter of 40 that came back and stays.
 
-    What has no base, because nothing shows that it is new, and what began anew within the bucket,
+    What has no base, because nothing shows that it is new, and what restarted within the bucket,
     is given to ``growth``: an old counter must never be counted as a whole. 1,000,000 to
     1,000,180 in the second half of the bucket is 200.7 events. That is right on the average alone,
-    so when a bucket is read for the last time (``thorough``), what began anew in it once is put
+    so when a bucket is read for the last time (``thorough``), what restarted in it once is put
     together from its peak (:func:`_by_peak`), and the rest is counted by :func:`_by_steps`, if the
     bucket is short: the same counter then has 190 events.
 
@@ -130,8 +130,8 @@ def exact(
     whole server for ``up`` and ``process_start_time_seconds``. That is why one request should ask
     for many selectors with one expression, by a `read` of its own, rather than by a chain.
 
-    Measured over a month: Prometheus' own `increase` lost 22 % of the errors of services that
-    seldom fail, ``m - m offset 5m or m`` counted 28 % too many where scrapes had outages.
+    Measured over a month: Prometheus' own `increase` lost 22% of the errors of services that
+    seldom fail, ``m - m offset 5m or m`` counted 28% too many where scrapes had outages.
     """
     bucket = f"[{written(length)}]"
     before = f"offset {written(length)}"
@@ -201,7 +201,7 @@ def probe_good(selector: str, by: Sequence[str], length: Duration) -> str:
 def probe_total(selector: str, by: Sequence[str], length: Duration, back: Duration) -> str:
     """Seconds of the last ``length``, for each target that was seen in the look back before it.
 
-    So a target that vanished goes on being asked for, and is bad until the look back has forgotten
+    So a target that disappeared is still asked for, and is bad until the look back has forgotten
     it. One that is new counts from its first sample. Three targets in 5 minutes: 900; one of them
     new since a minute: 660.
     """
@@ -244,11 +244,11 @@ def _grid(length: Duration) -> str:
 
 
 def _by_peak(read: Read, length: Duration) -> str:
-    """Events of each series that began anew once, in the bucket, and stands lower than it stood.
+    """Events of each series that restarted once, in the bucket, and stands lower than it stood.
 
     1,000 before the bucket, 1,150 when it crashed, 80 at the end: 150 and 80 are 230. Increase
     stretches what was seen in the bucket over both its borders, which is right on the average only:
-    with a crash each 5 h up to 0.2 % of a month's errors were missing, or too many. A restart at
+    with a crash each 5 h up to 0.2% of a month's errors were missing, or too many. A restart at
     the border itself must not go unnoticed, so they are counted from where it stood before.
 
     Not for a server that does not count them (`by_fall`).
@@ -263,11 +263,11 @@ def _by_peak(read: Read, length: Duration) -> str:
 def _by_steps(read: Read, length: Duration) -> str:
     """Growth as seen each 15 s, from what stood at the border on: nothing need be stretched.
 
-    However often it began anew. A millisecond more, so that the point at the border is in it, and
+    However often it restarted. A millisecond more, so that the point at the border is in it, and
     the pace rather than the growth, so that this makes no difference (3 millionths less where it
-    stood at 0); rounded, since the last places are no whole number's. For short buckets alone:
-    the server holds all points at once. Of scrapes more often than that it misses last ones before
-    a restart, hence :func:`_by_peak` comes first.
+    stood at 0); rounded, since the last places are not exact. For short buckets alone: the server
+    holds all points at once. Of scrapes more often than that it misses last ones before a restart,
+    hence :func:`_by_peak` comes first.
     """
     span = f"[{written(Duration(length.milliseconds + 1))}:{written(GRID)}]"
     return f"round({seconds(length)} * {read('rate', span)}, 0.000001)"

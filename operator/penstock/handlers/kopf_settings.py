@@ -12,7 +12,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True  # no watch of CRDs and namespaces: fewer streams, less RBAC
     settings.posting.enabled = False  # its events have no deduplication; ours are transitions
     settings.networking.connect_timeout = 5
-    settings.networking.request_timeout = 30  # 300 s by default: a hung list must not take so long
+    settings.networking.request_timeout = 30  # 300 s by default: a hung list must end sooner
     # Finite on purpose: "too large resource version" after an etcd restore would repeat for ever.
     settings.networking.error_backoffs = (1, 2, 4, 8, 15, 30, 30, 30)
     settings.watching.connect_timeout = 5

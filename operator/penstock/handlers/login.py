@@ -11,7 +11,7 @@ from typing import Any
 import kopf
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-# The token is read anew this often: it is rotated on disk, and Kopf refuses credentials equal to
+# The token is read again this often: it is rotated on disk, and Kopf refuses credentials equal to
 # those that a spurious 401 has made it drop.
 FRESH_FOR = timedelta(minutes=5)
 

@@ -251,7 +251,7 @@ def test_a_ratio_of_nothing_is_no_number_and_one_over_all_is_malformed(meter, se
     assert nothing.kind is Kind.ABSENT
     percent = meter.one(server, slo("a", raw_ratio("percent_$window")), NOW)
     assert percent.kind is Kind.MALFORMED
-    assert "25, which is no share" in percent.detail
+    assert "25, which is not a share" in percent.detail
 
 
 ALL_KINDS = [

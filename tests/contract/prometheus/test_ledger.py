@@ -115,7 +115,7 @@ class TestFilled:
         self, books: Bookkeeping, shop: Shop
     ) -> None:
         found = books.measure([availability()], THEN)["availability"]
-        assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0 %")
+        assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0%")
         assert found.reading is not None
         assert found.reading.remaining is None
         for look in LOOKS:
@@ -354,7 +354,7 @@ class TestMigrating:
         other = self.changed(one, ratio('http_requests_total{code=~"5.."}', ALL))
         told = books.measure([other], THEN)["availability"]
         assert (told.kind, told.reason) == (Kind.MIGRATING, Reason.MIGRATING)
-        assert "Backfilling 0 %" in told.detail
+        assert "Backfilling 0%" in told.detail
         assert told.reading == former.reading
         assert told.so_far is not None
         for look in LOOKS:

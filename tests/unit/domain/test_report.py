@@ -86,7 +86,7 @@ def test_thin_evidence_has_its_numbers_and_an_outage_has_none() -> None:
 
 
 def test_an_slo_whose_indicator_is_being_replaced_says_so_and_keeps_its_numbers() -> None:
-    told = Evidence(Kind.MIGRATING, "Migrating: so far 37 %", reading("0.5"), reading("0.9"))
+    told = Evidence(Kind.MIGRATING, "Migrating: so far 37%", reading("0.5"), reading("0.9"))
     made = report(SLO, told, NOW, None)
     assert (made.state, made.reason, made.remaining) == (
         State.HEALTHY,
@@ -94,7 +94,7 @@ def test_an_slo_whose_indicator_is_being_replaced_says_so_and_keeps_its_numbers(
         Decimal("0.5"),
     )
     assert [(one.status, one.reason) for one in made.conditions] == [("True", "Migrating")] * 3
-    assert made.summary.endswith("; Migrating: so far 37 %")
+    assert made.summary.endswith("; Migrating: so far 37%")
 
 
 def test_without_events_there_is_no_share_and_no_error() -> None:

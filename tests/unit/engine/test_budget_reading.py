@@ -73,12 +73,12 @@ def test_a_new_ledger_is_being_filled() -> None:
     new = Ledger(300, 24 * HOUR)
     new.begin(BORDER - 6 * HOUR)
     found = read(slo("a", SHOP, window="1d"), new)
-    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0 %")
+    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0%")
 
 
 def test_how_much_of_the_past_has_been_read_is_told() -> None:
     found = read(slo("a", SHOP, window="1d"), ledger(hours=3))
-    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 41 %")
+    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 41%")
     assert found.reading is not None
     assert found.reading.remaining is None
     assert found.reading.looks.keys() == LOOKS
@@ -131,7 +131,7 @@ def test_one_that_fell_behind_is_no_young_one() -> None:
     later = NOW + timedelta(hours=2)
     found = evidence(plan(one, LOOKS, behind, later), behind, {})
     assert found.kind is Kind.STALE
-    assert found.detail == "its ledger ends at 12:00 UTC and is catching up"
+    assert found.detail == "the ledger ends at 12:00 UTC and is catching up"
 
 
 def test_a_window_without_any_data_is_absent() -> None:

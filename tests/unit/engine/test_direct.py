@@ -48,7 +48,7 @@ def test_a_calendar_window_is_asked_from_its_start_daylight_saving_included():
     since = planned(slo("a", SHOP, window=month)).window
     assert since == Duration.parse("30d13h")  # 14:00 of the 31st, less the hour of the 29th
     begun = plan(inquiry(slo("a", SHOP, window=month)), month.start(AT), FRESH)
-    assert begun == Evidence(Kind.INSUFFICIENT_HISTORY, "the window has only just begun")
+    assert begun == Evidence(Kind.INSUFFICIENT_HISTORY, "the window has just begun")
     soon = month.start(AT) + timedelta(milliseconds=1)
     assert isinstance(plan(inquiry(slo("a", SHOP, window=month)), soon, FRESH), Plan)
 
@@ -64,7 +64,7 @@ def test_counts_are_a_reading_and_a_look_back_without_data_is_left_out():
 
 def test_a_window_without_data_is_absent_though_a_longer_look_has_some():
     found = evidence(planned(), Counts({FIVE: {7: Count(Decimal(1), Decimal(2))}}), AT)
-    assert found == Evidence(Kind.ABSENT, "there is nothing to count in the last 1h")
+    assert found == Evidence(Kind.ABSENT, "no events in the last 1h")
 
 
 def test_what_could_not_be_counted_is_told_as_it_is():

@@ -22,7 +22,7 @@ FIRST = slo("checkout", ratio("bad_total", "all_total"), window="30d")
 SECOND = replace(FIRST, generation=2, indicator=ratio("worse_total", "all_total"))
 THIRD = replace(FIRST, generation=3, indicator=ratio("worst_total", "all_total"))
 KNOWN = Evidence(Kind.FRESH, reading=reading("0.5"))
-YOUNG = Evidence(Kind.WARMING_UP, "Backfilling 37 %", reading("0.9"), reading("0.8"))
+YOUNG = Evidence(Kind.WARMING_UP, "Backfilling 37%", reading("0.9"), reading("0.8"))
 
 
 class Told:
@@ -63,7 +63,7 @@ def test_the_former_indicator_answers_until_the_new_one_can() -> None:
         assert besides.ref != SECOND.ref
         assert (found.kind, found.reading) == (Kind.MIGRATING, KNOWN.reading)
         assert found.so_far == YOUNG.so_far
-        assert "Backfilling 37 %" in found.detail
+        assert "Backfilling 37%" in found.detail
     fresh = Evidence(Kind.FRESH, reading=reading("0.7"))
     assert told.round(SECOND, fresh)[1] == fresh
     assert told.round(SECOND, fresh) == ([], fresh)

@@ -65,7 +65,7 @@ def test_an_slo_is_told_when_its_budget_moved_by_half_a_point_and_every_ten_minu
 def test_how_far_the_past_is_read_is_told_once_a_minute(after: str, told: bool, kind: Kind) -> None:
     def filled(percent: int, after: str) -> SloReport:
         at = NOW + timedelta(seconds=float(after))
-        return report(SLO, Evidence(kind, f"Backfilling {percent} %"), at, None)
+        return report(SLO, Evidence(kind, f"Backfilling {percent}%"), at, None)
 
     assert slo_is_worth_telling(filled(37, after), filled(12, "0")) is told
     assert not slo_is_worth_telling(filled(12, after), filled(12, "0"))

@@ -102,7 +102,7 @@ class Budgets:
     async def read(
         self, source: Source, planned: Sequence[Planned], at: datetime
     ) -> Mapping[Hashable, Counts | Evidence]:
-        """What the ledgers lack, by account: one question, however many SLOs are told by it."""
+        """What the ledgers lack, by account: one query, however many SLOs need it."""
         wanted: dict[Account, frozenset[Leg]] = {}
         for _, account, made in planned:
             asked = wanted.setdefault(account, made.legs.every)

@@ -67,7 +67,7 @@ def plan(inquiry: Inquiry, at: datetime, freshness: Duration) -> Plan | Evidence
     slo = inquiry.slo
     window = _since_start(slo, at)
     if window.milliseconds <= 0:
-        return Evidence(Kind.INSUFFICIENT_HISTORY, "the window has only just begun")
+        return Evidence(Kind.INSUFFICIENT_HISTORY, "the window has just begun")
     legs = frozenset(Look(back) for back in {window, *inquiry.looks})
     key = (slo.ref, slo.generation)
     return Plan(inquiry, window, Question(key, measure_of(slo.indicator), legs, freshness))
@@ -80,7 +80,7 @@ def evidence(planned: Plan, found: Counts | Evidence, at: datetime) -> Evidence:
     slo, window = planned.inquiry.slo, planned.window
     whole = _count(found, window)
     if whole is None:
-        return Evidence(Kind.ABSENT, f"there is nothing to count in the last {window}")
+        return Evidence(Kind.ABSENT, f"no events in the last {window}")
     if _lacks_good(slo, found, window, whole):
         events = plain(whole.total.quantize(1))
         return Evidence(

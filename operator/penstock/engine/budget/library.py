@@ -65,7 +65,7 @@ class Library:
         return self._books[name]
 
     def wake(self, source: Source) -> None:
-        """This source has just been asked: its upkeep may go on."""
+        """This source has just been asked: its upkeep may continue."""
         self._woken[name_of(source)].set()
         self._news.set()
 

@@ -86,7 +86,7 @@ class Migrations:
 
 
 def while_migrating(former: Evidence, new: Evidence) -> Evidence:
-    """What is told while a former indicator may still answer for a new one.
+    """The evidence while a former indicator may still answer for a new one.
 
     The new one alone, once it can, or if it cannot be measured at all; and where the former one is
     no longer of use.
@@ -97,8 +97,7 @@ def while_migrating(former: Evidence, new: Evidence) -> Evidence:
         return new
     poorer, richer = sorted((former.reading, new.so_far), key=_share_left)
     detail = (
-        "Migrating: the former indicator answers while the past of the new one is read "
-        f"({new.detail})"
+        f"Migrating: the previous indicator answers while the new one is backfilled ({new.detail})"
     )
     return Evidence(Kind.MIGRATING, detail, poorer, richer)
 

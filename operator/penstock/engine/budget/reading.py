@@ -32,7 +32,7 @@ FIVE_MINUTES = Duration.parse("5m")
 LONGEST_OPEN = 3_600
 # Longer looks are read exactly only by closing buckets: it would be dear in every round.
 EXACT_UP_TO = Duration.parse("10m")
-# Asked for so much of the window, a budget can be told; of the rest nothing is known yet.
+# With this share of the window read, the budget is evaluated; the rest is not known yet.
 ENOUGH_ASKED = Decimal("0.95")
 DAY = 24 * HOUR
 _NONE = Decimal(0)
@@ -140,11 +140,11 @@ def evidence(
     if made.open is None and len(ledger.fine):
         # What was known before may have held a release: that is an outage, no young service.
         closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
-        return Evidence(Kind.STALE, f"its ledger ends at {closed:%H:%M UTC} and is catching up")
+        return Evidence(Kind.STALE, f"the ledger ends at {closed:%H:%M UTC} and is catching up")
     reading = reader.reading(onsets)
     asked = whole.asked if made.open is not None else _NONE
     if asked < ENOUGH_ASKED:
-        detail = f"Backfilling {int(asked * 100)} %"
+        detail = f"Backfilling {int(asked * 100)}%"
         return Evidence(Kind.WARMING_UP, detail, _without_budget(reading), reader.so_far(reading))
     if whole.covered == 0 and reader.open is None:
         return Evidence(
@@ -318,7 +318,7 @@ def _unit(slo: Slo) -> Unit:
 
 
 def _without_budget(reading: Reading) -> Reading:
-    """Burn rates work at once; of a window that is half known no budget is told."""
+    """Burn rates work at once; a window that is half known has no budget."""
     return replace(reading, whole=Count(_NONE, _NONE), traffic=None)
 
 

@@ -101,7 +101,7 @@ class Upkeep:
         grain, answered = accounts[0].sli.grain, list[Account]()
         together = MOST_READ // ((run.last - run.first) // grain + 1)
         for some in _batched(accounts, together):
-            # Read for the last time, a bucket is read thoroughly: what is told meanwhile is near.
+            # Read for the last time, a bucket is read thoroughly: until then it is approximate.
             leg = Close(accounts[0].span, LOOK_BACK, thorough=now - run.first >= SEAL_AFTER)
             for account, found in (await self._ask(some, leg, run, grain, monotonic)).items():
                 answered.append(account)
@@ -156,7 +156,7 @@ class Upkeep:
         """Hours of these that are approximate still are read by the bucket; whether all could be.
 
         A process crashed in them more than once, which is rare in five minutes: of a month of pods
-        that crash each five hours up to 0.05 % of the errors would be wrong. An hour at a time, as
+        that crash each five hours up to 0.05% of the errors would be wrong. An hour at a time, as
         the server then holds each 15 s of it.
         """
         due: dict[tuple[int, int], list[Account]] = defaultdict(list)
@@ -215,7 +215,7 @@ def _hot_first(accounts: Sequence[Account]) -> list[Account]:
 
 
 def _batched(accounts: Sequence[Account], most: int) -> Iterator[Sequence[Account]]:
-    """So many at a time."""
+    """Batches of at most ``most``."""
     return (accounts[first : first + most] for first in range(0, len(accounts), most))
 
 
@@ -251,7 +251,7 @@ def _alike(
 def _is_guess(account: Account, parts: Sequence[Count | None]) -> bool:
     """Whether counters of an hour that was read as a whole make no whole number.
 
-    Then `increase` has stretched one of them: a process began anew in a way that only it can tell.
+    Then `increase` has stretched one of them: a process restarted in a way that only it can tell.
     """
     if len(parts) > 1 or parts[0] is None or not is_of_counters(account.sli.indicator):
         return False
@@ -264,7 +264,7 @@ def _step(account: Account) -> int:
 
 
 def _whole(first: int, last: int) -> Run:
-    """These hours; what is known of them already is no harm."""
+    """These hours; what is already known of them does no harm."""
     return Run((first + 1) * HOUR, (last + 1) * HOUR)
 
 

@@ -25,7 +25,7 @@ class Close:
     Attributes:
         back: how far before the bucket is looked for what is born and what comes back.
         unseen: for how long before the bucket nothing was scraped: what began meanwhile is new.
-        thorough: also what began anew within the bucket is counted exactly, which is dear: half as
+        thorough: also what restarted within the bucket is counted exactly, which is dear: half as
             much again of the server's time.
     """
 

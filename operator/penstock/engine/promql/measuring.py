@@ -26,7 +26,7 @@ async def measured(
 ) -> Mapping[Hashable, Counts | Evidence]:
     """The counts of each question by its key, or why there are none.
 
-    Of histograms whose threshold is no bucket it asks once more which buckets there are.
+    For histograms whose threshold is not a bucket it asks once more which buckets there are.
     """
     found: dict[Hashable, Counts | Evidence] = {}
     readable = [asked for asked in questions if _can_be_read(source, asked.measure.indicator)]

@@ -16,11 +16,11 @@ class Question(NamedTuple):
     """What is asked about one indicator; a plain tuple, since thousands are made in each round.
 
     Attributes:
-        key: by this its answer is told from others', and a refusal of it is remembered.
+        key: it identifies its answer among others, and a refusal of it is remembered.
         measure: how its indicator is asked.
         freshness: data that is older is stale; None where its age is not asked for, as of closes.
         remembered: events before all legs are known, so that none in them may be a pause: whether
-            data is there is then a matter of its age alone, where that can be told.
+            data is there is then a matter of its age alone, where that is known.
     """
 
     key: Hashable

@@ -1,6 +1,6 @@
 """Reads the answer to a question as counts to be relied on, or as evidence why there are none.
 
-Whatever a server sends, nothing here raises, and no comparison is made with what is no number.
+Whatever a server sends, nothing here raises, and nothing that is not a number is compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLOCK_TOLERANCE = Decimal(30)
 _LARGEST = Decimal(10) ** 15
 _FINEST = Decimal("1e-9")
 _NONE = Decimal(0)
-_DIGITS = 15  # so many are fewer than _LARGEST
+_DIGITS = 15  # a number of so few digits is below _LARGEST
 _MOST_KEPT = 1_024
 
 # Looking up a member of an enum takes as long as four of these, and it is done for every number.
@@ -176,7 +176,7 @@ def _checked(measure: Measure, leg: Leg, part: Part, texts: Sequence[str]) -> De
     told = _told(measure, leg, part)
     number = _one(texts, told, _NONE)
     if number is not None and number > ONE:
-        raise _unusable(Kind.MALFORMED, f"{told} is {plain(number)}, which is no share")
+        raise _unusable(Kind.MALFORMED, f"{told} is {plain(number)}, which is not a share")
     return number
 
 
@@ -189,7 +189,7 @@ def _told(measure: Measure, leg: Leg, part: Part) -> str:
 
 
 def _check_slack(measure: Measure, leg: Leg, events: Decimal, total: Decimal) -> None:
-    """Whether a series is new is told apart for each: of a closed bucket one may be ahead."""
+    """Each series is checked for being new by itself: in a closed bucket one may be ahead."""
     if isinstance(leg, Look) and events > total + max(SLACK_EVENTS, SLACK_SHARE * total):
         raise _unusable(
             Kind.MALFORMED,
@@ -206,7 +206,7 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
     try:
         age = _age(answer)
         longest, times = next(iter(found.items()))
-        # An author's own expression has no series whose age could be told.
+        # An author's own expression has no series whose age is known.
         if not times and not (question.remembered and measure.selectors):
             is_fresh = age is not None and age <= question.freshness.seconds
             _is_absent(measure, longest.length, is_fresh=is_fresh)
@@ -255,7 +255,7 @@ def _one(texts: Sequence[str], what: str, least: Decimal) -> Decimal | None:
         raise _unusable(Kind.AMBIGUOUS, detail)
     number = _number(texts[0])
     if number is None or number < least:
-        raise _unusable(Kind.MALFORMED, f'{what} is "{texts[0][:32]}", which is no count')
+        raise _unusable(Kind.MALFORMED, f'{what} is "{texts[0][:32]}", which is not a count')
     return number
 
 

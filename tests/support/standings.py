@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from penstock.adapters.workloads.deployment import ADVICE
 from penstock.domain.case import Judged
 from penstock.domain.gate import Act, Step, hold_manager, step
 from penstock.domain.policy import Policy
@@ -56,6 +57,7 @@ def saw(
         updated=3,
         total=3,
         effect=Effect.PARTIAL,
+        advice=ADVICE,
     )
     return replace(first, **facts)
 

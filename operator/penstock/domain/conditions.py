@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from penstock.domain.messages import KEEP_PAUSED
 from penstock.domain.report import condition
 from penstock.domain.rollout import Mode, Rollout
 from penstock.domain.standing import Condition, Standing, Truth, too_large
@@ -40,7 +39,7 @@ def conditions(
         ("Ready", *_ready(rollout, standing, seen)),
         ("GateOpen", _OPEN[gate.state], gate.reason, gate.message),
         ("Held", *_held(standing)),
-        ("Contested", *_contested(standing)),
+        ("Contested", *_contested(standing, seen)),
         ("WorkloadSupported", *_supported(seen)),
     )
     return tuple(condition(standing.conditions, *one, now) for one in wanted)
@@ -75,14 +74,15 @@ def _held(standing: Standing) -> Aspect:
     return "False", Reason.NOT_HELD, "not held by Penstock"
 
 
-def _contested(standing: Standing) -> Aspect:
+def _contested(standing: Standing, seen: Observation) -> Aspect:
     who = standing.hold.contested_by
     if not who:
         return "False", Reason.NOT_HELD, "no competing writer"
     return (
         "True",
         Reason.CONTESTED,
-        f"{who} keeps resuming the workload, so Penstock no longer pauses it. {KEEP_PAUSED}",
+        f"{who} keeps resuming the workload, so Penstock no longer pauses it. "
+        f"{seen.advice.let_hold}",
     )
 
 

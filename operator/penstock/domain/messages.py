@@ -28,15 +28,6 @@ LONGEST_SUMMARY = 100
 LONGEST_NAME = 40
 LONGEST_DETAIL = 400
 
-KEEP_PAUSED = (
-    "Remove spec.paused from the workload's manifest (Argo CD: ignoreDifferences on /spec/paused "
-    "with RespectIgnoreDifferences=true)"
-)
-_ROLL_BACK = (
-    "To roll back, apply the previous manifest or run `kubectl set image` with the previous image "
-    "(`kubectl rollout undo` refuses a paused Deployment)"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class GateMessage:
@@ -321,9 +312,9 @@ def _advice(
     if standing.release is None or release is None or release.proceeds:
         return advice
     if _obstacle(rollout, standing, seen) is None:
-        advice.append(_ROLL_BACK)
+        advice.append(seen.advice.roll_back)
     elif rollout.mode is Mode.ENFORCE and standing.hold.contested_by:
-        advice.append(KEEP_PAUSED)
+        advice.append(seen.advice.let_hold)
     elif rollout.mode is Mode.ENFORCE and standing.stable:
         advice.append("To stop the release, roll back: a stable template always passes")
     return advice

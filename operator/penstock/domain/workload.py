@@ -33,6 +33,19 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What people can do, in the words of one kind of workload; sentences without their full stop.
+
+    Attributes:
+        roll_back: how to return to the previous version while a release is held.
+        let_hold: how to end a conflict with whoever undoes the hold.
+    """
+
+    roll_back: str = "To roll back, apply the previous manifest"
+    let_hold: str = "Remove the field that holds the workload from its manifest"
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One look at a workload.
 
@@ -52,6 +65,7 @@ class Observation:
         kept: a hold is marked as one that outlives its Rollout.
         effect: how much our hold stops, or would stop.
         pinned_by: who declares ``paused: false`` and will write it again; None if nobody is known.
+        advice: what people can do, in the words of this kind.
         person_holds: a person's hold by label, with its value; None without the label.
     """
 
@@ -72,6 +86,7 @@ class Observation:
     effect: Effect = Effect.NONE
     pinned_by: str | None = None
     person_holds: str | None = None
+    advice: Advice = Advice()
 
     @property
     def exists(self) -> bool:

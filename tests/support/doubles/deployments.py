@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.adapters.workloads.deployment import ADVICE
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.template import template
 from penstock.domain.workload import Effect, Observation, Phase
@@ -158,6 +159,7 @@ class Deployment:
             effect=self._effect(new, others),
             pinned_by=self.pinned_by or self._declared_unpaused(),
             person_holds=self.person_label,
+            advice=ADVICE,
         )
 
     def _declared_unpaused(self) -> str | None:

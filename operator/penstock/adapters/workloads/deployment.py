@@ -21,7 +21,7 @@ from penstock.adapters.workloads.apply_hold import (
 from penstock.adapters.workloads.steering import Steering
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.template import template
-from penstock.domain.workload import Effect, Observation, Phase
+from penstock.domain.workload import Advice, Effect, Observation, Phase
 from penstock.engine.ports import Held, Outcome
 from penstock.engine.watches import Watch, watch_itself
 from penstock.errors import Gone
@@ -30,6 +30,13 @@ DEPLOYMENTS = ApiResource("apps", "v1", "Deployment", "deployments")
 REPLICA_SETS = ApiResource("apps", "v1", "ReplicaSet", "replicasets")
 REVISION = "deployment.kubernetes.io/revision"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+ADVICE = Advice(
+    roll_back="To roll back, apply the previous manifest or run `kubectl set image` with the "
+    "previous image (`kubectl rollout undo` refuses a paused Deployment)",
+    let_hold="Remove spec.paused from the workload's manifest (Argo CD: ignoreDifferences on "
+    "/spec/paused with RespectIgnoreDifferences=true)",
+)
 
 
 class DeploymentAdapter:
@@ -110,6 +117,7 @@ def observation(
         effect=_effect(replicas, new, others),
         pinned_by=_pinned_by(body, holders),
         person_holds=person_hold(body),
+        advice=ADVICE,
     )
 
 

@@ -38,31 +38,31 @@ class Settings(BaseSettings):
     )
 
     config: Path | None = None
-    """A YAML file with any of these settings, by their names with underscores."""
+    """YAML file with any of these settings, by name with underscores."""
     interval: float = Field(default=60.0, ge=0.5, le=600)
     """Seconds between evaluations of an SLO at rest."""
     hot_interval: float = Field(default=10.0, ge=0.25, le=600)
     """Seconds between evaluations while a release is in progress or a gate is closed."""
     scrape_interval: float = Field(default=15.0, ge=0.1, le=600)
-    """Seconds between scrapes of the metrics; a default burn pair sees at least four of them."""
+    """Seconds between scrapes of the metrics; a default burn pair covers at least four scrapes."""
     resync_interval: float = Field(default=300.0, ge=5, le=3600)
-    """Seconds between lists of all our objects, which find what a watch has missed."""
+    """Seconds between full lists of all objects, which find what a watch has missed."""
     namespaces: Annotated[tuple[str, ...], NoDecode] = ()
-    """Guard workloads in these namespaces only, separated by commas; empty: in all of them."""
+    """Namespaces to guard, separated by commas; empty: all of them."""
     lease_namespace: str = ""
-    """Elect a leader by a Lease in this namespace; empty: the pod's own, and none outside."""
+    """Namespace of the leader election Lease; empty: the pod's own, and none outside a pod."""
     identity: str = ""
-    """Name of this replica in the Lease; empty: the host's name."""
+    """Name of this replica in the Lease; empty: the host name."""
     own_job: str = ""
-    """Job under which sources scrape this operator, whose counters then restore lost ledgers."""
+    """Job under which sources scrape this operator, to restore lost ledgers from its counters."""
     token_folder: Path = Path("/etc/penstock/tokens")
-    """Folder of the files that auth.tokenFile names; outside of a pod it may be another."""
+    """Folder of the files that auth.tokenFile names; change it only outside a pod."""
     listen: str = "0.0.0.0:8080"
     """Address of /healthz, /readyz and /metrics."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    """debug, info, warning or error."""
+    """Log level: debug, info, warning or error."""
     log_format: str = Field(default="json", pattern="^(json|text)$")
-    """json or text."""
+    """Log format: json or text."""
 
     @field_validator("namespaces", mode="before")
     @classmethod

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("adapters", "engine", "handlers")
 
 LAYERS = "The shell knows the core; the core knows nobody"
+ENGINE = "Data flows one way through the engine"
 KOPF = "Only handlers know Kopf"
 KUBERNETES = "Only adapters know the Kubernetes client"
 METRICS = "Only adapters speak HTTP to a metrics source"
@@ -35,6 +36,15 @@ FORBIDDEN = {
         ("handlers/planted_1", "penstock.adapters"),
         ("handlers/planted_2", "penstock.app"),
         ("app", "penstock.cli"),
+    ],
+    ENGINE: [
+        ("engine/object_cache", "penstock.engine.informer"),
+        ("engine/evidence_store", "penstock.engine.triggers"),
+        ("engine/triggers", "penstock.engine.stores"),
+        ("engine/status_writer", "penstock.engine.rollout_reconciler"),
+        ("engine/actuator", "penstock.engine.status_writer"),
+        ("engine/evaluator", "penstock.engine.rollout_reconciler"),
+        ("engine/controller", "penstock.engine.wiring"),
     ],
     KOPF: [("engine/planted", "kopf"), ("adapters/planted", "kopf"), ("app", "kopf")],
     KUBERNETES: [("handlers/planted", "kubernetes"), ("cli/planted", "kubernetes")],

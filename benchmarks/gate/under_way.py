@@ -10,9 +10,10 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
+from penstock.domain.actions import HoldWorkload
 from penstock.domain.case import Judged
 from penstock.domain.evidence import Evidence
-from penstock.domain.gate import Act, step
+from penstock.domain.gate import step
 from penstock.domain.guard import Guard
 from penstock.domain.policy import Policy
 from penstock.domain.refs import ObjectRef, WorkloadRef
@@ -80,7 +81,8 @@ class UnderWay:
         seen = replace(ROLLING, ours=self.held, paused=self.held)
         done = step(ROLLOUT, self._standing, seen, (judged,), None, now)
         self._standing = done.standing
-        if done.act is Act.HOLD and done.judgement and done.judgement.release:
+        holds = isinstance(done.workload_action, HoldWorkload)
+        if holds and done.judgement and done.judgement.release:
             self.holds[done.judgement.release.reason] += 1
-        if done.act is not Act.NOTHING:
-            self.held = done.act is Act.HOLD
+        if done.workload_action is not None:
+            self.held = holds

@@ -1,7 +1,7 @@
 """Wires everything, and ends with whatever ends: the only place that knows all rooms.
 
-One task group: if the evaluator, the keeper, the desk or the lease ends, the process does, and
-Kubernetes starts a new one that resumes from status. The feed alone is started again in place.
+One task group: if the informer, a controller or the lease ends, the process does, and Kubernetes
+starts a new one that resumes from status. The feed alone is started again in place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from penstock.adapters.clock import SystemClock
 from penstock.adapters.cluster import OurObjects
 from penstock.adapters.credentials import Vault
 from penstock.adapters.discovery import Discovery
+from penstock.adapters.event_notifier import EventNotifier
 from penstock.adapters.health_routes import metrics_route, probe_route
 from penstock.adapters.http_server import HttpServer
 from penstock.adapters.lease import ElectedLease, NoElection
@@ -35,15 +36,11 @@ from penstock.adapters.workloads.adapter import AdapterFactory
 from penstock.adapters.workloads.registry import ADAPTERS, WorkloadRegistry
 from penstock.engine.budget.budgets import Budgets
 from penstock.engine.budget.library import Library
-from penstock.engine.catalog import Catalog
-from penstock.engine.desk import Desk
-from penstock.engine.evaluator import Evaluator, Pace
-from penstock.engine.keeper import Keeper
+from penstock.engine.evidence_view import EvaluationIntervals
 from penstock.engine.metric_names import GaugeName
 from penstock.engine.ports import Found
-from penstock.engine.reporter import Reporter
-from penstock.engine.showing import slis
-from penstock.engine.source_keeper import SourceKeeper
+from penstock.engine.rollout_metrics import slis
+from penstock.engine.wiring import Engine, Options, Ports, wire_engine
 from penstock.errors import ClusterError, PenstockError
 from penstock.handlers.feed import Feed
 from penstock.handlers.optional_feed import OptionalFeed, optional_groups
@@ -61,20 +58,15 @@ class LeadershipLost(Exception):
     """Another replica leads now; this one has stopped writing."""
 
 
-@dataclass(frozen=True)
-class Parts:
+@dataclass(frozen=True, kw_only=True)
+class Components:
     """All that runs, wired."""
 
-    telemetry: MetricsRegistry
-    catalog: Catalog
-    evaluator: Evaluator
-    keeper: Keeper
-    reporter: Reporter
-    sources: SourceKeeper
-    desk: Desk
+    metrics: MetricsRegistry
+    engine: Engine
+    ledgers: Library
     feed: Feed
     optional_feeds: Sequence[OptionalFeed]
-    library: Library
     schema: ServedSchema
 
 
@@ -127,35 +119,35 @@ async def _main(settings: Settings, adapters: Sequence[AdapterFactory]) -> int:
     server = await ApiServer.connect()
     clock = SystemClock()
     lease = _lease(settings, server, clock)
-    parts = wire(settings, server, clock, lease, adapters)
+    components = wire(settings, server, clock, lease, adapters)
     web = HttpServer(
         settings.listen,
         [
-            probe_route("/healthz", lambda: _not_alive(parts, clock)),
-            probe_route("/readyz", lambda: _not_ready(parts)),
-            metrics_route(lambda: _scrape(parts, lease)),
+            probe_route("/healthz", lambda: _liveness(components, clock)),
+            probe_route("/readyz", lambda: _readiness(components)),
+            metrics_route(lambda: _scrape(components, lease)),
         ],
     )
     await web.start()
     try:
         async with asyncio.TaskGroup() as group:
-            work = group.create_task(_work(parts, lease))
+            work = group.create_task(_work(components, lease))
             await stop.wait()
             work.cancel()
     finally:
-        await _leave(parts, lease)
+        await _shutdown(components, lease)
         await web.stop()
         await server.close()
     return ASKED_TO_STOP
 
 
-async def _leave(parts: Parts, lease: ElectedLease | NoElection) -> None:
+async def _shutdown(components: Components, lease: ElectedLease | NoElection) -> None:
     """What the next process begins with; none of it may take long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(3):
             if lease.held:
                 with contextlib.suppress(ClusterError):
-                    await parts.library.save()
+                    await components.ledgers.save()
             await lease.give_back()
 
 
@@ -165,67 +157,39 @@ def wire(
     clock: SystemClock,
     lease: ElectedLease | NoElection,
     adapters: Sequence[AdapterFactory],
-) -> Parts:
+) -> Components:
     """Every part, each given what it needs."""
-    telemetry, catalog = MetricsRegistry(), Catalog()
+    registry = MetricsRegistry()
     cluster = OurObjects(server, settings.namespaces)
     workloads = WorkloadRegistry.of(server, settings.namespaces, adapters)
     vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
-    asker = Prometheus(Sources(vault, clock, telemetry), clock)
-    library = Library(
+    asker = Prometheus(Sources(vault, clock, registry), clock)
+    ledgers = Library(
         asker,
         _snapshots(settings, server),
         clock,
-        telemetry,
+        registry,
         settings.scrape_interval,
         settings.own_job,
     )
-    telemetry.register_ledger_collector(library.counted, lambda: slis(catalog, library))
-    metrics = Budgets(asker, library, clock)
-    hot = min(settings.hot_interval, settings.interval)
-    pace = Pace(settings.interval, hot, settings.scrape_interval)
-    keeper = Keeper(
-        catalog,
-        cluster,
-        workloads,
-        clock,
-        telemetry,
-        lease,
-        lambda rollout, now: evaluator.evidence(rollout, now),
-        lambda rollout: evaluator.hurry(rollout),
-        pace.rest,
+    ports = Ports(
+        api=cluster,
+        notifiers=[EventNotifier(server)],
+        workloads=workloads,
+        metrics=Budgets(asker, ledgers, clock),
+        clock=clock,
+        lease=lease,
+        tally=registry,
     )
-    reporter = Reporter(catalog, cluster, clock, telemetry, lease, keeper.stir)
-    evaluator = Evaluator(
-        catalog,
-        metrics,
-        clock,
-        telemetry,
-        pace,
-        lambda slo, spared: any(
-            keeper.is_hot(one, spared=spared) for one in catalog.rollouts_of(slo)
-        ),
-        reporter.tell,
-        lambda slo: keeper.onsets(catalog.rollouts_of(slo)),
-    )
-    desk = Desk(
-        catalog,
-        cluster,
-        workloads,
-        evaluator,
-        keeper,
-        reporter,
-        clock,
-        telemetry,
-        lease,
-        settings.resync_interval,
-    )
+    engine = wire_engine(ports, _options(settings))
+    cache, informer = engine.stores.cache, engine.informer
+    registry.register_ledger_collector(ledgers.counted, lambda: slis(cache, ledgers))
     feed = Feed(
         [watch for watch in workloads.watches if watch.resource.is_built_in],
-        desk.on,
-        desk.soon,
+        informer.handle,
+        informer.relist_soon,
         clock,
-        telemetry,
+        registry,
         settings.namespaces,
         lambda: cluster.readable,
     )
@@ -233,50 +197,46 @@ def wire(
         OptionalFeed(
             watches,
             Discovery(server),
-            desk.on,
-            desk.soon,
+            informer.handle,
+            informer.relist_soon,
             clock,
-            telemetry,
+            registry,
             settings.namespaces,
             settings.resync_interval,
         )
         for watches in optional_groups(workloads.watches)
     ]
-    sources = SourceKeeper(catalog, cluster, metrics, clock, telemetry, lease)
-    schema = ServedSchema(server)
-    return Parts(
-        telemetry,
-        catalog,
-        evaluator,
-        keeper,
-        reporter,
-        sources,
-        desk,
-        feed,
-        optional_feeds,
-        library,
-        schema,
+    return Components(
+        metrics=registry,
+        engine=engine,
+        ledgers=ledgers,
+        feed=feed,
+        optional_feeds=optional_feeds,
+        schema=ServedSchema(server),
     )
 
 
-async def _work(parts: Parts, lease: ElectedLease | NoElection) -> None:
+def _options(settings: Settings) -> Options:
+    hot = min(settings.hot_interval, settings.interval)
+    intervals = EvaluationIntervals(settings.interval, hot, settings.scrape_interval)
+    return Options(intervals=intervals, resync_seconds=settings.resync_interval)
+
+
+async def _work(components: Components, lease: ElectedLease | NoElection) -> None:
     """Watch and list at once, so that a standby is warm; decide and write only while leading."""
+    engine, ledgers = components.engine, components.ledgers
     async with asyncio.TaskGroup() as group:
-        complete = group.create_task(parts.schema.wait())
-        group.create_task(parts.desk.run())
-        await parts.desk.primed.wait()
-        group.create_task(parts.feed.run())
-        for optional in parts.optional_feeds:
+        complete = group.create_task(components.schema.wait())
+        group.create_task(engine.informer.run())
+        await engine.informer.synced.wait()
+        group.create_task(components.feed.run())
+        for optional in components.optional_feeds:
             group.create_task(optional.run())
         await complete
         await lease.acquire()
-        await parts.library.load()
-        parts.desk.lead()
-        group.create_task(parts.library.run())
-        group.create_task(parts.evaluator.run())
-        group.create_task(parts.keeper.run())
-        group.create_task(parts.reporter.run())
-        group.create_task(parts.sources.run())
+        await ledgers.load()
+        group.create_task(ledgers.run())
+        group.create_task(engine.run())
         await lease.keep()
         raise LeadershipLost
 
@@ -301,26 +261,28 @@ def _own_namespace(settings: Settings) -> str:
     return POD_NAMESPACE.read_text(encoding="utf-8").strip()
 
 
-def _not_alive(parts: Parts, clock: SystemClock) -> str:
+def _liveness(components: Components, clock: SystemClock) -> str:
     """What a restart would heal: neither Prometheus nor the API server are among it."""
-    now = clock.monotonic()
-    if parts.desk.leading and now - parts.evaluator.beat > STUCK_SECONDS:
-        return f"the evaluator has not moved for {now - parts.evaluator.beat:.0f} s"
-    feed = parts.feed.health
-    if parts.desk.primed.is_set() and not feed.running and now - feed.since > FEED_DEAD_SECONDS:
+    stuck = components.engine.stuck_seconds()
+    if stuck > STUCK_SECONDS:
+        return f"the evaluator has not moved for {stuck:.0f} s"
+    feed, now = components.feed.health, clock.monotonic()
+    is_synced = components.engine.informer.synced.is_set()
+    if is_synced and not feed.running and now - feed.since > FEED_DEAD_SECONDS:
         return f"the feed has been dead for {now - feed.since:.0f} s"
     return ""
 
 
-def _not_ready(parts: Parts) -> str:
-    if parts.schema.problem:
-        return parts.schema.problem
-    if not parts.desk.primed.is_set():
+def _readiness(components: Components) -> str:
+    if components.schema.problem:
+        return components.schema.problem
+    if not components.engine.informer.synced.is_set():
         return "the first list is not complete"
-    return parts.feed.not_connected()
+    return components.feed.not_connected()
 
 
-def _scrape(parts: Parts, lease: ElectedLease | NoElection) -> bytes:
-    parts.telemetry.gauge(GaugeName.EVALUATION_AGE, parts.evaluator.age())
-    parts.telemetry.gauge(GaugeName.LEADER, 1.0 if lease.held else 0.0)
-    return parts.telemetry.exposition()
+def _scrape(components: Components, lease: ElectedLease | NoElection) -> bytes:
+    metrics = components.metrics
+    metrics.gauge(GaugeName.EVALUATION_AGE, components.engine.evidence_age())
+    metrics.gauge(GaugeName.LEADER, 1.0 if lease.held else 0.0)
+    return metrics.exposition()

@@ -70,19 +70,7 @@ def unharmed(method: str) -> tuple[dict[str, Any], list[str]]:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-@pytest.mark.parametrize(
-    "method",
-    [
-        *READS,
-        *(one for one in WRITES if one != "write_invalid"),
-        pytest.param(
-            "write_invalid",
-            marks=pytest.mark.xfail(
-                strict=False, reason="an SLO's problem is written once or never"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("method", [*READS, *WRITES])
 def test_what_fails_twice_is_tried_again_and_all_ends_the_same(
     method: str, error: type[ClusterError]
 ) -> None:

@@ -154,7 +154,7 @@ def test_in_audit_nothing_is_refused_or_held_but_all_is_told(story: Story) -> No
     assert story.refusal() is None
     assert story.status()["hold"]["active"] is False
     assert story.pausers() == []
-    assert gate["reason"] in story.reasons()
+    wait_for("an Event tells it", story.reasons, lambda it: gate["reason"] in it)
 
 
 def test_where_admission_warns_the_change_passes_with_our_sentence_and_is_held(

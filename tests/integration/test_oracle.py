@@ -111,5 +111,5 @@ def test_metrics_that_differ_are_seen(held: Story) -> None:
     assert shut in told
     for falsified in (told.replace(shut, shut.replace("1.0", "0.0")), ""):
         assert [one for one in differences(held, falsified) if one.startswith("metrics show")]
-    bug = 'penstock_errors_total{where="keeper"} 2.0\n'
+    bug = 'penstock_errors_total{where="rollouts"} 2.0\n'
     assert [one for one in differences(held, told + bug) if "unforeseen" in one]

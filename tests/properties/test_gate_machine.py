@@ -15,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from penstock.api.printing import rollout_status
 from penstock.api.resume import standing_of
+from penstock.domain.actions import HoldWorkload, ReleaseWorkload, WorkloadAction
 from penstock.domain.case import Judged
 from penstock.domain.evidence import Kind
-from penstock.domain.gate import Act, Step, step
+from penstock.domain.gate import StepResult, step
 from penstock.domain.memory import CAUSES
 from penstock.domain.progress import is_stable
 from penstock.domain.rollout import Mode, OnExternalResume
@@ -49,6 +50,19 @@ WAITS = [timedelta(seconds=seconds) for seconds in (1, 10, 30, 60, 240, 300, 600
 PERSON = "kubectl-rollout"
 
 
+def facts(result: StepResult) -> tuple[object, ...]:
+    """What somebody would notice; not when it was decided, nor in which words."""
+    gate, release = result.standing.gate, result.standing.release
+    assert gate is not None
+    return (
+        (gate.verdict, gate.state, gate.reason),
+        release and release.reason,
+        result.workload_action,
+        [one.hash for one in result.standing.stable],
+        replace(result.record, message=""),
+    )
+
+
 class GateMachine(RuleBasedStateMachine):
     """The gate, its workload, and everybody who touches either."""
 
@@ -61,8 +75,8 @@ class GateMachine(RuleBasedStateMachine):
         self.seen = saw()
         self.slos = EVIDENCE[evidence]
         self.now: datetime = NOW
-        self.done: Step | None = None
-        self.acted: list[Act] = []
+        self.done: StepResult | None = None
+        self.acted: list[WorkloadAction] = []
         self.lost = True
         self.held_since: datetime | None = None
         self.round()
@@ -159,18 +173,18 @@ class GateMachine(RuleBasedStateMachine):
         self.standing = resumed
         self.passes(wait)
 
-    # What the keeper does
+    # What the reconciler does
 
     def round(self) -> None:
         self.acted = []
         for _ in range(3):
             self.looks()
-            if self.done.act is Act.NOTHING:
+            if self.done.workload_action is None:
                 return
-            self.acted.append(self.done.act)
-            self.performs(self.done.act)
+            self.acted.append(self.done.workload_action)
+            self.performs(self.done.workload_action)
         self.looks()
-        assert self.done.act is Act.NOTHING, "it never comes to rest"
+        assert self.done.workload_action is None, "it never comes to rest"
 
     def looks(self) -> None:
         before = self.standing
@@ -178,8 +192,8 @@ class GateMachine(RuleBasedStateMachine):
         self.standing = self.done.standing
         self.judges(before)
 
-    def performs(self, act: Act) -> None:
-        if act is Act.HOLD:
+    def performs(self, action: WorkloadAction) -> None:
+        if isinstance(action, HoldWorkload):
             holders = tuple(sorted({*self.seen.holders, MANAGER}))
             self.seen = replace(self.seen, ours=True, paused=True, holders=holders)
             self.lost = False
@@ -188,11 +202,22 @@ class GateMachine(RuleBasedStateMachine):
             self.seen = replace(self.seen, ours=False, paused=bool(holders), holders=holders)
             self.lost = True
 
+    @invariant()
+    def nothing_is_decided_otherwise_before_it_is_looked_at_again(self) -> None:
+        """Without news: neither at once, nor a millisecond before the moment that was given."""
+        first = self.again(self.now)
+        until = first.look_again_at or self.now + timedelta(days=1)
+        assert until > self.now
+        assert facts(self.again(until - timedelta(milliseconds=1))) == facts(first)
+
+    def again(self, now: datetime) -> StepResult:
+        return step(self.rollout, self.standing, self.seen, self.slos, None, now)
+
     # What must hold of each single step
 
     def judges(self, before: Standing) -> None:
         done, release = self.done, self.standing.release
-        if done.act is Act.HOLD:
+        if isinstance(done.workload_action, HoldWorkload):
             assert not self.seen.ours, "held twice"
             assert self.lost, "held again although nobody took the hold away"
             assert self.rollout.mode is Mode.ENFORCE
@@ -201,7 +226,7 @@ class GateMachine(RuleBasedStateMachine):
             assert done.judgement is not None
             assert done.judgement.release is not None
             assert not done.judgement.release.proceeds
-        if done.act is Act.RELEASE:
+        if isinstance(done.workload_action, ReleaseWorkload):
             assert self.seen.ours, "what is not ours is never given back"
             self.may_be_given_back()
         self.hysteresis(before)

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from penstock.adapters.workloads.deployment import ADVICE
+from penstock.domain.actions import HoldWorkload, ReleaseWorkload
 from penstock.domain.case import Judged
-from penstock.domain.gate import Act, Step, hold_manager, step
+from penstock.domain.gate import StepResult, hold_manager, step
 from penstock.domain.policy import Policy
 from penstock.domain.refs import ObjectRef, WorkloadRef
 from penstock.domain.rollout import Enforcement, Mode, OnDelete, OnExternalResume, Rollout
@@ -75,9 +76,9 @@ class Story:
     slos: tuple[Judged, ...] = field(default_factory=lambda: (slo(),))
     rival: str | None = None
     now: datetime = NOW
-    last: Step | None = None
+    last: StepResult | None = None
 
-    def goes(self, after: str = "0s", **changes: Any) -> Step:
+    def goes(self, after: str = "0s", **changes: Any) -> StepResult:
         """One round, so long after the last, with what has changed meanwhile."""
         for name, value in changes.items():
             setattr(self, name, value)
@@ -86,16 +87,16 @@ class Story:
         self.standing, self.last = done.standing, done
         return done
 
-    def acts(self, after: str = "0s", **changes: Any) -> list[Act]:
-        """Rounds as the keeper makes them: what is to be done is done, and looked at again."""
+    def acts(self, after: str = "0s", **changes: Any) -> list[type[HoldWorkload | ReleaseWorkload]]:
+        """Rounds as the reconciler makes them: each action is done, and the workload observed."""
         done = []
         for _ in range(3):
-            act = self.goes(after, **changes).act
+            action = self.goes(after, **changes).workload_action
             after, changes = "0s", {}
-            if act is Act.NOTHING:
+            if action is None:
                 break
-            done.append(act)
-            held = act is Act.HOLD
+            done.append(type(action))
+            held = isinstance(action, HoldWorkload)
             self.seen = replace(self.seen, ours=held, paused=held)
         return done
 

@@ -18,7 +18,7 @@ from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.template import template
 from penstock.domain.workload import Effect, Observation, Phase
 from penstock.engine.ports import Held, Outcome
-from penstock.engine.watches import Watch, watch_itself
+from penstock.engine.watches import Watch, WatchItself
 from penstock.errors import Gone
 from penstock.settings import add_arguments, from_arguments
 
@@ -53,7 +53,7 @@ class ToyAdapter:
     """Implements ``WorkloadAdapter`` for Toys, held by ``spec.paused``."""
 
     resource = TOYS
-    watches: Sequence[Watch] = (watch_itself(TOYS),)
+    watches: Sequence[Watch] = (WatchItself(TOYS),)
 
     def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
         self._server = server

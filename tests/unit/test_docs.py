@@ -22,7 +22,7 @@ SOURCES = ("domain", "api", "engine")
 CONDITION_REASON = re.compile(
     r'"(Enforcing|Supported|Connected|Secret(?:NotFound|Forbidden)|[A-Z][A-Za-z]+Invalid)"'
 )
-EVENT_REASON = re.compile(r'_post\([^"\n]*"([A-Z][A-Za-z]+)"')
+EVENT_REASON = re.compile(r'_notify\([^"\n]*"([A-Z][A-Za-z]+)"')
 
 
 def entries(page: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Our own objects in the API server: read into values; statuses, records and events written."""
+"""Our own objects in the API server: read into values; statuses and records written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from penstock.domain.report import SloReport
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Record, Standing
-from penstock.engine.ports import Event
 from penstock.errors import Forbidden, SpecInvalid
 
 log = logging.getLogger(__name__)
@@ -137,32 +136,6 @@ class OurObjects:
             return await self._server.replace(path, {**body, "metadata": metadata})
 
         await self._latest.write(GATE_RECORDS, path, send)
-
-    async def tell(self, event: Event) -> None:
-        """Post one Event; it shows under ``kubectl describe`` of the object."""
-        at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        namespace = event.ref.namespace or "default"
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{event.ref.name}.", "namespace": namespace},
-            "involvedObject": {
-                "apiVersion": API_VERSION,
-                "kind": event.kind,
-                "name": event.ref.name,
-                "namespace": event.ref.namespace,
-                "uid": event.ref.uid,
-            },
-            "type": "Warning" if event.warning else "Normal",
-            "reason": event.reason,
-            "message": event.message,
-            "firstTimestamp": at,
-            "lastTimestamp": at,
-            "count": 1,
-            "source": {"component": MANAGER},
-            "reportingComponent": MANAGER,
-        }
-        await self._server.create(f"/api/v1/namespaces/{part(namespace)}/events", body)
 
     async def secret(self, namespace: str, name: str) -> dict[str, bytes]:
         """What one Secret holds, by its keys. Asked for by name: neither listed nor watched."""

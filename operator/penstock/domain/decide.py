@@ -211,7 +211,7 @@ def _unknown(case: Case, question: Question) -> Decision | None:
 
 
 def _may_without_evidence(case: Case, question: Question, judged: Judged) -> bool:
-    terms, starting = _terms(judged), question is Question.START
+    terms, starting = unknown_rule(judged), question is Question.START
     held = case.memory.held_for is not None if starting else _is_held(case)
     if not _keeps_last(case, terms):
         return terms.then is UnknownThen.PERMIT and (not held or _hold_is_over(case))
@@ -221,7 +221,7 @@ def _may_without_evidence(case: Case, question: Question, judged: Judged) -> boo
     return not held
 
 
-def _terms(judged: Judged) -> Unknown:
+def unknown_rule(judged: Judged) -> Unknown:
     """What its class of missing evidence means; strict where no policy could be completed."""
     if judged.guard is None:
         return Unknown(OUTAGE.keep_last or Duration(0), UnknownThen.HOLD)

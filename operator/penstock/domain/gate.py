@@ -1,21 +1,31 @@
 """The gate of one Rollout: from what is seen and measured to where it stands and what to do.
 
-Pure: ``step`` returns the next standing and one act; the engine performs the act, observes and
-steps again. A hold is written before status says so, because closing is safe at any time; a release
-is written to status before it is done, so that a crash in between repeats it instead of mistaking
-it for a person's.
+Pure: ``step`` returns the next standing and the actions in their order; the engine carries them
+out, and after a hold or a release it observes the workload and steps again. Admission's record
+comes first: it is the line without a window. A hold is written before the status that shows it,
+because closing is safe at any time. The status is written before a release, so that a crash in
+between repeats the release instead of mistaking it for a person's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
 from penstock.domain import messages
+from penstock.domain.actions import (
+    Action,
+    HoldWorkload,
+    ReleaseWorkload,
+    WorkloadAction,
+    WriteGateRecord,
+    WriteStatus,
+)
 from penstock.domain.case import Case, Decision, Judged, Judgement, Question, Release
+from penstock.domain.deadlines import LOSSES_REMEMBERED, SECOND_TRY_AFTER, look_again_at
 from penstock.domain.decide import judgement, noticed
+from penstock.domain.gate_record import record
 from penstock.domain.guard import CALM
 from penstock.domain.judge import crossing, share_left
 from penstock.domain.memory import CAUSES, Memory
@@ -23,7 +33,6 @@ from penstock.domain.messages import GateMessage
 from penstock.domain.progress import follow, is_stable, proving, without_suspect
 from penstock.domain.quantities import Duration, Ratio
 from penstock.domain.rollout import (
-    Admission,
     InFlight,
     Mode,
     OnDelete,
@@ -44,8 +53,6 @@ from penstock.domain.workload import HOLD_MANAGER_PREFIX, Effect, Observation
 
 # Three losses within ten minutes: a machine is doing it, and we do not fight machines.
 LOSSES_TO_CONTEST = 3
-LOSSES_REMEMBERED = timedelta(minutes=10)
-SECOND_TRY_AFTER = timedelta(seconds=30)
 
 
 def hold_manager(rollout: Rollout) -> str:
@@ -53,22 +60,32 @@ def hold_manager(rollout: Rollout) -> str:
     return HOLD_MANAGER_PREFIX + rollout.ref.uid
 
 
-class Act(StrEnum):
-    """What is to be done to the workload now."""
-
-    NOTHING = "Nothing"
-    HOLD = "Hold"
-    RELEASE = "Release"
-
-
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Where the Rollout stands now, by which judgement, what admission reads, and what to do."""
+class StepResult:
+    """One round's result.
+
+    Attributes:
+        standing: where the Rollout stands now.
+        judgement: by which judgement; None where nothing is enforced.
+        actions: what to do, in this order.
+        look_again_at: when the same input is decided otherwise; None while it never is.
+    """
 
     standing: Standing
     judgement: Judgement | None
-    record: Record
-    act: Act
+    actions: tuple[Action, ...]
+    look_again_at: datetime | None = None
+
+    @property
+    def record(self) -> Record:
+        """What admission reads."""
+        return next(one.record for one in self.actions if isinstance(one, WriteGateRecord))
+
+    @property
+    def workload_action(self) -> WorkloadAction | None:
+        """What is done to the workload; it is observed again afterwards."""
+        found = (one for one in self.actions if isinstance(one, HoldWorkload | ReleaseWorkload))
+        return next(found, None)
 
 
 def step(
@@ -78,7 +95,7 @@ def step(
     slos: tuple[Judged, ...],
     rival: str | None,
     now: datetime,
-) -> Step:
+) -> StepResult:
     """One round for one Rollout.
 
     Args:
@@ -97,8 +114,8 @@ def step(
     case = noticed(_case(rollout, standing, seen, slos, now))
     judged = judgement(case)
     standing = replace(standing, memory=_settled(case, judged, seen))
-    act = _act(rollout, standing, seen, judged.release, now)
-    standing = _with_hold(rollout, standing, seen, act, now)
+    action = _workload_action(rollout, standing, seen, judged.release, now)
+    standing = _with_hold(rollout, standing, seen, action, now)
     if judged.gate.reason in CAUSES and not _was_held(before) and standing.release is None:
         # With a release under way it is that which is suspect, and it is not stable yet.
         standing = without_suspect(standing)
@@ -107,7 +124,22 @@ def step(
     standing = _with_release_told(standing, judged)
     message = messages.gate(rollout, standing, seen, judged, now)
     standing = _with_gate(standing, judged.gate, message, now)
-    return Step(standing, judged, record(rollout, standing, judged.gate), act)
+    wanted = record(rollout, standing, judged.gate)
+    actions = _actions(wanted, judged.gate.state, judged.gate.reason, action)
+    return StepResult(standing, judged, actions, look_again_at(standing, case, _calm(case)))
+
+
+def _actions(
+    wanted: Record, state: GateState, reason: Reason, action: WorkloadAction | None
+) -> tuple[Action, ...]:
+    first = WriteGateRecord(wanted, f"{state} {reason}")
+    match action:
+        case None:
+            return (first, WriteStatus())
+        case HoldWorkload():
+            return (first, action)
+        case ReleaseWorkload():
+            return (first, WriteStatus(), action)
 
 
 def _case(
@@ -188,24 +220,25 @@ def _recent(moments: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...
     return tuple(at for at in moments if now - at < LOSSES_REMEMBERED)
 
 
-def _act(
+def _workload_action(
     rollout: Rollout,
     standing: Standing,
     seen: Observation,
     release: Decision | None,
     now: datetime,
-) -> Act:
+) -> WorkloadAction | None:
     if not _wants_hold(rollout, seen, release):
-        return Act.RELEASE if seen.ours else Act.NOTHING
+        return ReleaseWorkload() if seen.ours else None
+    keep = rollout.on_delete is OnDelete.KEEP_HELD
+    hold = HoldWorkload(hold_manager(rollout), keep)
     if seen.ours:
         # What becomes of the hold when its Rollout goes is written on it, and may have changed.
-        keeps = rollout.on_delete is OnDelete.KEEP_HELD
-        return Act.NOTHING if seen.kept is keeps else Act.HOLD
+        return None if seen.kept is keep else hold
     if seen.effect is Effect.NONE or standing.hold.contested_by:
-        return Act.NOTHING
+        return None
     losses = _recent(standing.hold.lost_at, now)
     waiting = len(losses) > 1 and now - losses[-1] < SECOND_TRY_AFTER
-    return Act.NOTHING if waiting else Act.HOLD
+    return None if waiting else hold
 
 
 def _wants_hold(rollout: Rollout, seen: Observation, release: Decision | None) -> bool:
@@ -219,12 +252,17 @@ def _wants_hold(rollout: Rollout, seen: Observation, release: Decision | None) -
 
 
 def _with_hold(
-    rollout: Rollout, standing: Standing, seen: Observation, act: Act, now: datetime
+    rollout: Rollout,
+    standing: Standing,
+    seen: Observation,
+    action: WorkloadAction | None,
+    now: datetime,
 ) -> Standing:
     """The hold as it was read back; one that is about to be released counts as released."""
     hold = standing.hold
-    active = seen.ours and act is not Act.RELEASE
-    effect = seen.effect if active or act is Act.HOLD or _cannot_hold(standing, seen) else None
+    active = seen.ours and not isinstance(action, ReleaseWorkload)
+    holds = active or isinstance(action, HoldWorkload) or _cannot_hold(standing, seen)
+    effect = seen.effect if holds else None
     contested = hold.contested_by if standing.release is not None else ""
     lost_at = hold.lost_at if standing.release is not None else ()
     since = (hold.since or now) if active else None
@@ -310,40 +348,15 @@ def _stood_down(
     reason: Reason,
     rival: str | None,
     now: datetime,
-) -> Step:
+) -> StepResult:
     """Off, or second on its workload: it enforces nothing and gives back its hold."""
-    act = Act.RELEASE if seen.ours else Act.NOTHING
+    action = ReleaseWorkload() if seen.ours else None
     memory = replace(Memory(), serial=standing.memory.serial)
     standing = replace(standing, memory=memory, proving_since=None)
     if standing.release is not None:
         standing = replace(standing, release=replace(standing.release, reason=None, spent=None))
-    standing = _with_hold(rollout, standing, seen, act, now)
+    standing = _with_hold(rollout, standing, seen, action, now)
     message = messages.not_enforcing(rollout, rival)
     standing = _placed(standing, Verdict.UNKNOWN, GateState.OPEN, reason, "", message, now)
-    return Step(standing, None, record(rollout, standing, None), act)
-
-
-def record(rollout: Rollout, standing: Standing, gate: Decision | None) -> Record:
-    """What admission reads: mode, enforcement and what Unknown does are already in ``admits``.
-
-    Where a stable template is too large to be shown to admission, it only warns: a rollback that
-    cannot be recognised must never be refused.
-    """
-    enforced = rollout.mode is Mode.ENFORCE and rollout.enforcement.admission is not Admission.OFF
-    admits = gate is None or gate.proceeds or not enforced
-    known = [
-        (body, one.completed_at)
-        for one in standing.stable
-        if (body := standing.bodies.get(one.hash)) is not None
-    ]
-    shown = tuple((body, at) for body, at in known if body.storable)
-    complete = len(shown) == len(standing.stable)
-    return Record(
-        workload=rollout.workload.name,
-        api_version=rollout.workload.api_version,
-        kind=rollout.workload.kind,
-        admits=admits,
-        warns=rollout.enforcement.admission is Admission.WARN or not complete,
-        message=standing.gate.message if standing.gate else "",
-        templates=shown,
-    )
+    wanted = record(rollout, standing, None)
+    return StepResult(standing, None, _actions(wanted, GateState.OPEN, reason, action))

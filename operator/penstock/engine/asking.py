@@ -6,7 +6,7 @@ source is reached, cut off and spared is the adapter's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -50,33 +50,44 @@ class Asked(Protocol):
 Q = TypeVar("Q", bound=Asked)
 
 
+class Joint(Protocol):
+    """One query for several questions."""
+
+    @property
+    def query(self) -> str:
+        """As it is sent."""
+
+    def told_apart(self, rows: Iterable[Row]) -> Sequence[Answer]:
+        """The rows of its answer by the question that they answer, in the order of the questions.
+
+        Raises:
+            ValueError: there is a row that was not asked for.
+        """
+
+
 @dataclass(frozen=True, slots=True)
-class Joint:
-    """One query for several questions.
+class JointByLabel:
+    """One query whose rows carry in a label which question they answer.
 
     Attributes:
-        query: as it is sent.
-        told_apart: gives the rows of its answer by the question that they answer, in the order of
-            the questions; raises ValueError where there is a row that was not asked for.
+        names: what stands in that label, in the order of the questions.
+        leg: the one leg of each answer.
     """
 
     query: str
-    told_apart: Callable[[Iterable[Row]], Sequence[Answer]]
+    label: str
+    names: Sequence[str]
+    leg: str
 
-
-def told_by(label: str, names: Sequence[str], leg: str, rows: Iterable[Row]) -> list[Answer]:
-    """The rows of each name, which they carry in that label, as the answer's one leg.
-
-    Raises:
-        ValueError: there is a row of none of the names.
-    """
-    found: dict[str, list[Row]] = {name: [] for name in names}
-    for row in rows:
-        of_one = found.get(row[0].get(label, ""))
-        if of_one is None:
-            raise ValueError(NOT_ASKED)
-        of_one.append(row)
-    return [{leg: found[name]} for name in names]
+    def told_apart(self, rows: Iterable[Row]) -> Sequence[Answer]:
+        """Implements ``Joint``."""
+        found: dict[str, list[Row]] = {name: [] for name in self.names}
+        for row in rows:
+            of_one = found.get(row[0].get(self.label, ""))
+            if of_one is None:
+                raise ValueError(NOT_ASKED)
+            of_one.append(row)
+        return [{self.leg: found[name]} for name in self.names]
 
 
 class Form(Protocol[Q]):

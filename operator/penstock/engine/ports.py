@@ -132,8 +132,15 @@ class Workloads(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One Kubernetes Event about one of our objects."""
+class Notification:
+    """What happened to one of our objects, for people.
+
+    Attributes:
+        kind: the object's kind, as its manifest has it.
+        warning: whether somebody should look.
+        reason: one word, of the words that docs/reasons.md explains.
+        message: one sentence.
+    """
 
     kind: str
     ref: ObjectRef
@@ -141,6 +148,13 @@ class Event:
     reason: str
     message: str
     at: datetime
+
+
+class Notifier(Protocol):
+    """A way to people: Kubernetes Events, a chat."""
+
+    async def notify(self, notification: Notification) -> None:
+        """Send one notification. Raises ``ClusterError`` and its kin."""
 
 
 class Cluster(Protocol):
@@ -163,9 +177,6 @@ class Cluster(Protocol):
 
     async def write_record(self, ref: ObjectRef, record: Record) -> None:
         """Apply the GateRecord of one Rollout, owned by it."""
-
-    async def tell(self, event: Event) -> None:
-        """Post one Event."""
 
 
 class Discovery(Protocol):

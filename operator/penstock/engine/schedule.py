@@ -33,7 +33,7 @@ class Schedule(Generic[K]):
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, key))
 
-    def sooner(self, key: K, at: float) -> None:
+    def set_earlier(self, key: K, at: float) -> None:
         """Make a key due at ``at`` unless it is due before."""
         if self._due.get(key, at + 1) > at:
             self.set(key, at)
@@ -58,6 +58,6 @@ class Schedule(Generic[K]):
         return taken
 
 
-def phase(name: str, interval: float) -> float:
+def offset(name: str, interval: float) -> float:
     """Where in its interval a key comes, the same after every restart."""
     return zlib.crc32(name.encode()) % 1_000 / 1_000 * interval

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from penstock.domain.refs import ApiResource, WorkloadRef
 
 Body = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """One kind to watch.
+class Watch(Protocol):
+    """One kind to watch."""
 
-    Attributes:
-        resource: the kind.
-        workload_of: the workload that a change of one of its objects concerns, in the object's own
-            namespace; None if it concerns none.
-    """
+    @property
+    def resource(self) -> ApiResource:
+        """The kind."""
+
+    def workload_of(self, body: Body) -> WorkloadRef | None:
+        """The workload that a change of one of its objects concerns; None if it concerns none.
+
+        The workload is in the object's own namespace.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class WatchItself:
+    """Watch a workload kind: a change of an object concerns that object."""
 
     resource: ApiResource
-    workload_of: Callable[[Body], WorkloadRef | None]
 
-
-def watch_itself(resource: ApiResource) -> Watch:
-    """Watch a workload kind: a change of an object concerns that object."""
-    return Watch(resource, lambda body: resource.named(body["metadata"]["name"]))
+    def workload_of(self, body: Body) -> WorkloadRef | None:
+        """The object itself."""
+        return self.resource.named(body["metadata"]["name"])

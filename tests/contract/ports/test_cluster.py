@@ -10,7 +10,7 @@ import pytest
 
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.evidence import Count, Evidence, Kind, Reading
-from penstock.domain.gate import Step
+from penstock.domain.gate import StepResult
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.report import SloReport, report
@@ -37,7 +37,7 @@ async def only(cluster: Cluster, resource: Resource) -> Entry:
     return found
 
 
-def decided(*, left: str = "0.5") -> Step:
+def decided(*, left: str = "0.5") -> StepResult:
     """A Rollout at rest, judged for the first time."""
     return Rounds(slos=(slo(left),)).goes()
 

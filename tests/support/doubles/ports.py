@@ -27,7 +27,7 @@ from penstock.domain.slo import SourceKind
 from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Record, Standing
 from penstock.domain.workload import Observation, Phase
-from penstock.engine.ports import Event, Found, Held, Outcome
+from penstock.engine.ports import Found, Held, Notification, Outcome
 from penstock.errors import ClusterError, Conflict, Forbidden, Gone, Refused, SpecInvalid
 from support.doubles.connection import Call, Connection
 from support.doubles.deployments import KIND, PREFIX, Deployment
@@ -95,13 +95,13 @@ class StoredObjects:
             "write_record", key, body, lambda now: self._store.write_record(body, now)
         )
 
-    async def tell(self, event: Event) -> None:
-        """Post one Event."""
-        ref = event.ref
-        body = {"reason": event.reason, "message": event.message, "metadata": {}}
+    async def notify(self, notification: Notification) -> None:
+        """Post one Event: implements ``engine.ports.Notifier``."""
+        ref = notification.ref
+        body = {"reason": notification.reason, "message": notification.message, "metadata": {}}
         written = _write("create", "events", "", ref.namespace, ref.name, "penstock", body)
         call = Call("tell", ref.namespace, ref.name, "events", written)
-        await self._connection.call(call, lambda: self._store.events.append(event))
+        await self._connection.call(call, lambda: self._store.events.append(notification))
 
     async def _status(
         self, method: str, resource: Resource, ref: ObjectRef, status: Mapping[str, Any]

@@ -15,7 +15,7 @@ from typing import Any
 from penstock.api.decode import decode_object
 from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL
 from penstock.domain.entry import Entry, Resource
-from penstock.engine.ports import Event
+from penstock.engine.ports import Notification
 from penstock.errors import Conflict, Gone
 from support.doubles.deployments import Deployment
 
@@ -32,7 +32,7 @@ class Store:
         self._version = 0
         self._bodies: dict[Key, Body] = {}
         self.deployments: dict[tuple[str, str], Deployment] = {}
-        self.events: list[Event] = []
+        self.events: list[Notification] = []
         self.snapshots: dict[str, bytes] = {}
         self.on_change: Callable[[str, str, str], None] = lambda kind, namespace, name: None
 

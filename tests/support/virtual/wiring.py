@@ -16,14 +16,10 @@ from penstock.domain.source import Source
 from penstock.domain.source_report import Health, SourceReason
 from penstock.engine.asking import Answer, Form, Q, Span
 from penstock.engine.budget.library import Library
-from penstock.engine.catalog import Catalog
-from penstock.engine.desk import Desk
-from penstock.engine.evaluator import Evaluator, Pace
-from penstock.engine.keeper import Keeper
+from penstock.engine.evidence_view import EvaluationIntervals
 from penstock.engine.ports import (
     Change,
     Clock,
-    Cluster,
     Metrics,
     Removal,
     Snapshots,
@@ -32,9 +28,11 @@ from penstock.engine.ports import (
     Upsert,
     Workloads,
 )
-from penstock.engine.reporter import Reporter
-from penstock.engine.source_keeper import SourceKeeper
+from penstock.engine.wiring import Engine as Core
+from penstock.engine.wiring import Options, wire_engine
+from penstock.engine.wiring import Ports as CorePorts
 from support.doubles.measures import StoredLease
+from support.doubles.ports import StoredObjects
 
 __all__ = ["Change", "Engine", "Ports", "Removal", "Stirred", "Upsert", "wired"]
 
@@ -43,7 +41,7 @@ __all__ = ["Change", "Engine", "Ports", "Removal", "Stirred", "Upsert", "wired"]
 class Ports:
     """All that an engine is given."""
 
-    cluster: Cluster
+    cluster: StoredObjects
     workloads: Workloads
     metrics: Metrics
     snapshots: Snapshots
@@ -84,40 +82,31 @@ class NobodyAsks:
 class Engine:
     """Everything that ``app.wire`` wires inside ``engine/``."""
 
-    catalog: Catalog
-    evaluator: Evaluator
-    keeper: Keeper
-    reporter: Reporter
-    sources: SourceKeeper
-    desk: Desk
+    core: Core
     library: Library
     lease: StoredLease
 
     def watch_event(self, change: Change) -> None:
         """The feed saw something."""
-        self.desk.on(change)
+        self.core.informer.handle(change)
 
     def watch_was_broken(self) -> None:
         """The feed had a gap."""
-        self.desk.soon()
+        self.core.informer.relist_soon()
 
     @property
     def synced(self) -> asyncio.Event:
         """Set once the first list is complete."""
-        return self.desk.primed
+        return self.core.informer.synced
 
     async def run(self) -> None:
         """As ``app`` runs it, until leadership is lost."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.desk.run())
-            await self.desk.primed.wait()
+            group.create_task(self.core.informer.run())
+            await self.synced.wait()
             await self.lease.acquire()
             await self.library.load()
-            self.desk.lead()
-            tasks = [
-                group.create_task(part.run())
-                for part in (self.library, self.evaluator, self.keeper, self.reporter, self.sources)
-            ]
+            tasks = [group.create_task(part.run()) for part in (self.library, self.core)]
             await self.lease.keep()
             for task in tasks:
                 task.cancel()
@@ -136,46 +125,22 @@ class LeadershipLost(Exception):
 
 def wired(ports: Ports, intervals: Intervals) -> Engine:
     """An engine upon these ports."""
-    catalog = Catalog()
-    pace = Pace(intervals.rest, min(intervals.hot, intervals.rest), intervals.scrape)
-    library = Library(NobodyAsks(), ports.snapshots, ports.clock, ports.tally, intervals.scrape)
-    keeper = Keeper(
-        catalog,
-        ports.cluster,
-        ports.workloads,
-        ports.clock,
-        ports.tally,
-        ports.lease,
-        lambda rollout, now: evaluator.evidence(rollout, now),
-        lambda rollout: evaluator.hurry(rollout),
-        pace.rest,
+    hot = min(intervals.hot, intervals.rest)
+    options = Options(
+        intervals=EvaluationIntervals(intervals.rest, hot, intervals.scrape),
+        resync_seconds=intervals.relist,
     )
-    reporter = Reporter(catalog, ports.cluster, ports.clock, ports.tally, ports.lease, keeper.stir)
-    evaluator = Evaluator(
-        catalog,
-        ports.metrics,
-        ports.clock,
-        ports.tally,
-        pace,
-        lambda slo, spared: any(
-            keeper.is_hot(one, spared=spared) for one in catalog.rollouts_of(slo)
+    core = wire_engine(
+        CorePorts(
+            api=ports.cluster,
+            notifiers=[ports.cluster],
+            workloads=ports.workloads,
+            metrics=ports.metrics,
+            clock=ports.clock,
+            lease=ports.lease,
+            tally=ports.tally,
         ),
-        reporter.tell,
-        lambda slo: keeper.onsets(catalog.rollouts_of(slo)),
+        options,
     )
-    desk = Desk(
-        catalog,
-        ports.cluster,
-        ports.workloads,
-        evaluator,
-        keeper,
-        reporter,
-        ports.clock,
-        ports.tally,
-        ports.lease,
-        intervals.relist,
-    )
-    sources = SourceKeeper(
-        catalog, ports.cluster, ports.metrics, ports.clock, ports.tally, ports.lease
-    )
-    return Engine(catalog, evaluator, keeper, reporter, sources, desk, library, ports.lease)
+    library = Library(NobodyAsks(), ports.snapshots, ports.clock, ports.tally, intervals.scrape)
+    return Engine(core, library, ports.lease)

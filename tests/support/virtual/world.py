@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from penstock.domain.entry import Resource
-from penstock.engine.ports import Event
+from penstock.engine.ports import Notification
 from support.doubles.connection import Call, Done, Fault, Rule
 from support.doubles.deployments import API_VERSION, KIND, PACE_SECONDS, Deployment, image
 from support.doubles.measures import Measured
@@ -199,7 +199,7 @@ class World(Engines):
         found = self.record(name)
         return not found or bool(found["admits"])
 
-    def events(self, name: str = NAME, kind: str = "Rollout") -> list[Event]:
+    def events(self, name: str = NAME, kind: str = "Rollout") -> list[Notification]:
         """Events about an object, oldest first."""
         return [one for one in self.store.events if (one.ref.name, one.kind) == (name, kind)]
 

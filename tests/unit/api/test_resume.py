@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from penstock.api.printing import record_data, rollout_status
 from penstock.api.resume import standing_of
 from penstock.domain.conditions import conditions
-from penstock.domain.gate import record
+from penstock.domain.gate_record import record
 from penstock.domain.memory import Cause
 from penstock.domain.standing import Record, Spent, Standing
 from penstock.domain.verdict import GateState

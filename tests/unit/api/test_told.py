@@ -15,7 +15,7 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.report import report
 from penstock.domain.slo import Occurrences, Slo
 from penstock.domain.window import RollingWindow
-from penstock.engine.telling import slo_is_worth_telling
+from penstock.engine.status_policy import should_write_slo
 from support.indicators import ratio
 
 REF = ObjectRef("shop", "availability", "uid-1")
@@ -37,7 +37,7 @@ def test_a_restart_finds_nothing_worth_telling_anew(evidence: Evidence):
     told = told_of(REF, slo_status(written))
     assert told is not None
     assert told.conditions == written.conditions
-    assert not slo_is_worth_telling(report(SLO, evidence, NOW, told), told)
+    assert not should_write_slo(report(SLO, evidence, NOW, told), told)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from penstock.domain import conditions, decide, gate, guard, judge, memory, progress
+from penstock.domain import conditions, deadlines, decide, gate, guard, judge, memory, progress
 from support.row_mutants import Check, checks, killer, mutants, planted, unchanged
 
 TABLES = ("GATE_RULES", "RELEASE_RULES")
@@ -26,12 +26,13 @@ TESTED_BY: dict[ModuleType, tuple[str, ...]] = {
     guard: ("test_guard",),
     progress: ("test_progress", "test_gate"),
     gate: ("test_gate",),
+    deadlines: ("test_deadlines",),
     conditions: ("test_conditions",),
 }
 NAMES = {module: module.__name__.rpartition(".")[2] for module in TESTED_BY}
 
 EQUIVALENT = {
-    "decide: _terms: 0 -> 1": "for the type checker alone: the default outage has a keepLast",
+    "decide: unknown_rule: 0 -> 1": "for the type checker alone: the default outage has a keepLast",
     "judge: _badness: 9 -> 10": "any rank behind the four that cross is as good as another",
     "guard: _unknown: written.then or default.then or UnknownThen.HOLD -> "
     "written.then or default.then": "for the type checker alone: both defaults say what then",

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from penstock.domain.actions import HoldWorkload, ReleaseWorkload
 from penstock.domain.case import Judged, Onset
 from penstock.domain.evidence import Kind
-from penstock.domain.gate import Act, hold_manager
+from penstock.domain.gate import hold_manager
 from penstock.domain.memory import Cause, Memory
 from penstock.domain.policy import InFlightPolicy, Policy, UnknownPolicy, UnknownThen
 from penstock.domain.quantities import Duration, Percentage
@@ -35,7 +36,7 @@ BURNING = (slo(looks=HOT_FAST),)
 SPENT = (slo("-0.2", "20"),)
 FINE = (slo(),)
 LOST = (unmeasured(),)
-HOLD, RELEASE = [Act.HOLD], [Act.RELEASE]
+HOLD, RELEASE = [HoldWorkload], [ReleaseWorkload]
 ENFORCING = replace(ROLLOUT, on_external_resume=OnExternalResume.ENFORCE)
 
 
@@ -85,7 +86,7 @@ def test_a_release_that_burns_is_held_once() -> None:
 
 def test_a_hold_counts_once_it_was_read_back() -> None:
     story = begun()
-    assert story.goes("10s", slos=BURNING).act is Act.HOLD
+    assert isinstance(story.goes("10s", slos=BURNING).workload_action, HoldWorkload)
     assert not story.standing.hold.active
     assert story.standing.hold.effect is Effect.PARTIAL
 
@@ -105,10 +106,10 @@ def test_a_release_is_told_as_done_before_it_is() -> None:
     """A crash in between then repeats it, instead of taking it for a person's doing."""
     story = held()
     story.goes("1s", slos=FINE)
-    assert story.goes("10m").act is Act.RELEASE
+    assert isinstance(story.goes("10m").workload_action, ReleaseWorkload)
     assert story.seen.ours
     assert not story.standing.hold.active
-    assert story.goes("1s").act is Act.RELEASE
+    assert isinstance(story.goes("1s").workload_action, ReleaseWorkload)
 
 
 def test_a_return_to_a_stable_template_releases_at_once_and_opens_no_gate() -> None:
@@ -222,9 +223,9 @@ def test_a_burn_hold_that_ended_on_thin_evidence_does_not_come_back_with_silence
 def test_it_is_not_over_before_it_was_given_back() -> None:
     story = held()
     story.goes("1s", slos=(slo(kind=Kind.INSUFFICIENT_EVENTS),))
-    assert story.goes("10m").act is Act.RELEASE
+    assert isinstance(story.goes("10m").workload_action, ReleaseWorkload)
     assert story.standing.memory.held_for is Cause.BURN
-    assert story.goes("5s").act is Act.RELEASE
+    assert isinstance(story.goes("5s").workload_action, ReleaseWorkload)
 
 
 # Others who write to the workload
@@ -349,7 +350,7 @@ def test_why_the_api_server_refused_a_hold_is_told_until_it_took_one() -> None:
     story.standing = replace(
         story.standing, hold=replace(story.standing.hold, refused="quota exceeded")
     )
-    assert story.goes("1s").act is Act.HOLD
+    assert isinstance(story.goes("1s").workload_action, HoldWorkload)
     assert story.standing.hold.refused == "quota exceeded"
     assert (
         "is not held: the API server refused the hold (quota exceeded)"
@@ -367,7 +368,7 @@ def test_a_hold_in_force_learns_what_becomes_of_it_when_its_rollout_goes(
     keeps = on_delete is OnDelete.KEEP_HELD
     story.rollout = replace(ROLLOUT, on_delete=on_delete)
     story.seen = replace(story.seen, kept=not keeps)
-    assert story.goes("1s").act is Act.HOLD
+    assert isinstance(story.goes("1s").workload_action, HoldWorkload)
     story.seen = replace(story.seen, kept=keeps)
     assert story.acts("1s") == []
     assert story.standing.hold.since == NOW + span("20s")
@@ -593,7 +594,7 @@ def test_what_was_spent_decides_nothing() -> None:
     costly.goes("1m", slos=(having_spent("1", began),))
     assert costly.last.judgement.gate.verdict is thrifty.last.judgement.gate.verdict
     assert costly.last.judgement.release.proceeds
-    assert costly.last.act is thrifty.last.act
+    assert costly.last.workload_action == thrifty.last.workload_action
 
 
 def test_off_nothing_is_said_of_what_was_spent() -> None:

@@ -12,7 +12,7 @@ from penstock.api.resume import source_told_of
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_report import Health, SourceReason, SourceReport, source_report
-from penstock.engine.telling import source_is_transition, source_is_worth_telling
+from penstock.engine.status_policy import should_write_source, source_is_transition
 from support.cases import NOW
 
 REF = ObjectRef("shop", "default", "uid-1")
@@ -71,15 +71,15 @@ def test_a_namesakes_past_is_not_its_own():
 def test_it_is_written_on_a_change_and_now_and_then(health, after, generation, written):
     before = told()
     now = told(health, before, after, generation=generation)
-    assert source_is_worth_telling(now, before) is written
-    assert source_is_worth_telling(now, None)
+    assert should_write_source(now, before) is written
+    assert should_write_source(now, None)
 
 
 def test_words_that_follow_what_an_author_does_are_written_at_once():
     missing = told(Health(SourceReason.SECRET_NOT_FOUND, "there is no Secret"))
     keyless = told(Health(SourceReason.SECRET_NOT_FOUND, "it has no key"), missing, 1)
-    assert source_is_worth_telling(keyless, missing)
-    assert not source_is_worth_telling(replace(missing, told_at=keyless.told_at), missing)
+    assert should_write_source(keyless, missing)
+    assert not should_write_source(replace(missing, told_at=keyless.told_at), missing)
 
 
 def test_an_event_is_for_another_reason_and_not_for_other_words():
@@ -96,7 +96,7 @@ def test_a_restart_reads_back_what_was_written(health):
     read = source_told_of(KIND, REF, source_status(written))
     assert read is not None
     assert replace(read, told_at=NOW) == written
-    assert not source_is_worth_telling(told(health, read, 1), replace(read, told_at=NOW))
+    assert not should_write_source(told(health, read, 1), replace(read, told_at=NOW))
 
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": []}, {"conditions": 3}, {"a": 1}])

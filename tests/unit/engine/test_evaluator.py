@@ -16,15 +16,20 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source import Source, Tls
 from penstock.domain.source_report import Health, SourceReason
-from penstock.engine.catalog import Catalog, Key
-from penstock.engine.evaluator import MISSED_EVALUATIONS, Evaluator, Pace
+from penstock.engine import triggers
+from penstock.engine.active_releases import ActiveRelease, ActiveReleases
+from penstock.engine.evaluator import Evaluator
+from penstock.engine.evidence_store import EvidenceStore
+from penstock.engine.evidence_view import MISSED_EVALUATIONS, EvaluationIntervals
+from penstock.engine.object_cache import ObjectCache
 from penstock.engine.ports import Inquiry
+from penstock.engine.stores import Queues, Stores
 from penstock.settings import Settings
 from support.clocks import SimulatedLoop
 from support.reports import SLO
 from support.standings import ROLLOUT
 
-PACE = Pace(rest=60.0, hot=10.0)
+INTERVALS = EvaluationIntervals(rest=60.0, hot=10.0)
 NAMES = ("hot", "cold", "other")
 SOURCE = Source(
     ObjectRef("shop", "default", "s1"),
@@ -53,8 +58,8 @@ class Scene:
     """An evaluator over three SLOs of one source, and what it asked."""
 
     clock: SimulatedLoop = field(default_factory=SimulatedLoop)
-    hot: set[str] = field(default_factory=set)
-    shut: set[str] = field(default_factory=set)
+    hot: bool = False
+    shut: bool = False
     overload: Overload = field(default_factory=Overload)
     complains: Callable[[float], bool] = lambda at: False
     takes: float = 0.05
@@ -62,19 +67,25 @@ class Scene:
     counted: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        catalog = Catalog()
-        catalog.upsert(Resource.METRICS_SOURCE, Entry(SOURCE.ref, 1, SOURCE))
+        cache = ObjectCache()
+        cache.upsert(Resource.METRICS_SOURCE, Entry(SOURCE.ref, 1, SOURCE))
         for name in NAMES:
             ref = ObjectRef("shop", name, name)
-            catalog.upsert(Resource.SLO, Entry(ref, 2, replace(SLO, ref=ref)))
+            cache.upsert(Resource.SLO, Entry(ref, 2, replace(SLO, ref=ref)))
         self.rollout = replace(ROLLOUT, slos=("hot",))
-        catalog.upsert(Resource.ROLLOUT, Entry(ROLLOUT.ref, 3, self.rollout))
-        self.evaluator = Evaluator(
-            catalog, self, self.clock, self, PACE, self._is_hot, lambda slo, evidence: None
-        )
+        cache.upsert(Resource.ROLLOUT, Entry(ROLLOUT.ref, 3, self.rollout))
+        queues = Queues(self.clock)
+        self.stores = Stores(cache, EvidenceStore(), ActiveReleases(), queues)
+        self.evaluator = Evaluator(self.stores, self, self.clock, self, INTERVALS)
 
-    def _is_hot(self, slo: Key, spared: bool) -> bool:
-        return slo[1] in self.hot or (slo[1] in self.shut and not spared)
+    def is_doing(self, *, under_way: bool = False, shut: bool = False) -> None:
+        """What the Rollout is doing from now on, as its reconciler says it."""
+        key, releases = ("shop", ROLLOUT.ref.name), self.stores.releases
+        before = releases.get(key)
+        after = ActiveRelease(ROLLOUT.ref.uid, is_under_way=under_way, is_shut=shut)
+        releases.put(key, after)
+        cache = self.stores.cache
+        self.stores.queues.add(triggers.release_changed(cache, self.rollout, before, after))
 
     def is_overloaded(self, source: Source) -> bool:
         return self.overload.lasts(self.clock.monotonic())
@@ -110,7 +121,8 @@ def played(scene: Scene, *acts: tuple[float, Callable[[], None]], until: float) 
     """Run it from a start on; what happens at which second is the test's."""
 
     async def story() -> None:
-        scene.evaluator.start(("shop", name) for name in NAMES)
+        scene.stores.queues.slos.add_all(("shop", name) for name in NAMES)
+        scene.is_doing(under_way=scene.hot, shut=scene.shut)
         running = asyncio.create_task(scene.evaluator.run())
         for at, act in acts:
             await _until(scene, at)
@@ -147,7 +159,7 @@ def test_at_rest_all_slos_of_a_source_are_asked_once_a_minute_and_together() -> 
 
 
 def test_what_a_release_hangs_on_is_asked_every_ten_seconds_the_others_no_more_often() -> None:
-    scene = played(Scene(hot={"hot"}), until=1_800)
+    scene = played(Scene(hot=True), until=1_800)
     assert gaps(scene.times("hot")[1:]) == {10}
     assert gaps(scene.times("cold")[1:]) == {60}
     assert {one.slos for one in scene.rounds} == {frozenset({"hot"}), frozenset({"cold", "other"})}
@@ -157,10 +169,9 @@ def test_it_is_asked_the_moment_that_a_release_begins_and_calms_down_after_it() 
     scene = Scene()
 
     def begins() -> None:
-        scene.hot.add("hot")
-        scene.evaluator.hurry(scene.rollout)
+        scene.is_doing(under_way=True)
 
-    played(scene, (305.0, begins), (605.0, scene.hot.clear), until=1_200)
+    played(scene, (305.0, begins), (605.0, scene.is_doing), until=1_200)
     first, *later = scene.times("hot", begin=305.0)
     assert first < 306
     under_way = [first, *(at for at in later if at < 616)]
@@ -171,7 +182,7 @@ def test_it_is_asked_the_moment_that_a_release_begins_and_calms_down_after_it() 
 
 def test_a_round_that_finds_the_last_one_unfinished_is_skipped_and_counted() -> None:
     """Those at rest, which are asked apart, do not wait for it."""
-    scene = played(Scene(hot={"hot"}, takes=25.0), until=600)
+    scene = played(Scene(hot=True, takes=25.0), until=600)
     assert min(gaps(scene.times("hot"))) >= 25
     assert gaps(scene.times("cold")[1:]) == {60}
     assert scene.counted.count("penstock_evaluations_skipped_total") > 0
@@ -181,7 +192,7 @@ def test_a_source_with_too_much_to_do_is_asked_half_as_often_at_rest_until_it_is
     def complains(at: float) -> bool:
         return 600 <= at < 1_200
 
-    scene = played(Scene(hot={"hot"}, complains=complains), until=2_400)
+    scene = played(Scene(hot=True, complains=complains), until=2_400)
     times = scene.times("cold")[1:]
     assert gaps([at for at in times if at < 660]) == {60}
     assert gaps([at for at in times if 660 <= at < 1_260]) == {120}
@@ -191,12 +202,12 @@ def test_a_source_with_too_much_to_do_is_asked_half_as_often_at_rest_until_it_is
 
 def test_no_evidence_gets_too_old_because_its_source_is_spared() -> None:
     scene = played(Scene(complains=lambda at: True), until=3_600)
-    assert max(gaps(scene.times("cold"))) < MISSED_EVALUATIONS * PACE.rest
+    assert max(gaps(scene.times("cold"))) < MISSED_EVALUATIONS * INTERVALS.rest
 
 
 def test_a_gate_that_is_merely_shut_does_not_press_a_source_with_too_much_to_do() -> None:
     """Else it would be asked six times as often, the moment that its answers fail."""
-    scene = played(Scene(shut={"hot"}, complains=lambda at: at >= 600), until=2_400)
+    scene = played(Scene(shut=True, complains=lambda at: at >= 600), until=2_400)
     times = scene.times("hot")
     assert gaps([at for at in times[1:] if at < 600]) == {10}
     assert gaps([at for at in times if at >= 700]) == {120}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from penstock.engine.schedule import Schedule, phase
+from penstock.engine.schedule import Schedule, offset
 
 KEYS = st.sampled_from("abcdef")
 TIMES = st.integers(0, 40).map(float)
@@ -38,10 +38,10 @@ def test_a_key_that_is_set_again_forgets_its_former_time() -> None:
 
 def test_sooner_never_delays() -> None:
     schedule: Schedule[str] = Schedule()
-    schedule.sooner("a", 5.0)
-    schedule.sooner("a", 7.0)
+    schedule.set_earlier("a", 5.0)
+    schedule.set_earlier("a", 7.0)
     assert schedule.next() == 5.0
-    schedule.sooner("a", 2.0)
+    schedule.set_earlier("a", 2.0)
     assert schedule.next() == 2.0
 
 
@@ -63,8 +63,8 @@ def test_what_is_set_again_for_ever_leaves_nothing_behind() -> None:
 
 
 def test_phases_lie_in_the_interval_and_are_the_same_after_a_restart() -> None:
-    assert phase("shop/checkout", 30.0) == 12.15
-    phases = [phase(f"shop/slo-{number}", 30.0) for number in range(2_000)]
+    assert offset("shop/checkout", 30.0) == 12.15
+    phases = [offset(f"shop/slo-{number}", 30.0) for number in range(2_000)]
     assert all(0 <= one < 30.0 for one in phases)
     tenths = [sum(tenth <= one / 3 < tenth + 1 for one in phases) for tenth in range(10)]
     assert min(tenths) > 100
@@ -85,7 +85,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS, at=TIMES)
     def sooner(self, key: str, at: float) -> None:
-        self.schedule.sooner(key, at)
+        self.schedule.set_earlier(key, at)
         self.due[key] = min(at, self.due.get(key, at))
 
     @rule(key=KEYS)

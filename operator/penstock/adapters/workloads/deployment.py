@@ -23,7 +23,7 @@ from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.template import template
 from penstock.domain.workload import Advice, Effect, Observation, Phase
 from penstock.engine.ports import Held, Outcome
-from penstock.engine.watches import Watch, watch_itself
+from penstock.engine.watches import Watch, WatchItself
 from penstock.errors import Gone
 
 DEPLOYMENTS = ApiResource("apps", "v1", "Deployment", "deployments")
@@ -43,7 +43,7 @@ class DeploymentAdapter:
     """Implements ``WorkloadAdapter`` for Deployments."""
 
     resource = DEPLOYMENTS
-    watches: Sequence[Watch] = (watch_itself(DEPLOYMENTS),)
+    watches: Sequence[Watch] = (WatchItself(DEPLOYMENTS),)
 
     def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
         self._server = server

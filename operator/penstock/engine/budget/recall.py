@@ -12,7 +12,6 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
 
 from penstock.domain.counters import Track, border_at, hours_told, seen_at
 from penstock.domain.evidence import Count, Evidence, Kind
@@ -21,7 +20,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.ring import Stage
 from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
 from penstock.domain.source import Source
-from penstock.engine.asking import Answer, Asker, Joint, Row, Span, told_by
+from penstock.engine.asking import Answer, Asker, Joint, JointByLabel, Row, Span
 from penstock.engine.budget.book import Account, counters_of
 from penstock.engine.metric_names import CounterName
 
@@ -131,7 +130,7 @@ class _Form:
             Matcher("job", Op.EQUAL, self.job),
             Matcher(SLI, Op.LIKE, "|".join(map(literal, names))),
         )
-        return Joint(query.text, partial(told_by, SLI, names, COUNTERS))
+        return JointByLabel(query.text, SLI, names, COUNTERS)
 
 
 def _tracks(rows: Iterable[Row]) -> Iterator[Track]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import partial
 
 from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.indicator import BORDER, LatencyIndicator
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.selector import Selector
-from penstock.engine.asking import Answer, Joint, told_by
+from penstock.engine.asking import Answer, Joint, JointByLabel
 from penstock.engine.promql.measure import LABEL
 from penstock.engine.promql.together import MOST_UNITS, any_of, labelled
 
@@ -42,7 +41,7 @@ class Borders:
         counted = (f"count by ({BORDER}) ({asked.histogram.text})" for asked in questions)
         names = [str(number) for number in range(len(questions))]
         terms = [labelled(text, name) for text, name in zip(counted, names, strict=True)]
-        return Joint(any_of(terms), partial(told_by, LABEL, names, BORDERS))
+        return JointByLabel(any_of(terms), LABEL, names, BORDERS)
 
 
 def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = None) -> Evidence:

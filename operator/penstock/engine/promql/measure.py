@@ -8,11 +8,11 @@ never born is a plain 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from penstock.domain.indicator import (
     BORDER,
@@ -76,7 +76,13 @@ class Expression:
 
 
 Term = Counter | Expression
-Terms = Callable[[Sequence[str], Sequence[str], Leg], Iterator[Term]]
+
+
+class Terms(Protocol):
+    """The numbers that an indicator is read from."""
+
+    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+        """Those of a leg, given the selectors' texts and the labels to group by."""
 
 
 class Hole(NamedTuple):
@@ -99,7 +105,7 @@ class Measure:
         indicator: what it measures.
         field: of its manifest, for all events.
         selectors: of what series; none of an author's own expressions.
-        terms: the numbers of a leg, given the selectors' texts and the labels to group by.
+        terms: the numbers that it is read from.
         parts: of which parts these are.
         counted: which kind of events ``EVENTS`` is, or ``SHARE`` is the share of.
         shape: the same text where two are asked alike.
@@ -138,12 +144,16 @@ def _ratio(indicator: RatioIndicator) -> Measure:
     if split is not None:
         return _counters(indicator, field, indicator.total, split, counted)
 
-    def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+    selectors, parts = (indicator.events, indicator.total), {Part.EVENTS, Part.TOTAL}
+    return _measure(indicator, field, selectors, _TwoCounters(), parts, counted, "apart")
+
+
+class _TwoCounters:
+    """Events and all of them, each by a selector of its own."""
+
+    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
         yield Counter(texts[0], Part.EVENTS)
         yield Counter(texts[1], Part.TOTAL)
-
-    selectors = indicator.events, indicator.total
-    return _measure(indicator, field, selectors, terms, {Part.EVENTS, Part.TOTAL}, counted, "apart")
 
 
 def _split(indicator: RatioIndicator) -> Split | None:
@@ -180,45 +190,60 @@ def _buckets(indicator: LatencyIndicator) -> Measure:
 
 
 def _native(indicator: LatencyIndicator) -> Measure:
-    threshold = indicator.threshold
+    terms, kind = _NativeTerms(indicator.threshold), f"native {indicator.threshold}"
+    selectors, parts = (indicator.histogram,), {Part.SHARE, Part.TOTAL}
+    return _measure(indicator, _HISTOGRAM, selectors, terms, parts, Counted.GOOD, kind)
 
-    def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        fraction = closing.native_fraction(texts[0], by, leg.length, threshold)
+
+@dataclass(frozen=True, slots=True)
+class _NativeTerms:
+    """The share of a native histogram's events under a threshold, and all of them."""
+
+    threshold: Duration
+
+    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+        fraction = closing.native_fraction(texts[0], by, leg.length, self.threshold)
         yield Expression(fraction, Part.SHARE)
         yield Expression(closing.native_count(texts[0], by, leg.length), Part.TOTAL)
 
-    parts, kind = {Part.SHARE, Part.TOTAL}, f"native {threshold}"
-    return _measure(indicator, _HISTOGRAM, (indicator.histogram,), terms, parts, Counted.GOOD, kind)
-
 
 def _probe(indicator: ProbeIndicator) -> Measure:
+    field, parts = "spec.indicator.probe.metric", {Part.EVENTS, Part.TOTAL, Part.STRAYS}
+    selectors = (indicator.metric,)
+    return _measure(indicator, field, selectors, _ProbeTerms(), parts, Counted.GOOD, "probe")
+
+
+class _ProbeTerms:
     """A look looks back as far again as it is long, for targets that have vanished since."""
 
-    def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
         back = leg.back if isinstance(leg, Close) else leg.length
         yield Expression(closing.probe_good(texts[0], by, leg.length), Part.EVENTS)
         yield Expression(closing.probe_total(texts[0], by, leg.length, back), Part.TOTAL)
         yield Expression(closing.probe_strays(texts[0], by, leg.length), Part.STRAYS)
 
-    field, parts = "spec.indicator.probe.metric", {Part.EVENTS, Part.TOTAL, Part.STRAYS}
-    return _measure(indicator, field, (indicator.metric,), terms, parts, Counted.GOOD, "probe")
-
 
 def _query(indicator: QueryIndicator) -> Measure:
-    def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        yield Expression(_filled(indicator.bad, leg.length), Part.EVENTS)
-        yield Expression(_filled(indicator.total, leg.length), Part.TOTAL)
-
+    terms = _WrittenTerms(((indicator.bad, Part.EVENTS), (indicator.total, Part.TOTAL)))
     field, kind = "spec.indicator.query.total", f"query {indicator.bad}\0{indicator.total}"
     return _measure(indicator, field, (), terms, {Part.EVENTS, Part.TOTAL}, Counted.BAD, kind)
 
 
 def _raw_ratio(indicator: RawRatioIndicator) -> Measure:
-    def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        yield Expression(_filled(indicator.error_ratio, leg.length), Part.SHARE)
-
+    terms = _WrittenTerms(((indicator.error_ratio, Part.SHARE),))
     field, kind = "spec.indicator.rawRatio.errorRatio", f"rawRatio {indicator.error_ratio}"
     return _measure(indicator, field, (), terms, {Part.SHARE}, Counted.BAD, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenTerms:
+    """Expressions of an author's own."""
+
+    written: tuple[tuple[str, Part], ...]
+
+    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+        for text, part in self.written:
+            yield Expression(_filled(text, leg.length), part)
 
 
 def _filled(text: str, window: Duration) -> str:
@@ -229,12 +254,20 @@ def _filled(text: str, window: Duration) -> str:
 def _counters(
     indicator: Indicator, field: str, selector: Selector, split: Split, counted: Counted
 ) -> Measure:
-    def terms(texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        yield Counter(texts[0], split)
-
+    terms = _SplitCounters(split)
     parts = {split.base, *(part for _, part in split.ways)} | {Part.EVENTS}
     kind = f"{split.label} {split.base} {split.ways}"
     return _measure(indicator, field, (selector,), terms, parts, counted, kind, split.label)
+
+
+@dataclass(frozen=True, slots=True)
+class _SplitCounters:
+    """Counters of one selector that a label tells apart."""
+
+    split: Split
+
+    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+        yield Counter(texts[0], self.split)
 
 
 def _measure(

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import literal, quoted
 from penstock.domain.source import Dialect
 from penstock.engine.asking import NOT_ASKED, Answer, Joint, Row
 from penstock.engine.closing import (
-    Growth,
     Read,
-    Restarts,
     at_least_its_last,
     by_fall,
     by_resets,
@@ -60,12 +58,12 @@ class Together:
     """The form of all questions about indicators.
 
     Attributes:
-        restarts: how the server is asked which counters began anew.
-        growth: how it is asked for that of such counters.
+        counts_resets: the server counts itself how often a counter began anew.
+        sees_each_restart: it sees each time that one did.
     """
 
-    restarts: Restarts = by_resets
-    growth: Growth = increase
+    counts_resets: bool = True
+    sees_each_restart: bool = True
     most = MOST_QUESTIONS
 
     def cut(self, questions: Sequence[Question], together: int) -> Iterator[Sequence[Question]]:
@@ -92,7 +90,7 @@ class Together:
     def joint(self, questions: Sequence[Question]) -> Joint:
         """One query for all."""
         units = units_of(questions)
-        return Joint(self._query(units), partial(_told_apart, units, len(questions)))
+        return _JointUnits(self._query(units), units, len(questions))
 
     def _query(self, units: Sequence[Unit]) -> str:
         expressions: list[str] = []
@@ -100,7 +98,7 @@ class Together:
         for number, unit in enumerate(units):
             texts = unit.texts()
             for leg in sorted(unit.legs, key=str):
-                for term in unit.measure.terms(texts, unit.by, leg):
+                for term in unit.measure.terms.of(texts, unit.by, leg):
                     if not isinstance(term, Counter):
                         label = f"{number}{name(term.part, leg)}"
                         expressions.append(labelled(term.text, label))
@@ -122,8 +120,8 @@ class Together:
             leg.back,
             unseen=leg.unseen,
             thorough=leg.thorough,
-            restarts=self.restarts,
-            growth=self.growth,
+            restarts=by_resets if self.counts_resets else by_fall,
+            growth=increase if self.sees_each_restart else at_least_its_last,
         )
 
 
@@ -131,10 +129,7 @@ def groups(
     questions: Sequence[Question], dialect: Dialect
 ) -> list[tuple[Together, list[Question]]]:
     """The questions as a source is asked them."""
-    form = Together(
-        by_resets if dialect.counts_resets else by_fall,
-        increase if dialect.sees_each_restart else at_least_its_last,
-    )
+    form = Together(dialect.counts_resets, dialect.sees_each_restart)
     return [(form, list(questions))] if questions else []
 
 
@@ -227,18 +222,30 @@ def _freshness(unit: Unit, texts: Sequence[str], number: int) -> Iterator[str]:
     yield labelled(f"time() - {newest}", f"{number}{AGE}")
 
 
-def _told_apart(units: Sequence[Unit], number: int, rows: Iterable[Row]) -> list[Answer]:
-    answers: list[dict[str, list[Row]]] = [{} for _ in range(number)]
-    asked = _asked(units)
-    for row in rows:
-        labels = row[0]
-        name, label, members = asked.get(labels.get(LABEL, ""), _NOBODY)
-        indices = members.get(labels.get(label, ""))
-        if indices is None:
-            raise ValueError(NOT_ASKED)
-        for index in indices:
-            answers[index].setdefault(name, []).append(row)
-    return list(answers)
+@dataclass(frozen=True, slots=True)
+class _JointUnits:
+    """One query for all questions of some units.
+
+    Attributes:
+        number: of the questions.
+    """
+
+    query: str
+    units: Sequence[Unit]
+    number: int
+
+    def told_apart(self, rows: Iterable[Row]) -> Sequence[Answer]:
+        answers: list[dict[str, list[Row]]] = [{} for _ in range(self.number)]
+        asked = _asked(self.units)
+        for row in rows:
+            labels = row[0]
+            name, label, members = asked.get(labels.get(LABEL, ""), _NOBODY)
+            indices = members.get(labels.get(label, ""))
+            if indices is None:
+                raise ValueError(NOT_ASKED)
+            for index in indices:
+                answers[index].setdefault(name, []).append(row)
+        return list(answers)
 
 
 def _asked(units: Sequence[Unit]) -> dict[str, _Asked]:

@@ -21,12 +21,12 @@ from penstock.domain.report import SloReport, State, report
 from penstock.domain.standing import Setting, Spent, Standing
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Effect, Phase
-from penstock.engine.telling import (
+from penstock.engine.status_policy import (
     HEARTBEAT,
     heartbeat_after,
-    is_transition,
-    rollout_is_worth_telling,
-    slo_is_worth_telling,
+    rollout_is_transition,
+    should_write_rollout,
+    should_write_slo,
 )
 from support.cases import HOT_FAST, NOW, reading, slo
 from support.reports import SLO
@@ -57,7 +57,7 @@ def reported(left: str = "0.5", after: str = "0") -> SloReport:
 def test_an_slo_is_told_when_its_budget_moved_by_half_a_point_and_every_ten_minutes(
     left: str, after: str, told: bool
 ) -> None:
-    assert slo_is_worth_telling(reported(left, after), reported()) is told
+    assert should_write_slo(reported(left, after), reported()) is told
 
 
 @pytest.mark.parametrize("kind", [Kind.WARMING_UP, Kind.MIGRATING])
@@ -67,12 +67,12 @@ def test_how_far_the_past_is_read_is_told_once_a_minute(after: str, told: bool, 
         at = NOW + timedelta(seconds=float(after))
         return report(SLO, Evidence(kind, f"Backfilling {percent}%"), at, None)
 
-    assert slo_is_worth_telling(filled(37, after), filled(12, "0")) is told
-    assert not slo_is_worth_telling(filled(12, after), filled(12, "0"))
+    assert should_write_slo(filled(37, after), filled(12, "0")) is told
+    assert not should_write_slo(filled(12, after), filled(12, "0"))
 
 
 def test_an_slo_that_was_never_told_is() -> None:
-    assert slo_is_worth_telling(reported(), None)
+    assert should_write_slo(reported(), None)
 
 
 SLO_TRANSITIONS: dict[str, Any] = {
@@ -88,8 +88,8 @@ SLO_TRANSITIONS: dict[str, Any] = {
 @pytest.mark.parametrize("field", SLO_TRANSITIONS)
 def test_a_transition_of_an_slo_is_told_at_once(field: str) -> None:
     moved = replace(reported(after="1"), **{field: SLO_TRANSITIONS[field]})
-    assert slo_is_worth_telling(moved, reported())
-    assert slo_is_worth_telling(reported(after="1"), replace(moved, evaluated_at=NOW))
+    assert should_write_slo(moved, reported())
+    assert should_write_slo(reported(after="1"), replace(moved, evaluated_at=NOW))
 
 
 @pytest.mark.parametrize("field", [one.name for one in fields(SloReport)])
@@ -97,12 +97,12 @@ def test_moving_numbers_and_words_of_an_slo_are_no_transition(field: str) -> Non
     if field in {*SLO_TRANSITIONS, "ref", "evaluated_at"}:
         return
     moved = replace(reported(after="1"), **{field: Decimal("0.1") if field == "burns" else "x"})
-    assert not slo_is_worth_telling(moved, reported())
+    assert not should_write_slo(moved, reported())
 
 
 def test_a_budget_that_is_unknown_is_not_moved_by_staying_so() -> None:
     unknown = replace(reported(after="60"), remaining=None)
-    assert not slo_is_worth_telling(unknown, replace(reported(), remaining=None))
+    assert not should_write_slo(unknown, replace(reported(), remaining=None))
 
 
 def standing() -> Standing:
@@ -119,7 +119,7 @@ def standing() -> Standing:
 
 def worth(one: Standing, other: Standing | None, after: float = 1.0) -> bool:
     """Whether one is told so many seconds after the other was."""
-    return rollout_is_worth_telling(
+    return should_write_rollout(
         ROLLOUT.ref, at(NOW + timedelta(seconds=after), one), other and at(NOW, other)
     )
 
@@ -217,7 +217,7 @@ def test_what_a_release_spends_is_told_by_half_points_and_at_most_every_minute()
     assert worth(more, known, 60)
     assert worth(known, standing(), 60)
     assert worth(standing(), known, 60)
-    assert not is_transition(more, known)
+    assert not rollout_is_transition(more, known)
 
 
 def test_progress_is_told_every_five_seconds() -> None:
@@ -237,16 +237,16 @@ TRANSITIONS = {
 
 @pytest.mark.parametrize("what", TRANSITIONS)
 def test_a_transition_is_worth_an_event(what: str) -> None:
-    assert is_transition(TRANSITIONS[what], standing())
-    assert is_transition(standing(), TRANSITIONS[what])
+    assert rollout_is_transition(TRANSITIONS[what], standing())
+    assert rollout_is_transition(standing(), TRANSITIONS[what])
 
 
 @pytest.mark.parametrize(
     "what", [name for name in ACTED_ON if name not in {*TRANSITIONS, "gate gone", "not active"}]
 )
 def test_anything_else_is_not(what: str) -> None:
-    assert not is_transition(ACTED_ON[what], standing())
+    assert not rollout_is_transition(ACTED_ON[what], standing())
 
 
 def test_the_first_standing_is_worth_an_event() -> None:
-    assert is_transition(standing(), None)
+    assert rollout_is_transition(standing(), None)

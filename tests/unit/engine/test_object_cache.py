@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from penstock.domain.entry import Entry, Resource
+from penstock.domain.evidence import Evidence, Kind
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.report import report
 from penstock.domain.rollout import LabelExpression, LabelSelector, Operator, Rollout
 from penstock.domain.slo import Slo, SourceKind, SourceRef
 from penstock.domain.source import Source, Tls
-from penstock.engine.catalog import Catalog, Named, parsed_source
+from penstock.engine.object_cache import Named, ObjectCache, ObjectChange, key_of, parsed_source
 from penstock.errors import SpecInvalid
+from support.cases import NOW
 from support.reports import SLO
 from support.standings import ROLLOUT, WORKLOAD
 
@@ -62,8 +65,8 @@ def source_entry(namespace: str = "shop", name: str = "default") -> Entry:
     return Entry(where, 1, value)
 
 
-def catalog(**entries: list[Entry]) -> Catalog:
-    known = Catalog()
+def cache(**entries: list[Entry]) -> ObjectCache:
+    known = ObjectCache()
     for name, listed in entries.items():
         for entry in listed:
             assert known.upsert(Resource[name.upper()], entry)
@@ -71,18 +74,18 @@ def catalog(**entries: list[Entry]) -> Catalog:
 
 
 def test_an_answer_older_than_what_is_known_is_refused() -> None:
-    known = catalog(slo=[slo_entry(version=2)])
+    known = cache(slo=[slo_entry(version=2)])
     assert not known.upsert(Resource.SLO, slo_entry(version=1))
     assert known.get(Resource.SLO, ("shop", "checkout")).version == 2
-    assert known.upsert(Resource.SLO, slo_entry(version=2))
+    assert known.upsert(Resource.SLO, slo_entry(version=2, labels={"team": "a"}))
     assert known.upsert(Resource.SLO, slo_entry(version=1, uid="u2"))
 
 
 def test_a_sweep_forgets_what_a_list_no_longer_shows_and_says_what() -> None:
     kept, gone = slo_entry(), slo_entry(name="search")
-    known = catalog(slo=[kept, gone], rollout=[rollout_entry(name="search")])
-    known.list_begins(Resource.SLO)
-    assert known.sweep(Resource.SLO, [kept]) == [gone]
+    known = cache(slo=[kept, gone], rollout=[rollout_entry(name="search")])
+    known.begin_relist(Resource.SLO)
+    assert known.replace(Resource.SLO, [kept]) == [ObjectChange(Resource.SLO, gone, None)]
     assert known.all(Resource.SLO) == [kept]
     assert len(known.all(Resource.ROLLOUT)) == 1
 
@@ -90,35 +93,64 @@ def test_a_sweep_forgets_what_a_list_no_longer_shows_and_says_what() -> None:
 def test_what_is_made_while_a_list_is_awaited_is_not_swept() -> None:
     """The list was made before, so it does not show it; nobody would tell of it a second time."""
     old, new = slo_entry(), slo_entry(name="search")
-    known = catalog(slo=[old])
-    known.list_begins(Resource.SLO)
+    known = cache(slo=[old])
+    known.begin_relist(Resource.SLO)
     known.upsert(Resource.SLO, new)
-    assert known.sweep(Resource.SLO, [old]) == []
+    assert known.replace(Resource.SLO, [old]) == []
     assert known.all(Resource.SLO) == [old, new]
-    known.list_begins(Resource.SLO)
-    assert known.sweep(Resource.SLO, [old]) == [new]
+    known.begin_relist(Resource.SLO)
+    assert known.replace(Resource.SLO, [old]) == [ObjectChange(Resource.SLO, new, None)]
 
 
 def test_what_vanishes_while_a_list_is_awaited_does_not_come_back_by_it() -> None:
     kept, gone = slo_entry(), slo_entry(name="search")
-    known = catalog(slo=[kept, gone])
-    known.list_begins(Resource.SLO)
-    known.remove(Resource.SLO, "shop", "search")
-    assert known.untold(Resource.SLO, [kept, gone]) == [kept]
-    assert known.untold(Resource.ROLLOUT, []) == []
+    known = cache(slo=[kept, gone])
+    known.begin_relist(Resource.SLO)
+    known.remove(Resource.SLO, ("shop", "search"))
+    assert known.replace(Resource.SLO, [kept, gone]) == []
+    assert known.all(Resource.SLO) == [kept]
+
+
+def test_a_late_list_does_not_undo_what_the_watch_has_shown_since() -> None:
+    old, new = slo_entry(), slo_entry(labels={"team": "a"})
+    known = cache(slo=[old])
+    known.begin_relist(Resource.SLO)
+    assert known.upsert(Resource.SLO, new) == ObjectChange(Resource.SLO, old, new)
+    assert known.replace(Resource.SLO, [old]) == []
+    assert known.all(Resource.SLO) == [new]
+
+
+def test_a_list_shows_what_the_watch_has_missed() -> None:
+    old, new = slo_entry(), slo_entry(version=2)
+    known = cache(slo=[old])
+    known.begin_relist(Resource.SLO)
+    made = slo_entry(name="search")
+    assert known.replace(Resource.SLO, [new, made]) == [
+        ObjectChange(Resource.SLO, old, new),
+        ObjectChange(Resource.SLO, None, made),
+    ]
+
+
+def test_a_change_of_the_status_alone_is_stored_and_no_change() -> None:
+    old = slo_entry()
+    known = cache(slo=[old])
+    told = replace(old, status=report(SLO, Evidence(Kind.NO_TRAFFIC), NOW, None))
+    assert known.upsert(Resource.SLO, told) is None
+    assert known.get(Resource.SLO, ("shop", "checkout")) is told
 
 
 def test_what_is_removed_is_given_back_once() -> None:
-    known = catalog(slo=[slo_entry()])
-    assert known.remove(Resource.SLO, "shop", "checkout") == slo_entry()
-    assert known.remove(Resource.SLO, "shop", "checkout") is None
+    known = cache(slo=[slo_entry()])
+    key = ("shop", "checkout")
+    assert known.remove(Resource.SLO, key) == ObjectChange(Resource.SLO, slo_entry(), None)
+    assert known.remove(Resource.SLO, key) is None
 
 
 def test_slos_are_named_once_in_order_and_missing_ones_too() -> None:
     listed = [slo_entry(name=name, labels={"team": "a"}) for name in ("b", "c")]
-    known = catalog(slo=[*listed, slo_entry("bank", "d", labels={"team": "a"})])
+    known = cache(slo=[*listed, slo_entry("bank", "d", labels={"team": "a"})])
     rollout = replace(ROLLOUT, slos=("c", "a"), selector=SELECTORS[1])
-    assert known.slos_of(rollout) == [
+    assert known.slos_for_rollout(rollout) == [
         Named("a", None),
         Named("b", listed[0]),
         Named("c", listed[1]),
@@ -126,23 +158,23 @@ def test_slos_are_named_once_in_order_and_missing_ones_too() -> None:
 
 
 def test_a_selector_that_finds_none_is_an_slo_not_found() -> None:
-    known = catalog(slo=[slo_entry(name="b", labels={"team": "b"})])
+    known = cache(slo=[slo_entry(name="b", labels={"team": "b"})])
     alone = replace(ROLLOUT, slos=(), selector=SELECTORS[1])
-    assert known.slos_of(alone) == [Named("(sloSelector)", None)]
+    assert known.slos_for_rollout(alone) == [Named("(sloSelector)", None)]
     both = replace(alone, slos=("b",))
-    assert [one.name for one in known.slos_of(both)] == ["(sloSelector)", "b"]
+    assert [one.name for one in known.slos_for_rollout(both)] == ["(sloSelector)", "b"]
 
 
 def test_an_invalid_slo_is_there_by_name_and_chosen_by_no_selector() -> None:
     invalid = Entry(ref("shop", "checkout"), 1, INVALID)
-    known = catalog(slo=[invalid])
-    assert known.slos_of(ROLLOUT) == [Named("checkout", invalid)]
+    known = cache(slo=[invalid])
+    assert known.slos_for_rollout(ROLLOUT) == [Named("checkout", invalid)]
     chosen = replace(ROLLOUT, slos=(), selector=SELECTORS[2])
-    assert known.slos_of(chosen) == [Named("(sloSelector)", None)]
+    assert known.slos_for_rollout(chosen) == [Named("(sloSelector)", None)]
 
 
 def test_a_change_of_an_slo_concerns_who_names_it_and_every_selector_of_its_namespace() -> None:
-    known = catalog(
+    known = cache(
         rollout=[
             rollout_entry(name="by-name"),
             rollout_entry(name="by-selector", slos=(), selector=SELECTORS[1]),
@@ -151,35 +183,53 @@ def test_a_change_of_an_slo_concerns_who_names_it_and_every_selector_of_its_name
             Entry(ref("shop", "invalid"), 1, INVALID),
         ]
     )
-    assert known.rollouts_of(("shop", "checkout")) == [("shop", "by-name"), ("shop", "by-selector")]
+    assert known.rollouts_for_slo(("shop", "checkout")) == [
+        ("shop", "by-name"),
+        ("shop", "by-selector"),
+    ]
 
 
 def test_a_source_is_the_named_one_or_the_namespaces_default_or_the_clusters() -> None:
     own, cluster = source_entry(), source_entry("")
     unnamed = slo_entry().value
     assert isinstance(unnamed, Slo)
-    only_cluster = catalog(cluster_metrics_source=[cluster])
-    both = catalog(metrics_source=[own], cluster_metrics_source=[cluster])
-    assert only_cluster.source_of(unnamed) is cluster
-    assert both.source_of(unnamed) is own
+    only_cluster = cache(cluster_metrics_source=[cluster])
+    both = cache(metrics_source=[own], cluster_metrics_source=[cluster])
+    assert only_cluster.source_for_slo(unnamed) is cluster
+    assert both.source_for_slo(unnamed) is own
     named = replace(unnamed, source=SourceRef(SourceKind.CLUSTER_METRICS_SOURCE, "default"))
-    assert both.source_of(named) is cluster
+    assert both.source_for_slo(named) is cluster
     lost = replace(unnamed, source=SourceRef(SourceKind.METRICS_SOURCE, "gone"))
-    assert both.source_of(lost) is None
-    assert Catalog().source_of(unnamed) is None
+    assert both.source_for_slo(lost) is None
+    assert ObjectCache().source_for_slo(unnamed) is None
 
 
-def test_users_of_a_default_change_with_what_else_is_there() -> None:
+def test_slos_of_a_default_source_change_with_what_else_is_there() -> None:
     own, cluster = source_entry(), source_entry("")
-    known = catalog(slo=[slo_entry(), slo_entry("bank")], cluster_metrics_source=[cluster])
-    assert known.users_of(cluster) == [("shop", "checkout"), ("bank", "checkout")]
+    known = cache(slo=[slo_entry(), slo_entry("bank")], cluster_metrics_source=[cluster])
+    assert known.slos_for_source(Resource.CLUSTER_METRICS_SOURCE, ("", "default")) == [
+        ("bank", "checkout"),
+        ("shop", "checkout"),
+    ]
     known.upsert(Resource.METRICS_SOURCE, own)
-    assert known.users_of(cluster) == [("bank", "checkout")]
-    assert known.users_of(own) == [("shop", "checkout")]
+    assert known.slos_for_source(Resource.CLUSTER_METRICS_SOURCE, ("", "default")) == [
+        ("bank", "checkout")
+    ]
+    assert known.slos_for_source(Resource.METRICS_SOURCE, ("shop", "default")) == [
+        ("shop", "checkout")
+    ]
+
+
+def test_a_default_source_that_is_gone_served_those_that_the_next_one_serves_now() -> None:
+    own, cluster = source_entry(), source_entry("")
+    known = cache(slo=[slo_entry()], metrics_source=[own], cluster_metrics_source=[cluster])
+    known.remove(Resource.METRICS_SOURCE, ("shop", "default"))
+    served = known.slos_for_source(Resource.METRICS_SOURCE, ("shop", "default"))
+    assert served == [("shop", "checkout")]
 
 
 def test_the_elder_of_two_rollouts_guards_a_workload_the_name_breaks_a_tie() -> None:
-    known = catalog(
+    known = cache(
         rollout=[
             rollout_entry(name="a", created="2026-11-24T10:00:01Z"),
             rollout_entry(name="c", created="2026-11-24T10:00:00Z"),
@@ -187,7 +237,7 @@ def test_the_elder_of_two_rollouts_guards_a_workload_the_name_breaks_a_tie() -> 
             rollout_entry("bank", "elsewhere"),
         ]
     )
-    assert [name for _, name in known.guards_of("shop", WORKLOAD)] == ["b", "c", "a"]
+    assert [name for _, name in known.rollouts_for_workload("shop", WORKLOAD)] == ["b", "c", "a"]
 
 
 @pytest.mark.parametrize(
@@ -203,8 +253,8 @@ def test_the_elder_of_two_rollouts_guards_a_workload_the_name_breaks_a_tie() -> 
 def test_the_group_of_a_workload_counts_and_its_version_does_not(
     other: WorkloadRef, same: bool
 ) -> None:
-    known = catalog(rollout=[rollout_entry(workload=other)])
-    assert known.guards_of("shop", WORKLOAD) == ([("shop", "checkout")] if same else [])
+    known = cache(rollout=[rollout_entry(workload=other)])
+    assert known.rollouts_for_workload("shop", WORKLOAD) == ([("shop", "checkout")] if same else [])
     assert same_object(WORKLOAD, other) is same
 
 
@@ -215,6 +265,7 @@ def test_a_source_that_is_invalid_or_missing_cannot_be_used() -> None:
     assert parsed_source(None) is None
 
 
+SOURCE_RESOURCES = (Resource.METRICS_SOURCE, Resource.CLUSTER_METRICS_SOURCE)
 KEYS = st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES))
 UIDS = st.sampled_from(["u1", "u2"])
 
@@ -251,12 +302,12 @@ def source_entries(draw: st.DrawFn) -> tuple[Resource, Entry]:
     return resource, source_entry(namespace, draw(st.sampled_from(NAMES)))
 
 
-class CatalogMachine(RuleBasedStateMachine):
-    """The catalog beside a list of all entries that is searched from end to end."""
+class CacheMachine(RuleBasedStateMachine):
+    """The cache beside a list of all entries that is searched from end to end."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.catalog = Catalog()
+        self.cache = ObjectCache()
         self.known: list[tuple[Resource, Entry]] = []
 
     # What happens
@@ -276,17 +327,18 @@ class CatalogMachine(RuleBasedStateMachine):
     @rule(resource=st.sampled_from(Resource), key=KEYS)
     def one_vanishes(self, resource: Resource, key: tuple[str, str]) -> None:
         former = self.find(resource, key)
-        assert self.catalog.remove(resource, *key) is former
+        change = self.cache.remove(resource, key)
+        assert (change and change.old) is former
         self.known = [one for one in self.known if one[1] is not former]
 
     @rule(resource=st.sampled_from(Resource), keep=st.sets(KEYS, max_size=4))
     def a_list_shows_fewer(self, resource: Resource, keep: set[tuple[str, str]]) -> None:
         listed = [one for one in self.of(resource) if key_of(one) in keep]
         gone = [one for one in self.of(resource) if one not in listed]
-        self.catalog.list_begins(resource)
-        assert sorted(map(key_of, self.catalog.sweep(resource, listed))) == sorted(
-            map(key_of, gone)
-        )
+        self.cache.begin_relist(resource)
+        changes = self.cache.replace(resource, listed)
+        assert sorted(change.key for change in changes) == sorted(map(key_of, gone))
+        assert all(change.new is None for change in changes)
         self.known = [one for one in self.known if one[0] is not resource or one[1] in listed]
 
     def seen(self, resource: Resource, entry: Entry) -> None:
@@ -296,7 +348,10 @@ class CatalogMachine(RuleBasedStateMachine):
             and former.ref.uid == entry.ref.uid
             and entry.version < former.version
         )
-        assert self.catalog.upsert(resource, entry) is not stale
+        change = self.cache.upsert(resource, entry)
+        assert change is None or not stale
+        if change is not None:
+            assert (change.old, change.new) == (former, entry)
         if not stale:
             self.known = [one for one in self.known if one[1] is not former]
             self.known.append((resource, entry))
@@ -313,20 +368,20 @@ class CatalogMachine(RuleBasedStateMachine):
     def it_knows_what_was_seen(self) -> None:
         for resource in Resource:
             entries = self.of(resource)
-            assert sorted(map(key_of, self.catalog.all(resource))) == sorted(map(key_of, entries))
+            assert sorted(map(key_of, self.cache.all(resource))) == sorted(map(key_of, entries))
             for entry in entries:
-                assert self.catalog.get(resource, key_of(entry)) is entry
+                assert self.cache.get(resource, key_of(entry)) is entry
 
     @invariant()
     def rollouts_find_their_slos_and_slos_their_rollouts(self) -> None:
         for entry in self.of(Resource.ROLLOUT):
             if not isinstance(entry.value, Rollout):
                 continue
-            named = self.catalog.slos_of(entry.value)
+            named = self.cache.slos_for_rollout(entry.value)
             assert named == self.naive_slos(entry.value)
             for one in named:
                 if one.entry is not None:
-                    assert key_of(entry) in self.catalog.rollouts_of(key_of(one.entry))
+                    assert key_of(entry) in self.cache.rollouts_for_slo(key_of(one.entry))
 
     def naive_slos(self, rollout: Rollout) -> list[Named]:
         here = [one for one in self.of(Resource.SLO) if one.ref.namespace == rollout.ref.namespace]
@@ -344,12 +399,16 @@ class CatalogMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_slo_has_one_source_and_is_its_user(self) -> None:
-        sources = [*self.of(Resource.METRICS_SOURCE), *self.of(Resource.CLUSTER_METRICS_SOURCE)]
         for entry in self.of(Resource.SLO):
             if not isinstance(entry.value, Slo):
                 continue
-            serving = self.catalog.source_of(entry.value)
-            using = [one for one in sources if key_of(entry) in self.catalog.users_of(one)]
+            serving = self.cache.source_for_slo(entry.value)
+            using = [
+                one
+                for resource in SOURCE_RESOURCES
+                for one in self.of(resource)
+                if key_of(entry) in self.cache.slos_for_source(resource, key_of(one))
+            ]
             assert using == ([] if serving is None else [serving])
             if serving is not None:
                 assert serving.ref.namespace in ("", entry.ref.namespace)
@@ -358,7 +417,7 @@ class CatalogMachine(RuleBasedStateMachine):
     def of_each_workload_just_one_rollout_is_the_guard(self) -> None:
         for namespace in NAMESPACES:
             for workload in WORKLOADS:
-                guards = self.catalog.guards_of(namespace, workload)
+                guards = self.cache.rollouts_for_workload(namespace, workload)
                 assert len(set(guards)) == len(guards)
                 ages = [(self.find(Resource.ROLLOUT, key).created, key) for key in guards]
                 assert ages == sorted(ages)
@@ -376,8 +435,4 @@ def same_object(one: WorkloadRef, other: WorkloadRef) -> bool:
     return groups[0] == groups[1] and (one.kind, one.name) == (other.kind, other.name)
 
 
-def key_of(entry: Entry) -> tuple[str, str]:
-    return entry.ref.namespace, entry.ref.name
-
-
-TestCatalogMachine = CatalogMachine.TestCase
+TestCacheMachine = CacheMachine.TestCase

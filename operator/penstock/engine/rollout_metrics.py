@@ -9,33 +9,34 @@ from penstock.domain.slo import Slo
 from penstock.domain.standing import Standing
 from penstock.domain.verdict import GateState
 from penstock.engine.budget.library import Library
-from penstock.engine.catalog import Catalog, Key, parsed_source
+from penstock.engine.metric_names import GaugeName
+from penstock.engine.object_cache import Key, ObjectCache, parsed_source
 from penstock.engine.ports import Tally
 
 
-def slis(catalog: Catalog, library: Library) -> Iterator[tuple[Key, str]]:
+def slis(cache: ObjectCache, library: Library) -> Iterator[tuple[Key, str]]:
     """Each SLO that has a ledger, and what its counters are called."""
-    for entry in catalog.all(Resource.SLO):
+    for entry in cache.all(Resource.SLO):
         if isinstance(entry.value, Slo):
-            source = parsed_source(catalog.source_of(entry.value))
+            source = parsed_source(cache.source_for_slo(entry.value))
             name = library.counters_of(entry.value, source) if source else None
             if name is not None:
                 yield (entry.ref.namespace, entry.ref.name), name
 
 
-def show(tally: Tally, rollout: Key, before: Standing, standing: Standing) -> None:
+def record(tally: Tally, rollout: Key, before: Standing, standing: Standing) -> None:
     """Set what is known of one Rollout, and drop what is not any more."""
     names = {"namespace": rollout[0], "rollout": rollout[1]}
     if standing.gate is not None:
         for state in GateState:
             is_in = 1.0 if standing.gate.state is state else 0.0
-            tally.gauge("penstock_gate_state", is_in, **names, state=state)
+            tally.gauge(GaugeName.GATE_STATE, is_in, **names, state=state)
     former, spent = _spent(before), _spent(standing)
     if former and (spent is None or spent[0] != former[0]):
         tally.forget(**names, **former[0])
     if spent:
         labels, share = spent
-        tally.gauge("penstock_release_budget_spent_ratio", share, **names, **labels)
+        tally.gauge(GaugeName.RELEASE_BUDGET_SPENT, share, **names, **labels)
 
 
 def _spent(standing: Standing) -> tuple[dict[str, str], float] | None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from penstock.adapters.metrics import MetricsRegistry
 from penstock.domain.standing import Spent, Standing, UnderWay
-from penstock.engine.showing import show
+from penstock.engine.rollout_metrics import record
 from support.cases import NOW
 
 KEY = ("shop", "checkout")
@@ -24,7 +24,7 @@ def told(*standings: Standing) -> list[str]:
     """The lines on the page after these, one after the other."""
     telemetry, before = MetricsRegistry(), NOTHING
     for one in standings:
-        show(telemetry, KEY, before, one)
+        record(telemetry, KEY, before, one)
         before = one
     page = telemetry.exposition().decode()
     return [line for line in page.splitlines() if line.startswith(NAME)]

@@ -1,0 +1,63 @@
+"""What each Rollout is doing, as far as evaluations depend on it; written by its reconciler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from penstock.engine.object_cache import Key
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRelease:
+    """One Rollout.
+
+    Attributes:
+        uid: of the Rollout; a hold names its owner by it.
+        is_under_way: a release is under way, or a hold is in force.
+        is_shut: its gate is not open.
+        started_at: when the release under way began; None without one.
+    """
+
+    uid: str
+    is_under_way: bool = False
+    is_shut: bool = False
+    started_at: datetime | None = None
+
+
+class ActiveReleases:
+    """All Rollouts that are reconciled, those included whose deletion is still being handled."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, ActiveRelease] = {}
+
+    def get(self, rollout: Key) -> ActiveRelease | None:
+        """What one Rollout is doing."""
+        return self._known.get(rollout)
+
+    def put(self, rollout: Key, release: ActiveRelease) -> None:
+        """Store what one Rollout is doing."""
+        self._known[rollout] = release
+
+    def forget(self, rollout: Key) -> None:
+        """The Rollout is gone, and what it held is released."""
+        self._known.pop(rollout, None)
+
+    def owners(self) -> frozenset[str]:
+        """Uids of all Rollouts."""
+        return frozenset(release.uid for release in self._known.values())
+
+    def are_hot(self, rollouts: Iterable[Key], *, spared: bool) -> bool:
+        """Whether an SLO of these Rollouts is evaluated more often.
+
+        A shut gate alone is not worth it where the source is to be spared: the source would have
+        the more to do, the more gates are shut because it has too much to do.
+        """
+        known = (self._known.get(key) for key in rollouts)
+        return any(it and (it.is_under_way or (it.is_shut and not spared)) for it in known)
+
+    def starts(self, rollouts: Iterable[Key]) -> frozenset[datetime]:
+        """When the releases under way of these Rollouts began."""
+        known = (self._known.get(key) for key in rollouts)
+        return frozenset(it.started_at for it in known if it and it.started_at is not None)

@@ -1,0 +1,69 @@
+"""Carries out what a decision asks for: GateRecord, hold, release; nothing is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penstock.domain.actions import HoldWorkload, ReleaseWorkload, WorkloadAction, WriteGateRecord
+from penstock.domain.refs import ObjectRef
+from penstock.domain.standing import Record
+from penstock.domain.workload import Observation
+from penstock.engine.metric_names import CounterName
+from penstock.engine.ports import Cluster, Held, Lease, Outcome, Tally, Workloads
+from penstock.errors import ClusterError
+
+
+class Actuator:
+    """Writes for Rollouts and their workloads, and only while we lead."""
+
+    def __init__(self, api: Cluster, workloads: Workloads, lease: Lease, tally: Tally) -> None:
+        self._api, self._workloads, self._lease, self._tally = api, workloads, lease, tally
+        self._recorded: dict[str, Record] = {}
+
+    async def write_gate_record(self, rollout: ObjectRef, action: WriteGateRecord) -> None:
+        """Write what admission reads, unless only numbers in its sentence differ.
+
+        Raises:
+            ClusterError: it was not written.
+        """
+        mark = replace(action.record, message=action.decision)
+        if self._recorded.get(rollout.uid) == mark:
+            return
+        self._check_lease()
+        await self._api.write_record(rollout, action.record)
+        self._recorded[rollout.uid] = mark
+
+    async def apply(self, rollout: ObjectRef, seen: Observation, action: WorkloadAction) -> Outcome:
+        """Hold or release exactly the workload that was observed.
+
+        Raises:
+            ClusterError: it is not known what became of it.
+        """
+        self._check_lease()
+        match action:
+            case HoldWorkload(manager, keep):
+                outcome = await self._workloads.hold(seen, manager, keep=keep)
+                kind = "Hold"
+            case ReleaseWorkload():
+                held = Held(seen.namespace, seen.ref, seen.uid, rollout.uid)
+                outcome = await self._workloads.release(held)
+                kind = "Release"
+        self._tally.count(CounterName.WRITES, kind=kind, outcome=outcome.found)
+        return outcome
+
+    async def release(self, held: Held) -> Outcome:
+        """Release a hold whose Rollout is gone.
+
+        Raises:
+            ClusterError: it is not known what became of it.
+        """
+        self._check_lease()
+        return await self._workloads.release(held)
+
+    def forget(self, rollout: ObjectRef) -> None:
+        """The Rollout is gone, and its GateRecord with it."""
+        self._recorded.pop(rollout.uid, None)
+
+    def _check_lease(self) -> None:
+        if not self._lease.held:
+            raise ClusterError("leadership is lost, so nothing is written")

@@ -1,0 +1,91 @@
+"""Runs a reconciler over a work queue: workers, requeue and back-off, once for all controllers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
+
+from penstock.engine.metric_names import CounterName
+from penstock.engine.ports import Lease, Tally
+from penstock.engine.work_queue import WorkQueue
+from penstock.errors import ClusterError, Throttled
+
+log = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+KeyOf = TypeVar("KeyOf", bound=Hashable, contravariant=True)
+
+
+class Reconciler(Protocol[KeyOf]):
+    """Brings one object to its wanted state."""
+
+    name: str
+
+    async def reconcile(self, key: KeyOf, *, marked: bool) -> float | None:
+        """Work on one key.
+
+        Args:
+            key: which object; it may be gone meanwhile.
+            marked: whether the key was added with a mark.
+
+        Returns:
+            Seconds after which the key comes again; None: not by itself.
+
+        Raises:
+            ClusterError: the API server did not do what it was asked; the key is retried.
+        """
+
+
+class Controller(Generic[K]):
+    """One key is worked on by one worker at a time, so the writes for it keep their order."""
+
+    def __init__(
+        self,
+        queue: WorkQueue[K],
+        reconciler: Reconciler[K],
+        lease: Lease,
+        tally: Tally,
+        workers: int = 1,
+    ) -> None:
+        self._queue, self._reconciler = queue, reconciler
+        self._lease, self._tally, self._workers = lease, tally, workers
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key, marked = await self._queue.get()
+            try:
+                await self._reconcile(key, marked=marked)
+            finally:
+                self._queue.done(key)
+
+    async def _reconcile(self, key: K, *, marked: bool) -> None:
+        if not self._lease.held:
+            self._queue.add_with_backoff(key)
+            return
+        try:
+            again_after = await self._reconciler.reconcile(key, marked=marked)
+        except ClusterError as error:
+            at_least = error.retry_after if isinstance(error, Throttled) else 0.0
+            seconds = self._queue.add_with_backoff(key, at_least)
+            log.warning("%s is retried in %.0f s: %s", _name(key), seconds, error)
+        except Exception:
+            log.exception("%s failed in the %s reconciler", _name(key), self._reconciler.name)
+            self._tally.count(CounterName.ERRORS, where=self._reconciler.name)
+            self._queue.add_with_backoff(key)
+        else:
+            self._queue.forget_failures(key)
+            if again_after is not None:
+                self._queue.add_after(key, again_after)
+
+
+def _name(key: object) -> str:
+    """``namespace/name`` of a key, which may be a tuple of them."""
+    return "/".join(filter(None, map(_name, key))) if isinstance(key, tuple) else str(key)

@@ -1,0 +1,93 @@
+"""What is known of a Rollout's SLOs, each with the policy that applies: a view of both stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from penstock.domain.case import Judged
+from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.guard import Guard, guard
+from penstock.domain.quantities import Duration
+from penstock.domain.rollout import Rollout
+from penstock.domain.slo import Slo
+from penstock.domain.window import length
+from penstock.engine.evidence_store import EvidenceStore
+from penstock.engine.object_cache import Named, ObjectCache
+from penstock.engine.ports import Clock
+from penstock.errors import SpecInvalid
+
+MISSED_EVALUATIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationIntervals:
+    """How often, in seconds.
+
+    Attributes:
+        rest: an SLO is evaluated at rest.
+        hot: it is while a release depends on it.
+        scrape: metrics are taken; a default burn pair sees at least four scrapes.
+    """
+
+    rest: float
+    hot: float
+    scrape: float = 15.0
+
+    def policy_for(self, rollout: Rollout, slo: Slo, window: Duration) -> Guard:
+        """The policy that applies to one SLO of a Rollout, complete."""
+        scrape = Duration(int(self.scrape * 1_000))
+        return guard(rollout.policy, slo.objective, window, scrape)
+
+
+class EvidenceView:
+    """Reads; nothing is stored here."""
+
+    def __init__(
+        self,
+        cache: ObjectCache,
+        evidence: EvidenceStore,
+        clock: Clock,
+        intervals: EvaluationIntervals,
+    ) -> None:
+        self._cache, self._evidence = cache, evidence
+        self._clock, self._intervals = clock, intervals
+
+    def for_rollout(self, rollout: Rollout, now: datetime) -> tuple[Judged, ...]:
+        """A Rollout's SLOs, each with what is known of it and the policy that applies."""
+        named = self._cache.slos_for_rollout(rollout)
+        return tuple(self._judged(one, rollout, now) for one in named)
+
+    def _judged(self, named: Named, rollout: Rollout, now: datetime) -> Judged:
+        entry = named.entry
+        if entry is None:
+            what = (
+                "its sloSelector matches no SLO of the namespace"
+                if named.name.startswith("(")
+                else "there is no SLO of this name in the namespace; create it or correct spec.slos"
+            )
+            return Judged(named.name, Evidence(Kind.SLO_NOT_FOUND, what), None)
+        if isinstance(entry.value, SpecInvalid):
+            return Judged(named.name, Evidence(Kind.SLO_INVALID, str(entry.value)), None)
+        if not isinstance(entry.value, Slo):
+            raise TypeError(f"{named.name} is not an SLO")
+        slo = entry.value
+        window = length(slo.window, now)
+        policy = self._intervals.policy_for(rollout, slo, window)
+        return Judged(named.name, self._current(slo, policy, window), policy)
+
+    def _current(self, slo: Slo, policy: Guard, window: Duration) -> Evidence:
+        """What is known, if it is of this very object, recent, and looks back far enough.
+
+        A policy that is new looks back otherwise than was asked so far: that is no missing data.
+        """
+        known = self._evidence.get((slo.ref.namespace, slo.ref.name))
+        if known is None or known.slo.ref.uid != slo.ref.uid:
+            return Evidence(Kind.WARMING_UP, "it has not been evaluated yet")
+        age = self._clock.monotonic() - known.measured_at
+        if age > MISSED_EVALUATIONS * self._intervals.rest:
+            return Evidence(Kind.STALE, f"the last evaluation is {int(age)} s old")
+        asked = known.burn_windows | {window}
+        if known.evidence.reading is not None and not policy.looks <= asked:
+            return Evidence(Kind.WARMING_UP, "it has not been evaluated for this policy yet")
+        return known.evidence

@@ -1,0 +1,219 @@
+"""Our objects as last seen, with the indexes that say who concerns whom.
+
+The Informer alone writes it; everybody else reads. It holds parsed values; bodies are dropped at
+the door.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.refs import WorkloadRef
+from penstock.domain.rollout import Rollout
+from penstock.domain.slo import Slo, SourceKind
+from penstock.domain.source import Source
+from penstock.errors import SpecInvalid
+
+Key = tuple[str, str]
+SourceKey = tuple[Resource, Key]
+DEFAULT_SOURCE = "default"
+_RESOURCE_OF = {
+    SourceKind.METRICS_SOURCE: Resource.METRICS_SOURCE,
+    SourceKind.CLUSTER_METRICS_SOURCE: Resource.CLUSTER_METRICS_SOURCE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An SLO as a Rollout names it; ``entry`` is None when there is no such SLO."""
+
+    name: str
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """An author changed something; ``old`` is None for a new object, ``new`` for a deleted one."""
+
+    resource: Resource
+    old: Entry | None
+    new: Entry | None
+
+    @property
+    def key(self) -> Key:
+        """The object's namespace and name."""
+        entry = self.new or self.old
+        if entry is None:
+            raise ValueError("a change of nothing")
+        return key_of(entry)
+
+
+class ObjectCache:
+    """The relation between SLOs, Rollouts, sources and workloads, by namespace and name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Resource, dict[Key, Entry]] = {one: {} for one in Resource}
+        self._touched: dict[Resource, set[Key]] = {one: set() for one in Resource}
+        # Each index: what is looked up -> keys of the objects that are found by it.
+        self._slos_of_namespace: dict[str, set[Key]] = defaultdict(set)
+        self._slos_of_source: dict[SourceKey, set[Key]] = defaultdict(set)
+        self._rollouts_naming: dict[Key, set[Key]] = defaultdict(set)
+        self._rollouts_selecting: dict[str, set[Key]] = defaultdict(set)
+        self._rollouts_of_workload: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
+
+    def upsert(self, resource: Resource, entry: Entry) -> ObjectChange | None:
+        """Store what was seen.
+
+        Returns:
+            What its author changed; None for an answer older than what is known, which is not
+            stored, and for a change of the status alone.
+        """
+        key = key_of(entry)
+        self._touched[resource].add(key)
+        known = self._entries[resource].get(key)
+        if known and known.ref.uid == entry.ref.uid and known.version > entry.version:
+            return None
+        self._unlink(key, known)
+        self._entries[resource][key] = entry
+        self._link(key, entry)
+        return None if _is_same(known, entry) else ObjectChange(resource, known, entry)
+
+    def remove(self, resource: Resource, key: Key) -> ObjectChange | None:
+        """Forget one object; None if it was not known."""
+        self._touched[resource].add(key)
+        known = self._entries[resource].pop(key, None)
+        self._unlink(key, known)
+        return None if known is None else ObjectChange(resource, known, None)
+
+    def begin_relist(self, resource: Resource) -> None:
+        """A list is asked for: what the watch reports from now on, the list may not know yet."""
+        self._touched[resource].clear()
+
+    def replace(self, resource: Resource, listed: Collection[Entry]) -> list[ObjectChange]:
+        """Merge a list; whatever the watch has reported since it was asked for stays as it is.
+
+        Returns:
+            Deletions that the watch missed, and what authors changed.
+        """
+        touched = set(self._touched[resource])
+        kept = {key_of(entry) for entry in listed} | touched
+        gone = [key for key in self._entries[resource] if key not in kept]
+        changes = [self.remove(resource, key) for key in gone]
+        changes += [self.upsert(resource, one) for one in listed if key_of(one) not in touched]
+        return [change for change in changes if change is not None]
+
+    def get(self, resource: Resource, key: Key) -> Entry | None:
+        """One object."""
+        return self._entries[resource].get(key)
+
+    def all(self, resource: Resource) -> list[Entry]:
+        """All objects of one kind."""
+        return list(self._entries[resource].values())
+
+    def slos_for_rollout(self, rollout: Rollout) -> list[Named]:
+        """Its SLOs by name and selector, each once; a selector that finds none is one not found."""
+        namespace = rollout.ref.namespace
+        slos = self._entries[Resource.SLO]
+        named = {name: slos.get((namespace, name)) for name in rollout.slos}
+        if rollout.selector is not None:
+            chosen: dict[str, Entry | None] = {
+                key[1]: slos[key]
+                for key in self._slos_of_namespace.get(namespace, ())
+                if isinstance(slo := slos[key].value, Slo) and rollout.selector.matches(slo.labels)
+            }
+            named.update(chosen or {"(sloSelector)": None})
+        return [Named(name, entry) for name, entry in sorted(named.items())]
+
+    def rollouts_for_slo(self, slo: Key) -> list[Key]:
+        """Rollouts that a change of this SLO may concern: by name, or by any selector."""
+        named = self._rollouts_naming.get(slo, set())
+        return sorted(named | self._rollouts_selecting.get(slo[0], set()))
+
+    def source_for_slo(self, slo: Slo) -> Entry | None:
+        """The source that an SLO names, else its namespace's default, else the cluster's."""
+        found = (self._entries[resource].get(key) for resource, key in _sources_of(slo))
+        return next((entry for entry in found if entry is not None), None)
+
+    def rollouts_for_workload(self, namespace: str, workload: WorkloadRef) -> list[Key]:
+        """Rollouts of one workload, the elder first: only the first enforces."""
+        rollouts = self._entries[Resource.ROLLOUT]
+        found = self._rollouts_of_workload.get(_workload(namespace, workload), ())
+        return sorted(found, key=lambda key: (rollouts[key].created, key))
+
+    def slos_for_source(self, resource: Resource, key: Key) -> list[Key]:
+        """SLOs that this source serves; of one that is gone, those that it would serve."""
+        found = self._slos_of_source.get((resource, key), ())
+        return sorted(slo for slo in found if self._is_served(slo, (resource, key)))
+
+    def _is_served(self, slo: Key, source: SourceKey) -> bool:
+        value = self._entries[Resource.SLO][slo].value
+        candidates = _sources_of(value) if isinstance(value, Slo) else ()
+        there = (it for it in candidates if it == source or it[1] in self._entries[it[0]])
+        return next(there, None) == source
+
+    def _link(self, key: Key, entry: Entry) -> None:
+        for index, where in self._places(entry):
+            index[where].add(key)
+
+    def _unlink(self, key: Key, entry: Entry | None) -> None:
+        if entry is None:
+            return
+        for index, where in self._places(entry):
+            index[where].discard(key)
+            if not index[where]:
+                del index[where]
+
+    def _places(self, entry: Entry) -> Iterator[tuple[dict[Any, set[Key]], Any]]:
+        """Each index that an object is in, and under what."""
+        value, namespace = entry.value, entry.ref.namespace
+        if isinstance(value, Slo):
+            yield self._slos_of_namespace, namespace
+            for source in _sources_of(value):
+                yield self._slos_of_source, source
+        elif isinstance(value, Rollout):
+            for name in set(value.slos):
+                yield self._rollouts_naming, (namespace, name)
+            if value.selector is not None:
+                yield self._rollouts_selecting, namespace
+            yield self._rollouts_of_workload, _workload(namespace, value.workload)
+
+
+def key_of(entry: Entry) -> Key:
+    """Namespace and name of an object."""
+    return entry.ref.namespace, entry.ref.name
+
+
+def parsed_source(entry: Entry | None) -> Source | None:
+    """The source's value, if there is one that can be used."""
+    return entry.value if entry is not None and isinstance(entry.value, Source) else None
+
+
+def _sources_of(slo: Slo) -> Iterable[SourceKey]:
+    """The sources that may serve an SLO; the first of them that exists does."""
+    namespace = slo.ref.namespace
+    if slo.source is None:
+        return (
+            (Resource.METRICS_SOURCE, (namespace, DEFAULT_SOURCE)),
+            (Resource.CLUSTER_METRICS_SOURCE, ("", DEFAULT_SOURCE)),
+        )
+    resource = _RESOURCE_OF[slo.source.kind]
+    where = namespace if resource is Resource.METRICS_SOURCE else ""
+    return ((resource, (where, slo.source.name)),)
+
+
+def _workload(namespace: str, ref: WorkloadRef) -> tuple[str, str, str, str]:
+    """What makes two references mean one object: the group counts, its version does not."""
+    return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name
+
+
+def _is_same(known: Entry | None, entry: Entry) -> bool:
+    """Whether an author has changed nothing: spec by its generation, labels by comparison."""
+    if known is None or known.ref != entry.ref or known.version != entry.version:
+        return False
+    if isinstance(known.value, SpecInvalid) or isinstance(entry.value, SpecInvalid):
+        return type(known.value) is type(entry.value)
+    return known.value == entry.value

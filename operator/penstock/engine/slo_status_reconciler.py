@@ -1,0 +1,60 @@
+"""Brings an SLO's status and its gauges up to date with the evidence."""
+
+from __future__ import annotations
+
+from penstock.domain.entry import Resource
+from penstock.domain.report import SloReport, report
+from penstock.domain.slo import Slo
+from penstock.engine.metric_names import GaugeName
+from penstock.engine.object_cache import Key
+from penstock.engine.ports import Clock, Tally
+from penstock.engine.status_writer import StatusWriter
+from penstock.engine.stores import Stores
+from penstock.errors import SpecInvalid
+
+
+class SloStatusReconciler:
+    """Latest wins: what is written is computed from the newest evidence when its turn comes."""
+
+    name = "slo status"
+
+    def __init__(self, stores: Stores, statuses: StatusWriter, clock: Clock, tally: Tally) -> None:
+        self._cache, self._evidence = stores.cache, stores.evidence
+        self._statuses, self._clock, self._tally = statuses, clock, tally
+
+    async def reconcile(self, key: Key, *, marked: bool) -> None:
+        """Write the status, if it is worth a write. Raises ``ClusterError``."""
+        del marked
+        entry = self._cache.get(Resource.SLO, key)
+        if entry is None:
+            self._statuses.forget(Resource.SLO, key)
+            self._tally.forget(namespace=key[0], slo=key[1])
+            return
+        if isinstance(entry.value, SpecInvalid):
+            await self._statuses.write_invalid(Resource.SLO, entry, entry.value)
+            return
+        known = self._evidence.get(key)
+        if (
+            known is None
+            or not isinstance(entry.value, Slo)
+            or not _is_same(known.slo, entry.value)
+        ):
+            return
+        last = self._statuses.last(Resource.SLO, entry)
+        before = last if isinstance(last, SloReport) else None
+        status = report(known.slo, known.evidence, self._clock.now(), before)
+        self._set_gauges(key, status)
+        await self._statuses.write(Resource.SLO, entry, status)
+
+    def _set_gauges(self, key: Key, status: SloReport) -> None:
+        labels = {"namespace": key[0], "slo": key[1]}
+        if status.remaining is not None:
+            remaining = float(status.remaining)
+            self._tally.gauge(GaugeName.SLO_BUDGET_REMAINING, remaining, **labels)
+        for window, burn in status.burns:
+            self._tally.gauge(GaugeName.SLO_BURN_RATE, float(burn), **labels, window=str(window))
+
+
+def _is_same(measured: Slo, slo: Slo) -> bool:
+    """Whether evidence is of this very SLO; of a newer one there will be some soon."""
+    return measured.ref.uid == slo.ref.uid and measured.generation == slo.generation

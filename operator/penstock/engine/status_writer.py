@@ -1,0 +1,138 @@
+"""Writes the statuses of all our objects: when one is worth a write, and only while we lead.
+
+What was written last is known from the write itself, after a restart from the status. A write that
+fails is repeated by whoever asked for it; only what was written counts as written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.refs import ObjectRef
+from penstock.domain.report import SloReport
+from penstock.domain.source_report import SourceReport
+from penstock.domain.standing import Standing
+from penstock.engine.metric_names import CounterName
+from penstock.engine.object_cache import Key, key_of
+from penstock.engine.ports import Clock, Cluster, Lease, Notification, Notifier, Tally
+from penstock.engine.status_policy import Status, should_write, transition
+from penstock.errors import ClusterError, SpecInvalid
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Written:
+    """What one object's status says.
+
+    Attributes:
+        status: the last one that was written or read back; None: there is none.
+        problem: generation and problem, where the object was invalid since.
+    """
+
+    uid: str
+    status: Status | None
+    problem: tuple[int, str] | None = None
+
+
+class StatusWriter:
+    """Emits a notification for each transition that it has written."""
+
+    def __init__(
+        self,
+        api: Cluster,
+        notifiers: Sequence[Notifier],
+        clock: Clock,
+        tally: Tally,
+        lease: Lease,
+    ) -> None:
+        self._api, self._notifiers = api, notifiers
+        self._clock, self._tally, self._lease = clock, tally, lease
+        self._written: dict[tuple[Resource, Key], _Written] = {}
+
+    def last(self, resource: Resource, entry: Entry) -> Status | None:
+        """What was written last of this very object; None also after it was invalid."""
+        written = self._of(resource, entry)
+        return None if written.problem else written.status
+
+    async def write(self, resource: Resource, entry: Entry, status: Status) -> None:
+        """Write a status, if it is worth a write, and notify of a transition.
+
+        Raises:
+            ClusterError: it was not written.
+        """
+        written = self._of(resource, entry)
+        if not should_write(entry.ref, status, self.last(resource, entry)):
+            return
+        self._check_lease()
+        await self._send(entry.ref, status)
+        former = written.status
+        written.status, written.problem = status, None
+        notification = transition(entry.ref, status, former, self._clock.now())
+        if notification is not None:
+            await self.notify(notification)
+
+    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
+        """Write once on an object which field is wrong and what to write instead.
+
+        Raises:
+            ClusterError: it was not written.
+        """
+        written, said = self._of(resource, entry), (entry.version, str(problem))
+        if written.problem == said:
+            return
+        self._check_lease()
+        await self._api.write_invalid(resource, entry, problem)
+        written.problem = said
+
+    async def notify(self, notification: Notification) -> None:
+        """Send a notification every way there is; a way that fails costs nothing else."""
+        for notifier in self._notifiers:
+            try:
+                await notifier.notify(notification)
+            except ClusterError as error:
+                ref = notification.ref
+                log.warning(
+                    "%s/%s: event %s was not posted: %s",
+                    ref.namespace,
+                    ref.name,
+                    notification.reason,
+                    error,
+                )
+                self._tally.count(CounterName.ERRORS, where="events")
+
+    def forget(self, resource: Resource, key: Key) -> None:
+        """The object is gone."""
+        self._written.pop((resource, key), None)
+
+    def _of(self, resource: Resource, entry: Entry) -> _Written:
+        place = resource, key_of(entry)
+        written = self._written.get(place)
+        if written is None or written.uid != entry.ref.uid:
+            status = _resumed(entry, self._clock.now())
+            written = self._written[place] = _Written(entry.ref.uid, status)
+        return written
+
+    async def _send(self, ref: ObjectRef, status: Status) -> None:
+        match status:
+            case SloReport():
+                await self._api.write_slo(status)
+            case SourceReport():
+                await self._api.write_source(status)
+            case Standing():
+                await self._api.write_rollout(ref, status)
+
+    def _check_lease(self) -> None:
+        if not self._lease.held:
+            raise ClusterError("leadership is lost, so nothing is written")
+
+
+def _resumed(entry: Entry, now: datetime) -> Status | None:
+    """What the object's status said when it was read; a source's heartbeat counts from now."""
+    if isinstance(entry.told, SourceReport):
+        return replace(entry.told, told_at=now)
+    return entry.standing or entry.told

@@ -1,0 +1,106 @@
+"""What has to be worked on after a change: a pure table from change to keys of the queues.
+
+A change of a store counts like one that the watch reports: new evidence, a release that begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from penstock.domain.entry import Entry, Resource
+from penstock.domain.refs import WorkloadRef
+from penstock.domain.rollout import Rollout
+from penstock.domain.slo import Slo
+from penstock.engine.active_releases import ActiveRelease
+from penstock.engine.object_cache import Key, ObjectCache, ObjectChange, SourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys to add to each queue.
+
+    Attributes:
+        slos: SLOs to evaluate.
+        slo_statuses: SLOs whose status may be out of date.
+        rollouts: Rollouts to reconcile.
+        observe: whether the workload of these Rollouts may have changed.
+        sources: sources to probe.
+    """
+
+    slos: Sequence[Key] = ()
+    slo_statuses: Sequence[Key] = ()
+    rollouts: Sequence[Key] = ()
+    observe: bool = False
+    sources: Sequence[SourceKey] = ()
+
+
+Trigger = Callable[[ObjectCache, ObjectChange], Keys]
+
+
+def object_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
+    """After an author changed an object; ``cache`` has the change already."""
+    return TRIGGERS[change.resource](cache, change)
+
+
+def workload_changed(cache: ObjectCache, namespace: str, ref: WorkloadRef) -> Keys:
+    """After the watch saw a workload change."""
+    return Keys(rollouts=cache.rollouts_for_workload(namespace, ref), observe=True)
+
+
+def evidence_changed(cache: ObjectCache, slo: Key) -> Keys:
+    """After an SLO was evaluated."""
+    return Keys(slo_statuses=[slo], rollouts=cache.rollouts_for_slo(slo))
+
+
+def release_changed(
+    cache: ObjectCache, rollout: Rollout, before: ActiveRelease | None, after: ActiveRelease
+) -> Keys:
+    """A release that begins, or a hold, must not go unwatched until the next round at rest."""
+    began = after.is_under_way and not (before is not None and before.is_under_way)
+    return Keys(slos=_slos_of(cache, rollout)) if began else Keys()
+
+
+def _slo_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
+    slo = change.key
+    return Keys(slos=[slo], slo_statuses=[slo], rollouts=cache.rollouts_for_slo(slo))
+
+
+def _rollout_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
+    """Which of several Rollouts of one workload enforces may have changed as well."""
+    rivals = {key for entry in (change.old, change.new) for key in _rivals(cache, entry)}
+    value = change.new.value if change.new is not None else None
+    return Keys(
+        slos=_slos_of(cache, value) if isinstance(value, Rollout) else (),
+        rollouts=[change.key, *sorted(rivals - {change.key})],
+        observe=True,
+    )
+
+
+def _source_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
+    return Keys(
+        slos=cache.slos_for_source(change.resource, change.key),
+        sources=[(change.resource, change.key)],
+    )
+
+
+TRIGGERS: Mapping[Resource, Trigger] = {
+    Resource.SLO: _slo_changed,
+    Resource.ROLLOUT: _rollout_changed,
+    Resource.METRICS_SOURCE: _source_changed,
+    Resource.CLUSTER_METRICS_SOURCE: _source_changed,
+}
+
+
+def _slos_of(cache: ObjectCache, rollout: Rollout) -> list[Key]:
+    return [
+        (rollout.ref.namespace, named.name)
+        for named in cache.slos_for_rollout(rollout)
+        if named.entry is not None and isinstance(named.entry.value, Slo)
+    ]
+
+
+def _rivals(cache: ObjectCache, entry: Entry | None) -> Sequence[Key]:
+    if entry is None or not isinstance(entry.value, Rollout):
+        return ()
+    return cache.rollouts_for_workload(entry.ref.namespace, entry.value.workload)

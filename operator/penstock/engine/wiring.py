@@ -1,0 +1,108 @@
+"""Builds the whole engine from its ports: what ``app`` does with adapters, a test with doubles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.engine.active_releases import ActiveReleases
+from penstock.engine.actuator import Actuator
+from penstock.engine.controller import Controller
+from penstock.engine.evaluator import Evaluator
+from penstock.engine.evidence_store import EvidenceStore
+from penstock.engine.evidence_view import EvaluationIntervals
+from penstock.engine.informer import Informer
+from penstock.engine.object_cache import ObjectCache
+from penstock.engine.orphaned_holds import OrphanedHolds
+from penstock.engine.ports import Clock, Cluster, Lease, Metrics, Notifier, Tally, Workloads
+from penstock.engine.rollout_reconciler import RolloutReconciler
+from penstock.engine.slo_status_reconciler import SloStatusReconciler
+from penstock.engine.source_prober import SourceProber
+from penstock.engine.status_writer import StatusWriter
+from penstock.engine.stores import GATHER_SECONDS, Queues, Stores
+
+ROLLOUT_WORKERS, SLO_STATUS_WORKERS, SOURCE_WORKERS = 8, 4, 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the engine needs of the outside world."""
+
+    api: Cluster
+    notifiers: Sequence[Notifier]
+    workloads: Workloads
+    metrics: Metrics
+    clock: Clock
+    lease: Lease
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What can be set.
+
+    Attributes:
+        resync_seconds: between two lists of all our objects.
+    """
+
+    intervals: EvaluationIntervals
+    resync_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """All parts, wired. ``informer.run`` keeps the cache warm; ``run`` decides and writes."""
+
+    stores: Stores
+    clock: Clock
+    informer: Informer
+    evaluator: Evaluator
+    controllers: Sequence[Controller[Any]]
+
+    async def run(self) -> None:
+        """Decide from now on, until cancelled; only the leader does."""
+        self.informer.start_leading()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.evaluator.run())
+            for controller in self.controllers:
+                group.create_task(controller.run())
+
+    def stuck_seconds(self) -> float:
+        """For how long an SLO has been due that nobody evaluates; 0 on a standby."""
+        return self.stores.queues.slos.stuck_seconds() if self.informer.is_leading else 0.0
+
+    def evidence_age(self) -> float:
+        """Seconds since the oldest evidence was measured; 0 while there is none."""
+        oldest = self.stores.evidence.oldest()
+        return 0.0 if oldest is None else self.clock.monotonic() - oldest
+
+
+def wire_engine(ports: Ports, options: Options) -> Engine:
+    """Every part, each given what it needs; whatever stands further down knows nothing above."""
+    intervals, clock, tally, lease = options.intervals, ports.clock, ports.tally, ports.lease
+    # What comes within so many seconds is asked together.
+    queues = Queues(clock, min(GATHER_SECONDS, intervals.hot / 4))
+    stores = Stores(ObjectCache(), EvidenceStore(), ActiveReleases(), queues)
+    statuses = StatusWriter(ports.api, ports.notifiers, clock, tally, lease)
+    actuator = Actuator(ports.api, ports.workloads, lease, tally)
+    rollouts = RolloutReconciler(
+        stores, ports.workloads, actuator, statuses, clock, tally, intervals
+    )
+    slo_statuses = SloStatusReconciler(stores, statuses, clock, tally)
+    sources = SourceProber(stores, ports.metrics, statuses, clock)
+    orphans = OrphanedHolds(stores, ports.workloads, actuator, tally)
+    controllers: list[Controller[Any]] = [
+        Controller(queues.rollouts, rollouts, lease, tally, ROLLOUT_WORKERS),
+        Controller(queues.slo_statuses, slo_statuses, lease, tally, SLO_STATUS_WORKERS),
+        Controller(queues.sources, sources, lease, tally, SOURCE_WORKERS),
+        Controller(queues.orphaned_holds, orphans, lease, tally),
+    ]
+    return Engine(
+        stores=stores,
+        clock=clock,
+        informer=Informer(stores, ports.api, tally, options.resync_seconds),
+        evaluator=Evaluator(stores, ports.metrics, clock, tally, intervals),
+        controllers=controllers,
+    )

@@ -1,0 +1,132 @@
+"""A work queue with delay and back-off: the one scheduler of all controllers.
+
+The rules are client-go's: a key that is added twice waits once; a key that is added while it is
+worked on comes again afterwards; no key is worked on by two workers at a time. Nothing polls: who
+waits for a key sleeps until one is added or the next delayed key is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from penstock.engine.ports import Clock
+from penstock.engine.schedule import Schedule
+
+K = TypeVar("K", bound=Hashable)
+
+BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class WorkQueue(Generic[K]):
+    """Keys to be worked on.
+
+    Args:
+        clock: delays are counted on its monotonic seconds.
+        gather_seconds: a key that is added comes so much later, together with what is added or due
+            meanwhile; for a worker that takes batches.
+    """
+
+    def __init__(self, clock: Clock, gather_seconds: float = 0.0) -> None:
+        self._clock, self.gather_seconds = clock, gather_seconds
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
+        self._waiting: dict[K, bool] = {}
+        self._processing: set[K] = set()
+        self._delayed: Schedule[K] = Schedule()
+        self._failures: dict[K, int] = defaultdict(int)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._moved_at = 0.0
+
+    def add(self, key: K, *, mark: bool = False) -> None:
+        """Have a key worked on soon; a mark once set stays until the key is taken."""
+        if self.gather_seconds:
+            self.add_after(key, self.gather_seconds)
+        else:
+            self._add_now(key, mark=mark)
+
+    def add_all(self, keys: Iterable[K], *, mark: bool = False) -> None:
+        """Have several keys worked on soon."""
+        for key in keys:
+            self.add(key, mark=mark)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Have a key worked on in so many seconds, or earlier if it is due earlier already."""
+        if seconds <= 0:
+            self._add_now(key)
+            return
+        self._delayed.set_earlier(key, self._clock.monotonic() + seconds)
+        self._set_timer()
+
+    def add_with_backoff(self, key: K, at_least: float = 0.0) -> float:
+        """Have a key that failed worked on again, later each time; the seconds until then."""
+        failures = self._failures[key]
+        self._failures[key] += 1
+        seconds = max(at_least, BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+        self.add_after(key, seconds)
+        return seconds
+
+    def forget_failures(self, key: K) -> None:
+        """The key succeeded: its next failure is its first."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> tuple[K, bool]:
+        """The next key, with its mark; call ``done`` afterwards.
+
+        What delay the key had is dropped: whoever works on it says when it comes next.
+        """
+        key = await self._ready.get()
+        self._moved_at = self._clock.monotonic()
+        self._processing.add(key)
+        self._delayed.drop(key)
+        return key, self._waiting.pop(key, False)
+
+    async def get_batch(self) -> list[K]:
+        """All keys that are due, and those that are due within the time to gather.
+
+        For a single worker; the keys count as done at once.
+        """
+        batch = [(await self.get())[0]]
+        while not self._ready.empty():
+            batch.append((await self.get())[0])
+        batch += self._delayed.take(self._clock.monotonic() + self.gather_seconds)
+        for key in batch:
+            self.done(key)
+        return batch
+
+    def done(self, key: K) -> None:
+        """The key is no longer worked on."""
+        self._processing.discard(key)
+        if key in self._waiting:
+            self._ready.put_nowait(key)
+
+    def stuck_seconds(self) -> float:
+        """For how long a key has been ready while none was taken; 0 where none is ready."""
+        return 0.0 if self._ready.empty() else self._clock.monotonic() - self._moved_at
+
+    def _add_now(self, key: K, *, mark: bool = False) -> None:
+        is_new = key not in self._waiting
+        self._waiting[key] = self._waiting.get(key, False) or mark
+        if is_new and key not in self._processing:
+            if self._ready.empty():
+                self._moved_at = self._clock.monotonic()
+            self._ready.put_nowait(key)
+
+    def _set_timer(self) -> None:
+        """One timer, for the key that is due first; if that was dropped, it comes in vain."""
+        at = self._delayed.next()
+        if at is None or at >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = max(0.0, at - self._clock.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._add_due)
+        self._timer_at = at
+
+    def _add_due(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        for key in self._delayed.take(self._clock.monotonic()):
+            self._add_now(key)
+        self._set_timer()

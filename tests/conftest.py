@@ -1,6 +1,7 @@
 """The fixtures `bed`, `namespace`, `admin`, `kubectl` and `image`: testbed.plugin, support.engine.
 
-At the end of each story the oracle is asked; see support.at_the_end.
+At the end of each story the oracle is asked; see support.at_the_end. Several processes share the
+tests as support.parallel says; support.minutes ends a run with the time that it took, by folder.
 Hypothesis has no deadlines: a loaded machine of two cores is slow, not wrong.
 """
 
@@ -9,7 +10,13 @@ from hypothesis import HealthCheck, settings
 
 from support import draws
 
-pytest_plugins = ["testbed.plugin", "support.at_the_end", "support.engine"]
+pytest_plugins = [
+    "testbed.plugin",
+    "support.at_the_end",
+    "support.engine",
+    "support.minutes",
+    "support.parallel",
+]
 
 settings.register_profile(
     "drawn",

@@ -6,7 +6,7 @@ from testbed import peers
 from testbed.existing import is_true
 from testbed.toolchain import ModulesError, ToolchainError
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("other-tools")]
 
 
 @pytest.fixture

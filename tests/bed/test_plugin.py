@@ -35,7 +35,7 @@ def test_not_marked(bed):
 def run(tmp_path: Path):
     """Runs a file of tests on a machine without servers, network and Go."""
 
-    def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(program: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "test_it.py").write_text(program)
         (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = servers\n")
         environment = {name: text for name, text in os.environ.items() if name != "CI"} | {
@@ -51,7 +51,7 @@ def run(tmp_path: Path):
             "PIP_FIND_LINKS": "",
         }
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "testbed.plugin", "-q", tmp_path],
+            [sys.executable, "-m", "pytest", "-p", "testbed.plugin", "-q", *options, tmp_path],
             cwd=tmp_path,
             env=environment | variables,
             capture_output=True,
@@ -62,16 +62,18 @@ def run(tmp_path: Path):
     return run
 
 
-def test_elsewhere_they_are_skipped_and_the_last_lines_say_so_in_capitals(run):
-    answer = run(NEEDS_SERVERS)
+@pytest.mark.parametrize("options", [[], ["--numprocesses=2"]], ids=["alone", "two processes"])
+def test_elsewhere_they_are_skipped_and_the_last_lines_say_so_in_capitals(run, options):
+    answer = run(NEEDS_SERVERS, *options)
     assert answer.returncode == 0, answer.stdout
     assert "1 passed, 2 skipped" in answer.stdout
     assert "2 TESTS WERE SKIPPED: NO SERVERS. WHAT THEY TEST IS UNKNOWN." in answer.stdout
     assert "python -m testbed fetch" in answer.stdout
 
 
-def test_in_ci_they_fail_with_the_ways_out(run):
-    answer = run(NEEDS_SERVERS, CI="true")
+@pytest.mark.parametrize("options", [[], ["--numprocesses=2"]], ids=["alone", "two processes"])
+def test_in_ci_they_fail_with_the_ways_out(run, options):
+    answer = run(NEEDS_SERVERS, *options, CI="true")
     assert answer.returncode == 1
     assert "1 passed, 2 errors" in answer.stdout
     assert "Missing: etcd" in answer.stdout

@@ -7,7 +7,7 @@ from benchmarks.month.changes import of_changes
 from benchmarks.month.data import Month
 from benchmarks.month.served import Served
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("month")]
 
 
 def test_no_change_reads_a_sample_again_and_a_bad_slo_costs_nobody_an_evaluation(

@@ -13,7 +13,7 @@ from benchmarks.month.data import BUCKET, Month
 from benchmarks.month.generated import Size, make
 from benchmarks.month.served import Served, served
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("month")]
 
 SCRAPE = 15_000
 SMALL = Size(days=1, services=8, fleet=2)

@@ -9,7 +9,7 @@ from benchmarks.month.data import Month
 from benchmarks.month.ours import Ours
 from benchmarks.month.served import Served
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("month")]
 # A counter that began anew within a bucket is read by `increase`, which guesses; the past is read
 # by the hour, so there it guesses more.
 GUESSED, GUESSED_BY_THE_HOUR = 0.002, 0.01

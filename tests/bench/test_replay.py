@@ -76,6 +76,7 @@ def test_the_class_that_is_held_most_often_is_the_figure():
     assert not one.holds
 
 
+@pytest.mark.xdist_group("month")
 @pytest.mark.servers
 def test_a_month_of_one_day_is_replayed_within_a_window_of_a_week(month):
     """So that trials with a small month see each class of service, and fail at nothing."""

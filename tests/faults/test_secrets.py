@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,6 +146,14 @@ class Scene:
         found["metrics"] = self.operator.metrics()
         found["log"] = self.operator.log.read_text(errors="replace")
         return found
+
+
+@pytest.fixture(scope="module")
+def bed(servers: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """A bed of its own: a ClusterMetricsSource concerns the operators of all other tests."""
+    folder = tmp_path_factory.mktemp("secrets")
+    with Bed.start(folder, binaries=servers, prometheus=False, scheduler=False) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The whole operator on the session's test bed, and stories told on it.
 
-The operator of a module watches all namespaces, and ends with the module: others start theirs.
+One operator serves all stories of a process; it watches their namespaces alone (`support.watched`).
+Modules that stop it for good, or run it with other settings, start one of their own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from support.deployed import shipped_rules_of_all_namespaces
-from support.gates import ADMISSION, Server, Workload, closed, until
-from support.penstock_run import Operator
+from support.gates import with_policies
 from support.story import Story
 from support.traffic import Traffic, running
+from support.watched import Watched
 from testbed import identities
 from testbed.bed import Bed
 from testbed.proxy import FaultProxy, before_api_server
@@ -36,19 +37,10 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def policies(bed: Bed) -> Bed:
     """The session's test bed with the policies of deploy/admission in effect."""
-    server = Server(bed)
-    server.do("apply", "-k", str(ADMISSION))
-    namespace = f"policies-{secrets.token_hex(4)}"
-    server.do("create", "namespace", namespace)
-    trial = Workload(server, namespace)
-    trial.create()
-    trial.write_record(closed("checkout"))
-    until(trial.refuses)
-    server.do("delete", "namespace", namespace, "--wait=false")
-    return bed
+    return with_policies(bed).bed
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def traffic(bed: Bed) -> Iterator[Traffic]:
     """Services under load, in a namespace of their own."""
     namespace = f"traffic-{secrets.token_hex(4)}"
@@ -61,43 +53,44 @@ def traffic(bed: Bed) -> Iterator[Traffic]:
 @pytest.fixture(scope="session")
 def shipped(policies: Bed) -> identities.ServiceAccount:
     """A service account with the rights that deploy/ gives to the operator, and no others."""
-    account = identities.service_account(policies.kube, "default", "penstock-of-stories")
+    name = f"penstock-{secrets.token_hex(4)}"
+    account = identities.service_account(policies.kube, "default", name)
     identities.grant_everywhere(policies.kube, account, shipped_rules_of_all_namespaces())
     return account
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def proxy(bed: Bed) -> Iterator[FaultProxy]:
     """Records what the operator writes."""
     with before_api_server(bed.server, bed.pki) as running_proxy:
         yield running_proxy
 
 
-@pytest.fixture(scope="module")
-def operator(
+@pytest.fixture(scope="session")
+def watched(
     policies: Bed,
     shipped: identities.ServiceAccount,
     proxy: FaultProxy,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Operator]:
-    """One operator for all stories of a module."""
+) -> Iterator[Watched]:
+    """Namespaces with an operator behind the proxy."""
     folder = tmp_path_factory.mktemp("operator")
     bearer = identities.token(policies.kube, shipped)
     path = folder / "kubeconfig"
     identities.token_kubeconfig(path, proxy.url, policies.ca_file, bearer)
-    with Operator(policies, folder / "penstock.log", kubeconfig=path) as running_operator:
-        yield running_operator
+    found = Watched(policies, path, folder)
+    yield found
+    found.stop()
 
 
 @pytest.fixture
-def story(
-    bed: Bed, namespace: str, operator: Operator, traffic: Traffic, proxy: FaultProxy
-) -> Story:
-    """A namespace of the test's own, watched by the module's operator.
+def story(bed: Bed, watched: Watched, traffic: Traffic, proxy: FaultProxy) -> Iterator[Story]:
+    """A namespace of the test's own, watched by an operator.
 
     At the test's end the oracle judges it, with what the proxy has recorded.
     """
-    return Story(bed, namespace, operator, traffic)
+    with watched.namespace() as (namespace, operator):
+        yield Story(bed, namespace, operator, traffic)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from support.story import IMAGE, JSON_PATCH, NAME, Object, played
 from testbed.bed import Bed
 from testbed.workloads import is_complete
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("other-tools")]
 
 T = TypeVar("T")
 ONE, OTHER = "11111111-uid-of-one", "22222222-uid-of-another"

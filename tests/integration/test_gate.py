@@ -10,6 +10,7 @@ from support.penstock_run import wait_for
 from support.story import READY_AFTER, Story, played
 from support.traffic import BROKEN, IDLE, STEADY, ratio, sample
 from testbed.load import Load
+from testbed.proxy import FaultProxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -117,7 +118,7 @@ def test_a_hold_ends_after_calm(story: Story) -> None:
 
     story.wait_gate("Open", "BudgetHealthy")
     story.wait_admitted()
-    assert "Recovering" in story.reasons()
+    wait_for("an Event tells it", lambda: "Recovering" in story.reasons())
 
 
 def test_a_person_holds_and_ends_it(story: Story) -> None:
@@ -290,16 +291,17 @@ def test_no_traffic_is_thin_evidence_and_permits(story: Story) -> None:
     story.wait_complete(tag="2")
 
 
-def test_prometheus_away_holds_back_what_is_new_and_touches_nothing_else(story: Story) -> None:
+def test_prometheus_away_holds_back_what_is_new_and_touches_nothing_else(
+    story: Story, prometheus: FaultProxy
+) -> None:
     story.guarded()
+    story.source(url=prometheus.url)
     story.change(ready_after="never")
     story.wait_replicas(v1=8, v2=5)
     story.slo(service=BROKEN)
     story.wait_held("partial")
-    prometheus = story.bed.prometheus
-    assert prometheus is not None
 
-    prometheus.stop()
+    prometheus.down()
     try:
         gate = story.wait_gate("Unknown")
         assert gate["reason"] in ("MetricsUnreachable", "EvidenceStale")
@@ -308,7 +310,7 @@ def test_prometheus_away_holds_back_what_is_new_and_touches_nothing_else(story: 
         assert story.deployment()["spec"]["paused"] is True
         assert story.replicas() == {"1": 8, "2": 5}
     finally:
-        prometheus.start()
+        prometheus.up()
 
     story.wait_gate("Closed")
     story.slo(service=STEADY)

@@ -18,7 +18,7 @@ from testbed import identities
 from testbed.bed import Bed
 from testbed.identities import ServiceAccount
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("cluster-sources")]
 
 CLUSTER_SOURCES = f"/apis/{API_VERSION}/clustermetricssources"
 ON_CLUSTER_SOURCES: list[dict[str, Any]] = [

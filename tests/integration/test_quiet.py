@@ -16,7 +16,7 @@ from testbed import audit
 from testbed.bed import Bed
 from testbed.identities import ServiceAccount, bind, service_account, token, token_kubeconfig
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("cluster-sources")]
 
 REST_SECONDS = 20.0
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}

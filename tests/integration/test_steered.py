@@ -17,7 +17,7 @@ from support.story import NAME, Story, played
 from testbed import peers
 from testbed.bed import Bed
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("other-tools")]
 
 TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME}
 CANARY = {

@@ -7,8 +7,10 @@ manager.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+import secrets
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -179,6 +181,31 @@ def stable(*bodies: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Stable templates as the operator records them."""
     known = [template(body) for body in bodies]
     return [{"hash": one.hash, "template": dict(one.body)} for one in known]
+
+
+def with_policies(bed: Bed) -> Server:
+    """The bed's API server with the policies of deploy/admission, in effect.
+
+    Whichever process of a test run asks first applies them; the others find them.
+    """
+    server, done = Server(bed), bed.folder / "policies-are-in-effect"
+    with (bed.folder / "policies.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            _apply_policies(server)
+            done.touch()
+    return server
+
+
+def _apply_policies(server: Server) -> None:
+    server.do("apply", "-k", str(ADMISSION))
+    namespace = f"policies-{secrets.token_hex(4)}"
+    server.do("create", "namespace", namespace)
+    trial = Workload(server, namespace)
+    trial.create()
+    trial.write_record(closed(trial.name))
+    until(trial.refuses)
+    server.do("delete", "namespace", namespace, "--wait=false")
 
 
 def until(holds: Callable[[], bool], patience: float = PATIENCE) -> float:

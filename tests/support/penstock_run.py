@@ -24,6 +24,8 @@ T = TypeVar("T")
 # A loaded machine of two cores may take this long for what takes a second elsewhere.
 PATIENCE = 90.0
 LOG_LINES_SHOWN = 80
+# What comes soon is seen soon; what takes long is not asked for ten times a second.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.03, 0.25
 
 # Evidence is stale once three evaluations at rest are missed, which a second each would make likely
 # on a loaded machine; while a release is under way it is evaluated each second all the same.
@@ -37,11 +39,12 @@ def wait_for(
     seconds: float = PATIENCE,
 ) -> T:
     """Look until it is so and return what was seen; the failure says what was seen last."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, SHORTEST_PAUSE
     while not is_so(seen := look()):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds:.0f} s: {what}; seen last: {seen}")
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, pause * 1.2)
     return seen
 
 

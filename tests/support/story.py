@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -39,6 +40,7 @@ class Story:
         self.bed, self.namespace = bed, namespace
         self.operator, self.traffic = operator, traffic
         self.kube = bed.kube
+        self._together: list[Object] | None = None
 
     # What is there.
 
@@ -84,13 +86,23 @@ class Story:
 
     def guarded(self, replicas: int = 10, **spec: Any) -> None:
         """A played Deployment at rest behind an open gate."""
-        self.source()
-        self.slo()
+        self.kube.call("POST", self.path("deployments"), played(replicas=replicas, **spec))
+        with self.at_once():
+            self.source()
+            self.slo()
         self.wait_measured()
-        self.deploy(played(replicas=replicas, **spec))
+        self.wait_complete()
         self.rollout()
         self.wait_gate("Open", "BudgetHealthy")
         self.wait("its template is known as stable", lambda it: it["status"].get("stable"))
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is applied inside is applied at the end, by one kubectl."""
+        self._together = []
+        yield
+        bodies, self._together = self._together, None
+        self.do("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, bodies)))
 
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
         """Apply one object of ours with kubectl, as its author."""
@@ -100,7 +112,10 @@ class Story:
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": spec,
         }
-        self.do("apply", "-f", "-", stdin=json.dumps(body))
+        if self._together is None:
+            self.do("apply", "-f", "-", stdin=json.dumps(body))
+        else:
+            self._together.append(body)
 
     # What happens.
 

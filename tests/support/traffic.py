@@ -18,7 +18,7 @@ import yaml
 from support.gates import ROOT
 from support.penstock_run import wait_for
 from testbed.bed import Bed
-from testbed.load import Load
+from testbed.load import MOST_SECONDS, Load
 
 MANIFEST = ROOT / "demo" / "app" / "checkout.yaml"
 
@@ -57,7 +57,13 @@ def running(bed: Bed, namespace: str) -> Iterator[Traffic]:
             path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
             bed.kube.call("POST", path, manifest)
             if service != IDLE:
-                load = Load(bed.kube, namespace, f"app={service}", rate=REQUESTS_A_SECOND)
+                load = Load(
+                    bed.kube,
+                    namespace,
+                    f"app={service}",
+                    rate=REQUESTS_A_SECOND,
+                    seconds=MOST_SECONDS,
+                )
                 opened.enter_context(load)
         for service in _RATIOS:
             selector = f'http_requests_total{{namespace="{namespace}",service="{service}"}}'

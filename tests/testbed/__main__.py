@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("names", nargs="*", help="default: all that the test bed itself needs")
     keep = commands.add_parser("keep", parents=[folder, audit], help="what `up` runs behind it")
     keep.add_argument("--claim", type=int, required=True, help="descriptor of the held lock")
+    keep.add_argument("--owner", type=int, default=0, help="process with whose end it ends")
     return parser
 
 
@@ -69,7 +70,8 @@ def _run(options: argparse.Namespace) -> int:
             case "fetch":
                 return _fetch(options.names)
             case "keep":
-                return Keeper(Claim(folder, options.claim), audit=options.audit).run()
+                claim = Claim(folder, options.claim)
+                return Keeper(claim, audit=options.audit, owner=options.owner).run()
     except (BedError, BinariesMissing, CacheError, OSError) as error:
         sys.stderr.write(f"{in_a_sentence(error)}\n")
         return 1

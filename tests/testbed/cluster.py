@@ -42,10 +42,16 @@ def up(folder: Path, *, audit: bool = False) -> None:
     sys.stdout.write((folder / ENV).read_text())
 
 
-def have(folder: Path, *, audit: bool = False, module: str = "testbed") -> None:
-    """Have a bed in `folder`, started or found; `module` is the one whose `keep` stays with it."""
+def have(folder: Path, *, audit: bool = False, owner: int = 0, module: str = "testbed") -> None:
+    """Have a bed in `folder`, started or found.
+
+    `owner` is the process with which a bed ends that is started here; 0: it stays until `down`.
+    `module` is the one whose `keep` stays with it.
+    """
     must_be_ours(folder)
-    while not (_found_running(folder) or _started(folder, audit, module)):
+    options = [f"--owner={owner}"] if owner else []
+    options += ["--audit"] if audit else []
+    while not (_found_running(folder) or _started(folder, options, module)):
         time.sleep(0.1)
 
 
@@ -61,6 +67,12 @@ def down(folder: Path) -> None:
         console(f"The test bed in {folder} has ended.")
     else:
         console(f"No test bed runs in {folder}.")
+
+
+def end(folder: Path) -> None:
+    """End the bed of `folder`, if there is one, without a word."""
+    if is_held(folder):
+        _end_keeper(folder)
 
 
 def env(folder: Path) -> None:
@@ -131,7 +143,7 @@ def _ask_prometheus(url: str) -> None:
     direct.open(f"{url}/-/ready", timeout=_ANSWER_SECONDS).close()
 
 
-def _started(folder: Path, audit: bool, module: str) -> bool:
+def _started(folder: Path, options: list[str], module: str) -> bool:
     """Whether we started it; not if somebody else was quicker."""
     ensure(SERVERS)
     claim = Claim.take(folder, create=True)
@@ -141,7 +153,7 @@ def _started(folder: Path, audit: bool, module: str) -> bool:
         console(f"The test bed in {folder} is replaced: {why_stale(folder)}.")
         claim.clear()
     try:
-        keeper = _spawn_keeper(claim, audit, module)
+        keeper = _spawn_keeper(claim, options, module)
     except BaseException:
         claim.remove()
         raise
@@ -154,8 +166,7 @@ def _started(folder: Path, audit: bool, module: str) -> bool:
     return True
 
 
-def _spawn_keeper(claim: Claim, audit: bool, module: str) -> subprocess.Popen[bytes]:
-    options = ["--audit"] if audit else []
+def _spawn_keeper(claim: Claim, options: list[str], module: str) -> subprocess.Popen[bytes]:
     command = ["keep", f"--dir={claim.folder}", f"--claim={claim.descriptor}", *options]
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, *command],

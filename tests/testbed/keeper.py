@@ -5,6 +5,8 @@ Owns the bed of one folder for as long as it lives; all servers are tethered to 
 is ready it lives and dies with its starter, whose end it notices by the end of its input; after
 that it stays until it is told to end, or until a server ends by itself.
 
+A bed of a test run has an owner as well, the process that leads the run: it ends with that one.
+
 What it tells its starter goes through its output, one JSON object a line: `say`, `ready`, `failed`.
 """
 
@@ -24,10 +26,13 @@ from types import FrameType
 from testbed.bed import Bed
 from testbed.binaries import BinariesMissing
 from testbed.cache import CacheError
-from testbed.claim import Claim, Record
+from testbed.claim import Claim, Record, birth
 from testbed.servers import BedError
 
 ENV = "env"
+BED = "bed"
+"""The folder of the bed itself in the folder of the claim."""
+
 _CHECK_SECONDS = 0.5
 
 
@@ -38,9 +43,11 @@ class AskedToEnd(BaseException):
 class Keeper:
     """One bed, from its start to its end."""
 
-    def __init__(self, claim: Claim, *, audit: bool) -> None:
+    def __init__(self, claim: Claim, *, audit: bool, owner: int = 0) -> None:
+        """`owner` is the process whose end is the bed's end; 0: nobody's."""
         self._claim = claim
         self._audit = audit
+        self._owner, self._owner_birth = owner, birth(owner) if owner else None
         self._record = Record.of_this_process()
         self._asked = False
         self._ending = False
@@ -62,7 +69,7 @@ class Keeper:
     def _keep(self) -> int:
         try:
             self._record.save(self._claim.folder)
-            with Bed.start(self._claim.folder / "bed", audit=self._audit, say=self._say) as bed:
+            with Bed.start(self._claim.folder / BED, audit=self._audit, say=self._say) as bed:
                 self._announce(bed)
                 self._stay(bed)
         except (BedError, BinariesMissing, CacheError, OSError) as error:
@@ -79,9 +86,14 @@ class Keeper:
         _detach_streams(bed.folder / "logs" / "keeper.log")
 
     def _stay(self, bed: Bed) -> None:
-        while not self._asked:
+        while not self._asked and self._is_owned():
             bed.must_run()
             time.sleep(_CHECK_SECONDS)
+
+    def _is_owned(self) -> bool:
+        if not self._owner:
+            return True
+        return self._owner_birth is not None and birth(self._owner) == self._owner_birth
 
     def _fail(self, error: Exception) -> int:
         """A start that failed leaves nothing; a bed that broke leaves its logs and the reason."""

@@ -26,13 +26,18 @@ _LIFETIME = timedelta(days=365)
 class Pki:
     """A certificate authority made for one bed, and forgotten with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, authority: Path | None = None) -> None:
+        """A new authority in `folder`, or the one whose folder is given as `authority`."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._ca_key = _new_key()
-        self._ca = self._sign_own()
+        if authority is None:
+            self._ca_key = _new_key()
+            self._ca = self._sign_own()
+            self._make_token_keys()
+        else:
+            self._ca_key = _private_key((authority / "ca.key").read_bytes())
+            self._ca = x509.load_pem_x509_certificate((authority / "ca.crt").read_bytes())
         self._write("ca", self._ca_key, self._ca)
-        self._make_token_keys()
 
     @property
     def ca_file(self) -> Path:
@@ -141,6 +146,13 @@ def write_private(path: Path, content: bytes) -> None:
 
 def _new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
+
+
+def _private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the authority's key is not an elliptic one")
+    return key
 
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -1,5 +1,8 @@
 """Gives tests the test bed: one real control plane per session, one namespace per test.
 
+The workers of a parallel run (pytest-xdist) share one bed (`testbed.shared`): the first that needs
+it has it started, and it ends with the process that leads them.
+
 Owns the fixtures, and what becomes of tests marked `servers` on a machine without the servers: in
 CI they fail, elsewhere they are skipped, and the last lines say so in capitals, because a green run
 that proved nothing is worse than a red one.
@@ -10,16 +13,21 @@ is missing, elsewhere the servers are looked for and that is all.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from testbed import cluster, shared
 from testbed.api import Kube
 from testbed.bed import Bed
 from testbed.binaries import BinariesMissing, ensure, search
@@ -31,8 +39,11 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 _HOW_TO_GET = "`PYTHONPATH=tests python -m testbed fetch [NAME ...]` or `make test` gets it."
 _PATIENCE = 30.0
-_skipped: list[str] = []
+_SKIPPED = "skipped for want of servers"
+_SHARED_BED, _LEADER = "testbed_folder", "testbed_leader"
+_skipped: set[str] = set()
 _started: list[Bed] = []
+_shared: list[tempfile.TemporaryDirectory[str]] = []
 
 
 class ServersMissing(Exception):
@@ -64,8 +75,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     if is_true("CI"):
         pytest.fail(str(servers), pytrace=False)
-    _skipped.append(item.nodeid)
+    item.user_properties.append((_SKIPPED, True))
     pytest.skip(str(servers))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Counted where the run ends: a worker's own count would never be seen."""
+    if (_SKIPPED, True) in map(tuple, report.user_properties):
+        _skipped.add(report.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells each worker of a parallel run where the shared bed is, or will be."""
+    if not _shared:
+        _shared.append(tempfile.TemporaryDirectory(prefix="penstock-tests-"))
+    node.workerinput[_SHARED_BED] = str(Path(_shared[0].name) / "cluster")
+    node.workerinput[_LEADER] = os.getpid()
+
+
+def pytest_unconfigure() -> None:
+    """Ends the shared bed, if any worker has needed it."""
+    while _shared:
+        folder = _shared.pop()
+        cluster.end(Path(folder.name) / "cluster")
+        folder.cleanup()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -90,9 +124,19 @@ def servers() -> Mapping[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def bed(servers: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def bed(
+    request: pytest.FixtureRequest,
+    servers: Mapping[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Bed]:
     """The session's test bed, with an audit log; who breaks it starts one of their own."""
     folder = tmp_path_factory.mktemp("bed")
+    told: Mapping[str, Any] = getattr(request.config, "workerinput", {})
+    if _SHARED_BED in told:
+        kept, leader = Path(told[_SHARED_BED]), int(told[_LEADER])
+        with shared.attach(kept, folder, leader, servers) as attached:
+            yield attached
+        return
     with Bed.start(folder, binaries=servers, audit=True) as running:
         _started.append(running)
         yield running
@@ -109,13 +153,20 @@ def namespace(request: pytest.FixtureRequest, admin: Kube) -> Iterator[str]:
     """A namespace of the test's own, ready for pods; its deletion is not waited for."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())
     name = f"{words[:40].strip('-')}-{secrets.token_hex(4)}"
+    with namespace_of_name(admin, name):
+        yield name
+
+
+@contextlib.contextmanager
+def namespace_of_name(admin: Kube, name: str) -> Iterator[None]:
+    """A namespace that is ready for pods inside, and whose deletion is asked for outside."""
     admin.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     end = time.monotonic() + _PATIENCE
     account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
     while admin.call("GET", account, ok=(404,)) is None:
         assert time.monotonic() < end, f"namespace {name} was given no service account"
         time.sleep(0.02)
-    yield name
+    yield
     admin.call("DELETE", f"/api/v1/namespaces/{name}", ok=(404, 409))
 
 

@@ -27,6 +27,7 @@ MARK = "PENSTOCK_BED"
 """In the environment of every process of a bed: its folder, so that people can tell whose it is."""
 
 _PORTS = range(10_000, 30_000)
+_SLICES = 16
 _ATTEMPTS = 5
 _PATIENCE = 90.0
 _TAKEN = "address already in use"
@@ -119,8 +120,10 @@ def free_ports(count: int) -> list[int]:
 
     They lie below those that the system hands out to clients: a client that knocks again and again
     at a server which is being restarted could be given the server's own number, and keep it out.
+    Each worker of a parallel test run chooses from a slice of its own.
     """
-    candidates = iter(random.SystemRandom().sample(_PORTS, len(_PORTS)))
+    own = _ports_of(os.environ.get("PYTEST_XDIST_WORKER", ""))
+    candidates = iter(random.SystemRandom().sample(own, len(own)))
     ports: list[int] = []
     while len(ports) < count:
         port = next(candidates, None)
@@ -129,6 +132,14 @@ def free_ports(count: int) -> list[int]:
         if _is_free(port):
             ports.append(port)
     return ports
+
+
+def _ports_of(worker: str) -> range:
+    """A slice for each of some workers, named `gw0` and so on; all for who is none."""
+    number = worker.removeprefix("gw")
+    if not number.isdigit():
+        return _PORTS
+    return _PORTS[int(number) % _SLICES :: _SLICES]
 
 
 def _is_free(port: int) -> bool:

@@ -6,21 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.gates import ADMISSION, Server, Workload, closed, until
+from support.gates import Server, Workload, with_policies
 from testbed.bed import Bed
 
 
 @pytest.fixture(scope="session")
 def server(bed: Bed) -> Server:
     """The session's API server with the policies of deploy/admission, in effect."""
-    server = Server(bed)
-    server.do("apply", "-k", str(ADMISSION))
-    server.do("create", "namespace", "admission-in-effect")
-    trial = Workload(server, "admission-in-effect")
-    trial.create()
-    trial.write_record(closed("checkout"))
-    until(trial.refuses)
-    return server
+    return with_policies(bed)
 
 
 @pytest.fixture

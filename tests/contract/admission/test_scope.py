@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import Any
 
@@ -58,9 +59,13 @@ def test_v29_a_record_of_another_workload_concerns_nobody_else(
 
 
 def test_v29_a_record_of_another_namespace_concerns_nobody_here(checkout: Workload) -> None:
-    there = Workload(checkout.server, "admission-in-effect")
-    assert there.refuses()
+    elsewhere = f"elsewhere-{secrets.token_hex(4)}"
+    checkout.server.do("create", "namespace", elsewhere)
+    there = Workload(checkout.server, elsewhere)
+    there.create()
+    there.close()
     assert not checkout.refuses()
+    checkout.server.do("delete", "namespace", elsewhere, "--wait=false")
 
 
 def test_v29_a_stateful_set_of_the_same_name_is_not_concerned(checkout: Workload) -> None:

@@ -43,7 +43,7 @@ from penstock.engine.rollout_metrics import slis
 from penstock.engine.wiring import Engine, Options, Ports, wire_engine
 from penstock.errors import ClusterError, PenstockError
 from penstock.handlers.feed import Feed
-from penstock.handlers.optional_feed import OptionalFeed, optional_groups
+from penstock.handlers.optional_feed import DISCOVERY_SECONDS, OptionalFeed, optional_groups
 from penstock.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def wire(
             clock,
             registry,
             settings.namespaces,
-            settings.resync_interval,
+            min(DISCOVERY_SECONDS, settings.resync_interval),
         )
         for watches in optional_groups(workloads.watches)
     ]

@@ -18,7 +18,7 @@ from support.gates import ADMISSION, ROOT, Server
 from support.penstock_run import Operator, wait_for
 from support.story import Story, played
 from support.traffic import BROKEN, STEADY, Traffic, running
-from testbed import audit
+from testbed import audit, peers
 from testbed.audit import Permission
 from testbed.bed import Bed
 from testbed.shipped import ACCOUNT, NAMESPACE
@@ -43,6 +43,8 @@ def bed(servers: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def installed(bed: Bed) -> Bed:
+    """Beside Argo Rollouts and Flagger: the rights to their kinds are used only where these are."""
+    peers.install(bed.kube, [*peers.argo_rollouts_crds(), *peers.flagger_crds()])
     done = deployed.install(bed)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr

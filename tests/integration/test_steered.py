@@ -6,13 +6,11 @@ there for this module alone; all other tests show that nothing misses them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from penstock.adapters.workloads.steering import KEPT_SECONDS
 from support.story import NAME, Story, played
 from testbed import peers
 from testbed.bed import Bed
@@ -59,8 +57,6 @@ def test_row_25_a_workload_that_another_tool_points_at_is_refused_with_its_name(
 ) -> None:
     path = f"/apis/{theirs['apiVersion']}/namespaces/{story.namespace}/{plural}"
     story.kube.call("POST", path, theirs)
-    # Another story's look may have listed their kind a moment ago.
-    time.sleep(KEPT_SECONDS)
     story.guarded()
     story.deploy(played("other", replicas=2))
     story.rollout("other", workload="other")
@@ -76,6 +72,4 @@ def test_row_25_a_workload_that_another_tool_points_at_is_refused_with_its_name(
     story.wait_condition("WorkloadSupported", "True", name="other")
 
     story.kube.call("DELETE", f"{path}/shop")
-    time.sleep(KEPT_SECONDS)
-    story.do("label", "deployment/web", "looked=at")
     story.wait_held("partial")

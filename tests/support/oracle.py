@@ -40,6 +40,7 @@ from penstock.domain.standing import Record, Standing
 from penstock.domain.verdict import GateState
 from penstock.domain.window import length
 from penstock.engine.budget.direct import Direct
+from penstock.engine.manager_index import ManagerIndex, with_manager
 from penstock.engine.object_cache import Named, ObjectCache, parsed_source
 from penstock.engine.ports import Inquiry
 from penstock.settings import Settings
@@ -108,6 +109,7 @@ class _Eye:
         self._namespace = namespace
         self._cluster = OurObjects(server, (namespace,))
         self._workloads = WorkloadRegistry.of(server, (namespace,))
+        self._managers = ManagerIndex()
         clock, settings = SystemClock(), Settings()
         vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
         self._sources = Sources(vault, clock, MetricsRegistry())
@@ -118,6 +120,8 @@ class _Eye:
         self._sources.close()
 
     async def differences(self, story: Story) -> list[str]:
+        for kind, found in (await self._workloads.list_managers()).items():
+            self._managers.replace(kind, found)
         for resource in Resource:
             for entry in await self._cluster.list(resource):
                 self._cache.upsert(resource, entry)
@@ -136,6 +140,7 @@ class _Eye:
         seen = await self._workloads.observe(
             self._namespace, rollout.workload, hold_manager(rollout)
         )
+        seen = with_manager(seen, self._managers.manager_of(self._namespace, rollout.workload))
         guards = self._cache.rollouts_for_workload(self._namespace, rollout.workload)
         own = (self._namespace, entry.ref.name)
         rival = guards[0][1] if guards[0] != own else None

@@ -9,12 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterable
 
 from penstock.domain.entry import Resource
 from penstock.engine import triggers
+from penstock.engine.manager_index import Place
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import ObjectChange
-from penstock.engine.ports import Change, Cluster, Removal, Stirred, Tally, Upsert
+from penstock.engine.ports import (
+    Change,
+    Cluster,
+    KindChanged,
+    ManagerChanged,
+    Removal,
+    Stirred,
+    Tally,
+    Upsert,
+    Workloads,
+)
 from penstock.engine.stores import Stores
 from penstock.errors import ClusterError
 
@@ -42,11 +54,12 @@ class Informer:
         self,
         stores: Stores,
         api: Cluster,
+        workloads: Workloads,
         tally: Tally,
         resync_seconds: float,
     ) -> None:
-        self._cache, self._queues = stores.cache, stores.queues
-        self._api, self._tally = api, tally
+        self._cache, self._queues, self._managers = stores.cache, stores.queues, stores.managers
+        self._api, self._workloads, self._tally = api, workloads, tally
         self._resync_seconds = resync_seconds
         self.synced = asyncio.Event()
         self.is_leading = False
@@ -61,6 +74,10 @@ class Informer:
                 self._changed(self._cache.remove(resource, (namespace, name)))
             case Stirred(namespace, ref):
                 self._queues.add(triggers.workload_changed(self._cache, namespace, ref))
+            case ManagerChanged(manager, target):
+                self._managed(self._managers.put(manager, target))
+            case KindChanged(resource):
+                self._queues.add(triggers.kind_changed(self._cache, resource))
 
     def relist_soon(self) -> None:
         """List as soon as possible: the watch had a gap."""
@@ -104,8 +121,14 @@ class Informer:
                 if change.new is None:
                     self._tally.count(CounterName.SWEPT, kind=resource)
                 self._changed(change)
+        for kind, found in (await self._workloads.list_managers()).items():
+            self._managed(self._managers.replace(kind, found))
         if is_leading:
             self._queues.orphaned_holds.add("all")
+
+    def _managed(self, changed: Iterable[Place]) -> None:
+        for namespace, ref in changed:
+            self._queues.add(triggers.workload_changed(self._cache, namespace, ref))
 
     def _changed(self, change: ObjectChange | None) -> None:
         if change is not None:

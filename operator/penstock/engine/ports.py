@@ -22,6 +22,7 @@ from penstock.domain.source import Source
 from penstock.domain.source_report import Health, SourceReport
 from penstock.domain.standing import Record, Standing
 from penstock.domain.workload import Observation
+from penstock.engine.manager_index import ManagerRef
 from penstock.errors import SpecInvalid
 
 
@@ -126,6 +127,12 @@ class Workloads(Protocol):
 
     async def release(self, held: Held) -> Outcome:
         """Give back what this manager holds of exactly this object, and nothing else."""
+
+    async def list_managers(self) -> Mapping[ApiResource, Mapping[ManagerRef, WorkloadRef]]:
+        """Objects of other tools that manage workloads, and which, by kind. It raises nothing.
+
+        A kind that cannot be listed is left out, one that the cluster lacks is empty.
+        """
 
     async def held(self) -> Sequence[Held]:
         """Every hold of ours in the cluster, whoever's Rollout it was."""
@@ -232,4 +239,19 @@ class Stirred:
     ref: WorkloadRef
 
 
-Change = Upsert | Removal | Stirred
+@dataclass(frozen=True, slots=True)
+class ManagerChanged:
+    """The watch saw an object of another tool; ``target`` is None once it is gone."""
+
+    manager: ManagerRef
+    target: WorkloadRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class KindChanged:
+    """A kind of workload is watched from now on, or no longer."""
+
+    resource: ApiResource
+
+
+Change = Upsert | Removal | Stirred | ManagerChanged | KindChanged

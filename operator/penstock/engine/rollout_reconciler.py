@@ -24,6 +24,7 @@ from penstock.engine import rollout_metrics, triggers
 from penstock.engine.active_releases import ActiveRelease
 from penstock.engine.actuator import Actuator
 from penstock.engine.evidence_view import EvaluationIntervals, EvidenceView
+from penstock.engine.manager_index import with_manager
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import Key
 from penstock.engine.ports import Clock, Found, Held, Notification, Outcome, Tally, Workloads
@@ -81,6 +82,7 @@ class RolloutReconciler:
         self._evidence = EvidenceView(stores.cache, stores.evidence, clock, intervals)
         self._workloads, self._actuator, self._statuses = workloads, actuator, statuses
         self._clock, self._tally, self._rest_seconds = clock, tally, intervals.rest
+        self._managers = stores.managers
         self._states: dict[Key, ReconcileState] = {}
 
     async def reconcile(self, key: Key, *, marked: bool) -> float | None:
@@ -170,7 +172,8 @@ class RolloutReconciler:
                 rollout.ref.namespace, rollout.workload, hold_manager(rollout)
             )
             state.seen_at = now
-        return state.seen
+        manager = self._managers.manager_of(rollout.ref.namespace, rollout.workload)
+        return with_manager(state.seen, manager)
 
     def _decide(
         self, key: Key, state: ReconcileState, seen: Observation, slos: tuple[Judged, ...]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from penstock.engine.active_releases import ActiveReleases
 from penstock.engine.evidence_store import EvidenceStore
+from penstock.engine.manager_index import ManagerIndex
 from penstock.engine.object_cache import Key, ObjectCache, SourceKey
 from penstock.engine.ports import Clock
 from penstock.engine.triggers import Keys
@@ -44,4 +45,5 @@ class Stores:
     cache: ObjectCache
     evidence: EvidenceStore
     releases: ActiveReleases
+    managers: ManagerIndex
     queues: Queues

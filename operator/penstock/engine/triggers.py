@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.domain.entry import Entry, Resource
-from penstock.domain.refs import WorkloadRef
+from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
 from penstock.engine.active_releases import ActiveRelease
-from penstock.engine.object_cache import Key, ObjectCache, ObjectChange, SourceKey
+from penstock.engine.object_cache import Key, ObjectCache, ObjectChange, SourceKey, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,16 @@ def object_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
 def workload_changed(cache: ObjectCache, namespace: str, ref: WorkloadRef) -> Keys:
     """After the watch saw a workload change."""
     return Keys(rollouts=cache.rollouts_for_workload(namespace, ref), observe=True)
+
+
+def kind_changed(cache: ObjectCache, resource: ApiResource) -> Keys:
+    """After a kind of workload came to be watched, or ceased to be."""
+    rollouts = [
+        key_of(entry)
+        for entry in cache.all(Resource.ROLLOUT)
+        if isinstance(entry.value, Rollout) and resource.is_kind_of(entry.value.workload)
+    ]
+    return Keys(rollouts=rollouts, observe=True)
 
 
 def evidence_changed(cache: ObjectCache, slo: Key) -> Keys:

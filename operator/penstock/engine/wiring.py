@@ -14,6 +14,7 @@ from penstock.engine.evaluator import Evaluator
 from penstock.engine.evidence_store import EvidenceStore
 from penstock.engine.evidence_view import EvaluationIntervals
 from penstock.engine.informer import Informer
+from penstock.engine.manager_index import ManagerIndex
 from penstock.engine.object_cache import ObjectCache
 from penstock.engine.orphaned_holds import OrphanedHolds
 from penstock.engine.ports import Clock, Cluster, Lease, Metrics, Notifier, Tally, Workloads
@@ -84,7 +85,7 @@ def wire_engine(ports: Ports, options: Options) -> Engine:
     intervals, clock, tally, lease = options.intervals, ports.clock, ports.tally, ports.lease
     # What comes within so many seconds is asked together.
     queues = Queues(clock, min(GATHER_SECONDS, intervals.hot / 4))
-    stores = Stores(ObjectCache(), EvidenceStore(), ActiveReleases(), queues)
+    stores = Stores(ObjectCache(), EvidenceStore(), ActiveReleases(), ManagerIndex(), queues)
     statuses = StatusWriter(ports.api, ports.notifiers, clock, tally, lease)
     actuator = Actuator(ports.api, ports.workloads, lease, tally)
     rollouts = RolloutReconciler(
@@ -102,7 +103,7 @@ def wire_engine(ports: Ports, options: Options) -> Engine:
     return Engine(
         stores=stores,
         clock=clock,
-        informer=Informer(stores, ports.api, tally, options.resync_seconds),
+        informer=Informer(stores, ports.api, ports.workloads, tally, options.resync_seconds),
         evaluator=Evaluator(stores, ports.metrics, clock, tally, intervals),
         controllers=controllers,
     )

@@ -10,7 +10,8 @@ import kopf
 from penstock.api.decode import decode_object
 from penstock.api.kinds import GROUP, KIND_BY_PLURAL, VERSION
 from penstock.domain.entry import Resource
-from penstock.engine.ports import Change, Removal, Stirred, Upsert
+from penstock.engine.manager_index import ManagerRef
+from penstock.engine.ports import Change, ManagerChanged, Removal, Stirred, Upsert
 from penstock.engine.watches import Watch
 from penstock.handlers.login import with_session
 
@@ -57,8 +58,12 @@ def _ours(resource: Resource, take: Callable[[Change], None]) -> Callable[..., A
 def _workloads(watch: Watch, take: Callable[[Change], None]) -> Callable[..., Any]:
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
-        ref = watch.workload_of(body)
-        if ref is not None:
-            take(Stirred(body["metadata"]["namespace"], ref))
+        ref, metadata = watch.workload_of(body), body["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        if watch.tool:
+            manager = ManagerRef(watch.tool, watch.resource, namespace, name)
+            take(ManagerChanged(manager, None if event["type"] == "DELETED" else ref))
+        elif ref is not None:
+            take(Stirred(namespace, ref))
 
     return handle

@@ -13,12 +13,15 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from penstock.domain.refs import ApiResource
-from penstock.engine.ports import Change, Clock, Discovery, Tally
+from penstock.engine.ports import Change, Clock, Discovery, KindChanged, Tally
 from penstock.engine.watches import Watch
 from penstock.errors import ClusterError
 from penstock.handlers.feed import Feed
 
 log = logging.getLogger(__name__)
+
+# A discovery is three small requests.
+DISCOVERY_SECONDS = 30.0
 
 Served = frozenset[ApiResource]
 
@@ -35,7 +38,7 @@ class OptionalFeed:
         clock: Clock,
         tally: Tally,
         namespaces: Sequence[str] = (),
-        seconds: float = 300.0,
+        seconds: float = DISCOVERY_SECONDS,
     ) -> None:
         """``seconds`` pass between two looks at what is served, for the rest as ``Feed``."""
         self._watches, self._discovery = watches, discovery
@@ -56,6 +59,7 @@ class OptionalFeed:
         watches = [watch for watch in self._watches if watch.resource in served]
         kinds = ", ".join(str(watch.resource) for watch in watches)
         log.info("watching %s", kinds)
+        self._reobserve(served)
         feed = Feed(
             watches,
             self._take,
@@ -73,8 +77,14 @@ class OptionalFeed:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
         log.info("no longer watching %s: the API server serves other kinds now", kinds)
+        self._reobserve(served - found)
         self._again()
         return found
+
+    def _reobserve(self, kinds: Served) -> None:
+        """What happened to workloads while their kind was not watched is found by looking."""
+        for resource in kinds:
+            self._take(KindChanged(resource))
 
     async def _next(self, served: Served, ended: asyncio.Event) -> Served:
         """What is served, once it differs; looked at now and then, and when a Kopf has ended."""

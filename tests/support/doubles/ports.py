@@ -21,12 +21,13 @@ from penstock.api.printing import (
     source_status,
 )
 from penstock.domain.entry import Entry, Resource
-from penstock.domain.refs import ObjectRef, WorkloadRef
+from penstock.domain.refs import ApiResource, ObjectRef, WorkloadRef
 from penstock.domain.report import SloReport
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_report import SourceReport
 from penstock.domain.standing import Record, Standing
 from penstock.domain.workload import Observation, Phase
+from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import Found, Held, Notification, Outcome
 from penstock.errors import ClusterError, Conflict, Forbidden, Gone, Refused, SpecInvalid
 from support.doubles.connection import Call, Connection
@@ -183,6 +184,10 @@ class StoredWorkloads:
 
         body: Body = {"metadata": {"uid": held.uid}}
         return await self._write("release", held.namespace, held.ref, manager, body, release)
+
+    async def list_managers(self) -> Mapping[ApiResource, Mapping[ManagerRef, WorkloadRef]]:
+        """Objects of other tools: there are none."""
+        return {}
 
     async def held(self) -> Sequence[Held]:
         """Every hold of ours."""

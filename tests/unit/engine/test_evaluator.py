@@ -21,6 +21,7 @@ from penstock.engine.active_releases import ActiveRelease, ActiveReleases
 from penstock.engine.evaluator import Evaluator
 from penstock.engine.evidence_store import EvidenceStore
 from penstock.engine.evidence_view import MISSED_EVALUATIONS, EvaluationIntervals
+from penstock.engine.manager_index import ManagerIndex
 from penstock.engine.object_cache import ObjectCache
 from penstock.engine.ports import Inquiry
 from penstock.engine.stores import Queues, Stores
@@ -75,7 +76,7 @@ class Scene:
         self.rollout = replace(ROLLOUT, slos=("hot",))
         cache.upsert(Resource.ROLLOUT, Entry(ROLLOUT.ref, 3, self.rollout))
         queues = Queues(self.clock)
-        self.stores = Stores(cache, EvidenceStore(), ActiveReleases(), queues)
+        self.stores = Stores(cache, EvidenceStore(), ActiveReleases(), ManagerIndex(), queues)
         self.evaluator = Evaluator(self.stores, self, self.clock, self, INTERVALS)
 
     def is_doing(self, *, under_way: bool = False, shut: bool = False) -> None:

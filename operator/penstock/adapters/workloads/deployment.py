@@ -18,16 +18,17 @@ from penstock.adapters.workloads.apply_hold import (
     label_selector,
     person_hold,
 )
-from penstock.adapters.workloads.steering import Steering
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.template import template
 from penstock.domain.workload import Advice, Effect, Observation, Phase
 from penstock.engine.ports import Held, Outcome
-from penstock.engine.watches import Watch, WatchItself
+from penstock.engine.watches import Watch, WatchItself, WatchManager
 from penstock.errors import Gone
 
 DEPLOYMENTS = ApiResource("apps", "v1", "Deployment", "deployments")
 REPLICA_SETS = ApiResource("apps", "v1", "ReplicaSet", "replicasets")
+CANARIES = ApiResource("flagger.app", "v1beta1", "Canary", "canaries")
+ARGO_ROLLOUTS = ApiResource("argoproj.io", "v1alpha1", "Rollout", "rollouts")
 REVISION = "deployment.kubernetes.io/revision"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -43,23 +44,25 @@ class DeploymentAdapter:
     """Implements ``WorkloadAdapter`` for Deployments."""
 
     resource = DEPLOYMENTS
-    watches: Sequence[Watch] = (WatchItself(DEPLOYMENTS),)
+    watches: Sequence[Watch] = (
+        WatchItself(DEPLOYMENTS),
+        WatchManager(CANARIES, "Flagger", "targetRef"),
+        WatchManager(ARGO_ROLLOUTS, "Argo Rollouts", "workloadRef"),
+    )
 
     def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
         self._server = server
         self._hold = ApplyHold(server, DEPLOYMENTS, namespaces, {"paused": True})
-        self._steering = Steering(server, namespaces)
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
-        """The Deployment, the ReplicaSets that it owns, and who else manages it."""
+        """The Deployment and the ReplicaSets that it owns."""
         try:
             body = await self._server.get(object_path(DEPLOYMENTS, namespace, ref.name))
         except Gone:
             return Observation(namespace, ref, "", Phase.MISSING)
         owned = await self._owned(namespace, body)
-        steered_by = await self._steering.by(namespace, ref.name)
         holders = self._hold.managers(body)
-        return observation(namespace, ref, body, owned, holders, manager, steered_by)
+        return observation(namespace, ref, body, owned, holders, manager)
 
     async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
         """Pause it."""
@@ -89,7 +92,6 @@ def observation(
     owned: list[Body],
     holders: tuple[str, ...],
     manager: str,
-    steered_by: str | None = None,
 ) -> Observation:
     """What a Deployment and its ReplicaSets, newest first, say together."""
     present = template(body["spec"]["template"])
@@ -104,7 +106,7 @@ def observation(
         ref=ref,
         uid=body["metadata"]["uid"],
         phase=_phase(body, new, others),
-        refusal=_refusal(body, owned, steered_by),
+        refusal=_refusal(body, owned),
         template=present,
         ran=ran,
         ever_complete=_ever_complete(body, new, others),
@@ -162,7 +164,7 @@ def _effect(replicas: int, new: Body | None, others: list[Body]) -> Effect:
     return Effect.PARTIAL
 
 
-def _refusal(body: Body, owned: list[Body], steered_by: str | None) -> str | None:
+def _refusal(body: Body, owned: list[Body]) -> str | None:
     metadata = body["metadata"]
     annotations = metadata.get("annotations") or {}
     owner = next(iter(metadata.get("ownerReferences") or ()), None)
@@ -172,8 +174,6 @@ def _refusal(body: Body, owned: list[Body], steered_by: str | None) -> str | Non
         return "is managed by an OpenKruise Rollout; point the Rollout at that instead"
     if owner is not None:
         return f"is owned by {owner['kind']} {owner['name']}; point the Rollout at that instead"
-    if steered_by is not None:
-        return f"is managed by {steered_by}; point the Rollout at that instead"
     if not owned:
         return "has no ReplicaSet yet, and its first release is never held"
     return None

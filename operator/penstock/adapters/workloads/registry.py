@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from penstock.adapters.api_server import ApiServer
 from penstock.adapters.discovery import Discovery
 from penstock.adapters.workloads.adapter import AdapterFactory, WorkloadAdapter
 from penstock.adapters.workloads.deployment import DeploymentAdapter
-from penstock.domain.refs import WorkloadRef
+from penstock.adapters.workloads.managed_by import ManagerLister
+from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.workload import Observation, Phase
+from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import Held, Outcome
 from penstock.engine.watches import Watch
 from penstock.errors import NotServed
@@ -20,8 +22,10 @@ ADAPTERS: Sequence[AdapterFactory] = (DeploymentAdapter,)
 class WorkloadRegistry:
     """Implements ``engine.ports.Workloads`` by the adapters of single kinds."""
 
-    def __init__(self, adapters: Sequence[WorkloadAdapter], discovery: Discovery) -> None:
-        self._adapters, self._discovery = adapters, discovery
+    def __init__(
+        self, adapters: Sequence[WorkloadAdapter], discovery: Discovery, managers: ManagerLister
+    ) -> None:
+        self._adapters, self._discovery, self._managers = adapters, discovery, managers
 
     @classmethod
     def of(
@@ -31,7 +35,9 @@ class WorkloadRegistry:
         factories: Sequence[AdapterFactory] = ADAPTERS,
     ) -> WorkloadRegistry:
         """Adapters for one API server; no ``namespaces`` mean all."""
-        return cls([make(server, namespaces) for make in factories], Discovery(server))
+        discovery = Discovery(server)
+        adapters = [make(server, namespaces) for make in factories]
+        return cls(adapters, discovery, ManagerLister(server, namespaces, discovery))
 
     @property
     def watches(self) -> Sequence[Watch]:
@@ -72,6 +78,10 @@ class WorkloadRegistry:
             if adapter.resource in served
             for held in await adapter.list_held()
         ]
+
+    async def list_managers(self) -> Mapping[ApiResource, Mapping[ManagerRef, WorkloadRef]]:
+        """Objects of other tools that manage workloads, by kind."""
+        return await self._managers.list([watch for watch in self.watches if watch.tool])
 
     def _find(self, ref: WorkloadRef) -> WorkloadAdapter | None:
         return next((one for one in self._adapters if one.resource.is_kind_of(ref)), None)

@@ -1,0 +1,78 @@
+"""Lists the objects of other tools that manage workloads, to find what a watch has missed.
+
+A cluster without such a kind serves none. A list that fails, is forbidden or hangs leaves the index
+with what the watch has reported: no gate waits for another tool's kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from penstock.adapters.api_server import ApiServer, paths_of
+from penstock.adapters.discovery import Discovery
+from penstock.domain.refs import ApiResource, WorkloadRef
+from penstock.engine.manager_index import ManagerRef
+from penstock.engine.watches import Body, Watch
+from penstock.errors import ClusterError, NotServed
+
+log = logging.getLogger(__name__)
+
+LONGEST_SECONDS = 5.0
+
+Managers = Mapping[ManagerRef, WorkloadRef]
+
+
+class ManagerLister:
+    """Lists them, kind by kind."""
+
+    def __init__(self, server: ApiServer, namespaces: Sequence[str], discovery: Discovery) -> None:
+        self._server, self._namespaces, self._discovery = server, namespaces, discovery
+        self._troubles: dict[ApiResource, str] = {}
+
+    async def list(self, watches: Sequence[Watch]) -> Mapping[ApiResource, Managers]:
+        """By kind; one that could not be listed is left out, one that is not served is empty."""
+        found: dict[ApiResource, Managers] = {}
+        try:
+            served = await self._discovery.served([watch.resource for watch in watches])
+        except ClusterError as error:
+            log.warning("cannot discover which kinds are served: %s", error)
+            return found
+        for watch in watches:
+            if watch.resource in served:
+                listed = await self._bounded(watch)
+                if listed is not None:
+                    found[watch.resource] = listed
+            else:
+                found[watch.resource] = {}
+        return found
+
+    async def _bounded(self, watch: Watch) -> Managers | None:
+        trouble, listed = "", None
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                listed = await self._objects(watch)
+        except NotServed:
+            listed = {}
+        except ClusterError as error:
+            trouble = str(error)
+        except TimeoutError:
+            trouble = f"no answer within {LONGEST_SECONDS:.0f} s"
+        if trouble != self._troubles.get(watch.resource, ""):
+            self._troubles[watch.resource] = trouble
+            log.warning("which workloads %s manages: %s", watch.tool, trouble or "known again")
+        return listed
+
+    async def _objects(self, watch: Watch) -> Managers:
+        return {
+            _manager(watch, body): target
+            for path in paths_of(watch.resource, self._namespaces)
+            async for body in self._server.pages(path)
+            if (target := watch.workload_of(body)) is not None
+        }
+
+
+def _manager(watch: Watch, body: Body) -> ManagerRef:
+    metadata = body["metadata"]
+    return ManagerRef(watch.tool, watch.resource, metadata["namespace"], metadata["name"])

@@ -1,0 +1,81 @@
+"""Which workloads another tool's object points at, so that the tool manages them.
+
+Neither Flagger nor Argo Rollouts writes a label, annotation or owner onto the Deployment that its
+own object refers to. So these objects are watched, and indexed by what they refer to. The Informer
+alone writes this index.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from penstock.domain.refs import ApiResource, WorkloadRef
+from penstock.domain.workload import Observation
+
+Place = tuple[str, WorkloadRef]
+_Workload = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ManagerRef:
+    """One object of another tool."""
+
+    tool: str
+    resource: ApiResource
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.name} of {self.tool}"
+
+
+class ManagerIndex:
+    """What each of these objects refers to, and the way back."""
+
+    def __init__(self) -> None:
+        self._targets: dict[ManagerRef, WorkloadRef] = {}
+        self._managers: dict[_Workload, set[ManagerRef]] = defaultdict(set)
+
+    def put(self, manager: ManagerRef, target: WorkloadRef | None) -> list[Place]:
+        """Store what an object refers to; None: nothing, or the object is gone.
+
+        Returns:
+            The workloads for which something changed, with their namespaces.
+        """
+        former = self._targets.pop(manager, None)
+        if former is not None:
+            managers = self._managers[_key(manager.namespace, former)]
+            managers.discard(manager)
+            if not managers:
+                del self._managers[_key(manager.namespace, former)]
+        if target is not None:
+            self._targets[manager] = target
+            self._managers[_key(manager.namespace, target)].add(manager)
+        if former == target:
+            return []
+        return [(manager.namespace, one) for one in (former, target) if one is not None]
+
+    def replace(
+        self, resource: ApiResource, listed: Mapping[ManagerRef, WorkloadRef]
+    ) -> list[Place]:
+        """Merge a complete list of one kind; what changed, as ``put`` says it."""
+        gone = [one for one in self._targets if one.resource == resource and one not in listed]
+        changed = [place for one in gone for place in self.put(one, None)]
+        return changed + [place for one in listed for place in self.put(one, listed[one])]
+
+    def manager_of(self, namespace: str, workload: WorkloadRef) -> ManagerRef | None:
+        """Who manages a workload; None if nobody is known to."""
+        return min(self._managers.get(_key(namespace, workload), ()), default=None)
+
+
+def with_manager(seen: Observation, manager: ManagerRef | None) -> Observation:
+    """The workload as observed, and not to be held if another tool manages it."""
+    if manager is None or not seen.exists or seen.refusal is not None:
+        return seen
+    return replace(seen, refusal=f"is managed by {manager}; point the Rollout at that instead")
+
+
+def _key(namespace: str, ref: WorkloadRef) -> _Workload:
+    return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name

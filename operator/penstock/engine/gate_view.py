@@ -1,0 +1,179 @@
+"""The gates as everybody may ask for them: a read model that every replica has, the standby too.
+
+It decides nothing: it reads what the leader has decided from the statuses in the cache, and says
+Unknown where that is no longer certain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from penstock.domain.entry import Resource
+from penstock.domain.evidence import Kind
+from penstock.domain.policy import UnknownThen
+from penstock.domain.rollout import Admission, InFlight, Mode, Rollout
+from penstock.domain.standing import Gate, Standing, UnderWay
+from penstock.domain.verdict import GateState, Reason, Verdict
+from penstock.engine.evidence_view import EvidenceView
+from penstock.engine.object_cache import Key, ObjectCache
+
+# The heartbeat of a status is ten minutes.
+STATUS_HOLDS_FOR = timedelta(minutes=11)
+_HELD_BACK = frozenset(
+    {
+        Reason.BUDGET_LOW,
+        Reason.BUDGET_EXHAUSTED,
+        Reason.BURNING_FAST,
+        Reason.BURNING_SLOW,
+        Reason.RECOVERING,
+        Reason.HELD_BY_PERSON,
+        Reason.ADMITTED_WHILE_CLOSED,
+        Reason.RELEASED_UNGATED,
+    }
+)
+_PASSES = frozenset(
+    {
+        Reason.BUDGET_HEALTHY,
+        Reason.ROLLBACK_PERMITTED,
+        Reason.FIRST_RELEASE_PERMITTED,
+        Reason.OVERRIDE_ACTIVE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """What this replica knows of who decides.
+
+    Attributes:
+        is_leader: this replica decides.
+        is_renewed: the Lease was seen renewed in time, by whoever leads.
+    """
+
+    is_leader: bool
+    is_renewed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDecision:
+    """Whether the release under way may continue; ``id`` is the hash of its template."""
+
+    id: str
+    proceeds: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """Both answers for one Rollout.
+
+    Attributes:
+        admits: whether something new may start; mode, enforcement and what Unknown does included.
+        release: None while none is under way.
+        gate: the gate as it was decided last; None where nothing was decided yet.
+        is_current: whether that can be relied on; if not, the verdict is Unknown.
+        why_not: why it cannot be relied on, as one sentence; empty if it can.
+    """
+
+    namespace: str
+    rollout: str
+    admits: bool
+    release: ReleaseDecision | None
+    verdict: Verdict
+    state: GateState
+    gate: Gate | None
+    is_current: bool
+    why_not: str = ""
+
+
+class GateView:
+    """Answers from the cache; a question costs no request."""
+
+    def __init__(self, cache: ObjectCache, evidence: EvidenceView) -> None:
+        self._cache, self._evidence = cache, evidence
+
+    def get(self, key: Key, leadership: Leadership, now: datetime) -> GateDecision | None:
+        """The decision for one Rollout as of ``now``, in UTC; None if there is no such Rollout."""
+        entry = self._cache.get(Resource.ROLLOUT, key)
+        if entry is None:
+            return None
+        rollout = entry.value if isinstance(entry.value, Rollout) else None
+        standing = entry.standing or Standing()
+        why_not = self._why_not(rollout, standing.gate, leadership, now)
+        gate, is_current = standing.gate, not why_not
+        if gate is not None and is_current:
+            verdict, state = gate.verdict, gate.state
+        else:
+            verdict, state = Verdict.UNKNOWN, GateState.UNKNOWN
+        release = standing.release
+        return GateDecision(
+            namespace=key[0],
+            rollout=key[1],
+            admits=_admits(rollout, state, is_current=is_current),
+            release=_release(rollout, standing, release, is_current=is_current),
+            verdict=verdict,
+            state=state,
+            gate=gate,
+            is_current=is_current,
+            why_not=why_not,
+        )
+
+    def _why_not(
+        self, rollout: Rollout | None, gate: Gate | None, leadership: Leadership, now: datetime
+    ) -> str:
+        """Why the last decision cannot be relied on; empty if it can."""
+        if gate is None:
+            return "the gate has not been decided yet"
+        if leadership.is_leader:
+            if rollout is None or rollout.mode is Mode.OFF:
+                return ""
+            slos = self._evidence.for_rollout(rollout, now)
+            stale = next((one for one in slos if one.evidence.kind is Kind.STALE), None)
+            return f"{stale.name}: {stale.evidence.detail}" if stale is not None else ""
+        if not leadership.is_renewed:
+            return "no replica of Penstock leads"
+        if now - gate.decided_at > STATUS_HOLDS_FOR:
+            return f"the gate was last decided at {gate.decided_at:%Y-%m-%d %H:%M UTC}"
+        return ""
+
+
+def _admits(rollout: Rollout | None, state: GateState, *, is_current: bool) -> bool:
+    """As the GateRecord has it; an invalid Rollout keeps its gate."""
+    if rollout is not None:
+        if rollout.mode is not Mode.ENFORCE or rollout.enforcement.admission is Admission.OFF:
+            return True
+        if not is_current:
+            return _permits_unknown(rollout)
+    return state is GateState.OPEN
+
+
+def _release(
+    rollout: Rollout | None, standing: Standing, release: UnderWay | None, *, is_current: bool
+) -> ReleaseDecision | None:
+    if release is None:
+        return None
+    return ReleaseDecision(
+        id=release.id,
+        proceeds=_proceeds(rollout, standing, release, is_current=is_current),
+        reason=release.reason or "",
+    )
+
+
+def _proceeds(
+    rollout: Rollout | None, standing: Standing, release: UnderWay, *, is_current: bool
+) -> bool:
+    if rollout is not None:
+        if rollout.mode is not Mode.ENFORCE or rollout.enforcement.in_flight is InFlight.OFF:
+            return True
+        if not is_current:
+            return _permits_unknown(rollout) and not standing.hold.active
+    if standing.hold.active or release.reason in _HELD_BACK:
+        return False
+    is_open = standing.gate is not None and standing.gate.state is GateState.OPEN
+    return release.reason in _PASSES or (is_current and is_open)
+
+
+def _permits_unknown(rollout: Rollout) -> bool:
+    """What the author wants where nothing can be known; the default is to hold."""
+    return rollout.policy.outage.then is UnknownThen.PERMIT

@@ -119,7 +119,7 @@ def read(bed: Bed, ref: ObjectRef, kind: str) -> tuple[dict[str, Any], int]:
 
 
 def test_the_largest_status_is_taken_and_stays_small(bed: Bed, ref: ObjectRef) -> None:
-    ask(bed, lambda ours: ours.write_rollout(ref, largest_standing()))
+    ask(bed, lambda ours: ours.write_status("rollouts", ref, largest_standing()))
 
     body, size = read(bed, ref, "rollouts")
     assert len(body["status"]["history"]) == HISTORY_KEPT

@@ -17,10 +17,7 @@ from penstock.api.kinds import API_VERSION, KINDS, KindSpec
 from penstock.api.printing import invalid_status, record_data
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.refs import ObjectRef
-from penstock.domain.report import SloReport
-from penstock.domain.slo import SourceKind
-from penstock.domain.source_report import SourceReport
-from penstock.domain.standing import Record, Standing
+from penstock.domain.standing import Record
 from penstock.errors import Forbidden, SpecInvalid
 
 log = logging.getLogger(__name__)
@@ -47,10 +44,12 @@ class OurObjects:
         self._kinds = {kind.plural: kind for kind in kinds}
         self._latest = Latest(server)
         self._may_do_without = bool(namespaces)
-        self.readable: frozenset[Resource] = frozenset(Resource)
+        self.readable: frozenset[str] = frozenset(
+            kind.plural for kind in kinds if kind.parse is not None
+        )
         """The kinds that the last lists could read."""
 
-    async def list(self, resource: Resource) -> Sequence[Entry]:
+    async def list(self, resource: str) -> Sequence[Entry]:
         """All objects of a kind; Rollouts with the template bodies that their records keep."""
         kind = self._kinds[resource]
         companions: dict[tuple[str, str], Body] = {}
@@ -79,24 +78,12 @@ class OurObjects:
         by_path = {object_path(resource, *key): body for key, body in bodies.items()}
         self._latest.learn(plural, by_path)
 
-    async def write_slo(self, report: SloReport) -> None:
-        """Apply an SLO's whole status."""
-        await self._write_status(Resource.SLO, report.ref, report)
+    async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
+        """Apply an object's whole status."""
+        kind = self._kinds[resource]
+        await self._apply_status(kind, ref, kind.encode_status(status))
 
-    async def write_source(self, report: SourceReport) -> None:
-        """Apply a source's whole status."""
-        resource = (
-            Resource.METRICS_SOURCE
-            if report.kind is SourceKind.METRICS_SOURCE
-            else Resource.CLUSTER_METRICS_SOURCE
-        )
-        await self._write_status(resource, report.ref, report)
-
-    async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
-        """Apply a Rollout's whole status."""
-        await self._write_status(Resource.ROLLOUT, ref, standing)
-
-    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
         status = invalid_status(problem, entry.version, datetime.now(UTC))
         await self._apply_status(self._kinds[resource], entry.ref, status)
@@ -143,10 +130,6 @@ class OurObjects:
         data = (await self._server.get(path)).get("data") or {}
         return {str(key): _decoded(value) for key, value in data.items()}
 
-    async def _write_status(self, resource: Resource, ref: ObjectRef, status: object) -> None:
-        kind = self._kinds[resource]
-        await self._apply_status(kind, ref, kind.encode_status(status))
-
     async def _apply_status(
         self, kind: KindSpec, ref: ObjectRef, status: Mapping[str, Any]
     ) -> None:
@@ -166,16 +149,16 @@ class OurObjects:
 
         await self._latest.write(kind.plural, path, send, ref.uid)
 
-    def _do_without(self, resource: Resource, error: Forbidden) -> None:
-        if resource is not Resource.CLUSTER_METRICS_SOURCE or not self._may_do_without:
+    def _do_without(self, resource: str, error: Forbidden) -> None:
+        if resource != Resource.CLUSTER_METRICS_SOURCE or not self._may_do_without:
             raise error
         if resource in self.readable:
             log.warning("not using ClusterMetricsSources, they cannot be listed: %s", error)
         self.readable -= {resource}
 
-    def _found_readable(self, resource: Resource) -> None:
+    def _found_readable(self, resource: str) -> None:
         self.readable |= {resource}
-        if resource is Resource.CLUSTER_METRICS_SOURCE:
+        if resource == Resource.CLUSTER_METRICS_SOURCE:
             self._may_do_without = False
 
 

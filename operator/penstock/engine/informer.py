@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from penstock.domain.entry import Resource
 from penstock.engine import triggers
 from penstock.engine.manager_index import Place
 from penstock.engine.metric_names import CounterName
@@ -33,13 +32,6 @@ from penstock.errors import ClusterError
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
-# What others refer to comes first.
-_ORDER = (
-    Resource.METRICS_SOURCE,
-    Resource.CLUSTER_METRICS_SOURCE,
-    Resource.SLO,
-    Resource.ROLLOUT,
-)
 
 
 class Informer:
@@ -57,10 +49,12 @@ class Informer:
         workloads: Workloads,
         tally: Tally,
         resync_seconds: float,
+        object_triggers: Mapping[str, triggers.Trigger] = triggers.TRIGGERS,
     ) -> None:
+        """``object_triggers`` say which kinds are cached, and what a change of each leads to."""
         self._cache, self._queues, self._managers = stores.cache, stores.queues, stores.managers
         self._api, self._workloads, self._tally = api, workloads, tally
-        self._resync_seconds = resync_seconds
+        self._resync_seconds, self._triggers = resync_seconds, object_triggers
         self.synced = asyncio.Event()
         self.is_leading = False
         self._soon = asyncio.Event()
@@ -114,7 +108,7 @@ class Informer:
     async def _relist(self) -> None:
         # A former leader's holds are judged by a list that was asked for since we lead.
         is_leading = self.is_leading
-        for resource in _ORDER:
+        for resource in self._triggers:
             self._cache.begin_relist(resource)
             listed = await self._api.list(resource)
             for change in self._cache.replace(resource, listed):
@@ -132,4 +126,4 @@ class Informer:
 
     def _changed(self, change: ObjectChange | None) -> None:
         if change is not None:
-            self._queues.add(triggers.object_changed(self._cache, change))
+            self._queues.add(self._triggers[change.resource](self._cache, change))

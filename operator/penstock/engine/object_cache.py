@@ -19,7 +19,7 @@ from penstock.domain.source import Source
 from penstock.errors import SpecInvalid
 
 Key = tuple[str, str]
-SourceKey = tuple[Resource, Key]
+SourceKey = tuple[str, Key]
 DEFAULT_SOURCE = "default"
 _RESOURCE_OF = {
     SourceKind.METRICS_SOURCE: Resource.METRICS_SOURCE,
@@ -39,7 +39,7 @@ class Named:
 class ObjectChange:
     """An author changed something; ``old`` is None for a new object, ``new`` for a deleted one."""
 
-    resource: Resource
+    resource: str
     old: Entry | None
     new: Entry | None
 
@@ -56,8 +56,8 @@ class ObjectCache:
     """The relation between SLOs, Rollouts, sources and workloads, by namespace and name."""
 
     def __init__(self) -> None:
-        self._entries: dict[Resource, dict[Key, Entry]] = {one: {} for one in Resource}
-        self._touched: dict[Resource, set[Key]] = {one: set() for one in Resource}
+        self._entries: dict[str, dict[Key, Entry]] = defaultdict(dict)
+        self._touched: dict[str, set[Key]] = defaultdict(set)
         # Each index: what is looked up -> keys of the objects that are found by it.
         self._slos_of_namespace: dict[str, set[Key]] = defaultdict(set)
         self._slos_of_source: dict[SourceKey, set[Key]] = defaultdict(set)
@@ -65,7 +65,7 @@ class ObjectCache:
         self._rollouts_selecting: dict[str, set[Key]] = defaultdict(set)
         self._rollouts_of_workload: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
 
-    def upsert(self, resource: Resource, entry: Entry) -> ObjectChange | None:
+    def upsert(self, resource: str, entry: Entry) -> ObjectChange | None:
         """Store what was seen.
 
         Returns:
@@ -82,18 +82,18 @@ class ObjectCache:
         self._link(key, entry)
         return None if _is_same(known, entry) else ObjectChange(resource, known, entry)
 
-    def remove(self, resource: Resource, key: Key) -> ObjectChange | None:
+    def remove(self, resource: str, key: Key) -> ObjectChange | None:
         """Forget one object; None if it was not known."""
         self._touched[resource].add(key)
         known = self._entries[resource].pop(key, None)
         self._unlink(key, known)
         return None if known is None else ObjectChange(resource, known, None)
 
-    def begin_relist(self, resource: Resource) -> None:
+    def begin_relist(self, resource: str) -> None:
         """A list is asked for: what the watch reports from now on, the list may not know yet."""
         self._touched[resource].clear()
 
-    def replace(self, resource: Resource, listed: Collection[Entry]) -> list[ObjectChange]:
+    def replace(self, resource: str, listed: Collection[Entry]) -> list[ObjectChange]:
         """Merge a list; whatever the watch has reported since it was asked for stays as it is.
 
         Returns:
@@ -106,11 +106,11 @@ class ObjectCache:
         changes += [self.upsert(resource, one) for one in listed if key_of(one) not in touched]
         return [change for change in changes if change is not None]
 
-    def get(self, resource: Resource, key: Key) -> Entry | None:
+    def get(self, resource: str, key: Key) -> Entry | None:
         """One object."""
         return self._entries[resource].get(key)
 
-    def all(self, resource: Resource) -> list[Entry]:
+    def all(self, resource: str) -> list[Entry]:
         """All objects of one kind."""
         return list(self._entries[resource].values())
 
@@ -144,7 +144,7 @@ class ObjectCache:
         found = self._rollouts_of_workload.get(_workload(namespace, workload), ())
         return sorted(found, key=lambda key: (rollouts[key].created, key))
 
-    def slos_for_source(self, resource: Resource, key: Key) -> list[Key]:
+    def slos_for_source(self, resource: str, key: Key) -> list[Key]:
         """SLOs that this source serves; of one that is gone, those that it would serve."""
         found = self._slos_of_source.get((resource, key), ())
         return sorted(slo for slo in found if self._is_served(slo, (resource, key)))

@@ -12,15 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.entry import Entry
 from penstock.domain.evidence import Evidence
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ApiResource, ObjectRef, WorkloadRef
-from penstock.domain.report import SloReport
 from penstock.domain.slo import Slo
 from penstock.domain.source import Source
-from penstock.domain.source_report import Health, SourceReport
-from penstock.domain.standing import Record, Standing
+from penstock.domain.source_report import Health
+from penstock.domain.standing import Record
 from penstock.domain.workload import Observation
 from penstock.engine.manager_index import ManagerRef
 from penstock.errors import SpecInvalid
@@ -167,19 +166,13 @@ class Notifier(Protocol):
 class Cluster(Protocol):
     """Reads and writes our own objects. Every method raises ``ClusterError`` or its kin."""
 
-    async def list(self, resource: Resource) -> Sequence[Entry]:
+    async def list(self, resource: str) -> Sequence[Entry]:
         """All objects of a kind; Rollouts with the template bodies that their GateRecords keep."""
 
-    async def write_slo(self, report: SloReport) -> None:
-        """Apply an SLO's whole status, for exactly this uid."""
+    async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
+        """Apply an object's whole status, of the type of its kind, for exactly this uid."""
 
-    async def write_source(self, report: SourceReport) -> None:
-        """Apply a source's whole status, for exactly this uid."""
-
-    async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
-        """Apply a Rollout's whole status, for exactly this uid."""
-
-    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
 
     async def write_record(self, ref: ObjectRef, record: Record) -> None:
@@ -218,7 +211,7 @@ class Lease(Protocol):
 class Upsert:
     """The feed saw one of our objects."""
 
-    resource: Resource
+    resource: str
     entry: Entry
 
 
@@ -226,7 +219,7 @@ class Upsert:
 class Removal:
     """The feed saw one of our objects vanish."""
 
-    resource: Resource
+    resource: str
     namespace: str
     name: str
 

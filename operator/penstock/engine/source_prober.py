@@ -6,6 +6,8 @@ nobody else's status.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
@@ -17,7 +19,7 @@ from penstock.engine.status_writer import StatusWriter
 from penstock.engine.stores import Stores
 
 PROBE_SECONDS = 5.0
-KINDS = {
+KINDS: Mapping[str, SourceKind] = {
     Resource.METRICS_SOURCE: SourceKind.METRICS_SOURCE,
     Resource.CLUSTER_METRICS_SOURCE: SourceKind.CLUSTER_METRICS_SOURCE,
 }

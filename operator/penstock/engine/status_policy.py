@@ -33,11 +33,8 @@ BY_AUTHORS = frozenset(
 )
 
 
-Status = SloReport | SourceReport | Standing
-
-
-def should_write(ref: ObjectRef, status: Status, last: Status | None) -> bool:
-    """Whether a status is written now.
+def should_write(ref: ObjectRef, status: object, last: object) -> bool:
+    """Whether a status is written now; one of a kind without a rule of its own, when it changed.
 
     Args:
         ref: whose status it is.
@@ -51,11 +48,11 @@ def should_write(ref: ObjectRef, status: Status, last: Status | None) -> bool:
             return should_write_source(status, last if isinstance(last, SourceReport) else None)
         case Standing():
             return should_write_rollout(ref, status, last if isinstance(last, Standing) else None)
+        case _:
+            return status != last
 
 
-def transition(
-    ref: ObjectRef, status: Status, last: Status | None, now: datetime
-) -> Notification | None:
+def transition(ref: ObjectRef, status: object, last: object, now: datetime) -> Notification | None:
     """What people are notified of once a status is written; None where nothing they act on moved.
 
     An SLO's status is not notified of: what depends on it is a gate.
@@ -76,6 +73,8 @@ def transition(
                 return None
             warning = gate.state is not GateState.OPEN
             return Notification("Rollout", ref, warning, gate.reason, gate.message, now)
+        case _:
+            return None
 
 
 def should_write_slo(report: SloReport, last: SloReport | None) -> bool:

@@ -11,15 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.refs import ObjectRef
-from penstock.domain.report import SloReport
+from penstock.domain.entry import Entry
 from penstock.domain.source_report import SourceReport
-from penstock.domain.standing import Standing
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import Key, key_of
 from penstock.engine.ports import Clock, Cluster, Lease, Notification, Notifier, Tally
-from penstock.engine.status_policy import Status, should_write, transition
+from penstock.engine.status_policy import should_write, transition
 from penstock.errors import ClusterError, SpecInvalid
 
 log = logging.getLogger(__name__)
@@ -35,7 +32,7 @@ class _Written:
     """
 
     uid: str
-    status: Status | None
+    status: object
     problem: tuple[int, str] | None = None
 
 
@@ -52,14 +49,14 @@ class StatusWriter:
     ) -> None:
         self._api, self._notifiers = api, notifiers
         self._clock, self._tally, self._lease = clock, tally, lease
-        self._written: dict[tuple[Resource, Key], _Written] = {}
+        self._written: dict[tuple[str, Key], _Written] = {}
 
-    def last(self, resource: Resource, entry: Entry) -> Status | None:
+    def last(self, resource: str, entry: Entry) -> object:
         """What was written last of this very object; None also after it was invalid."""
         written = self._of(resource, entry)
         return None if written.problem else written.status
 
-    async def write(self, resource: Resource, entry: Entry, status: Status) -> None:
+    async def write(self, resource: str, entry: Entry, status: object) -> None:
         """Write a status, if it is worth a write, and notify of a transition.
 
         Raises:
@@ -69,14 +66,14 @@ class StatusWriter:
         if not should_write(entry.ref, status, self.last(resource, entry)):
             return
         self._check_lease()
-        await self._send(entry.ref, status)
+        await self._api.write_status(resource, entry.ref, status)
         former = written.status
         written.status, written.problem = status, None
         notification = transition(entry.ref, status, former, self._clock.now())
         if notification is not None:
             await self.notify(notification)
 
-    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
         """Write once on an object which field is wrong and what to write instead.
 
         Raises:
@@ -105,11 +102,11 @@ class StatusWriter:
                 )
                 self._tally.count(CounterName.ERRORS, where="events")
 
-    def forget(self, resource: Resource, key: Key) -> None:
+    def forget(self, resource: str, key: Key) -> None:
         """The object is gone."""
         self._written.pop((resource, key), None)
 
-    def _of(self, resource: Resource, entry: Entry) -> _Written:
+    def _of(self, resource: str, entry: Entry) -> _Written:
         place = resource, key_of(entry)
         written = self._written.get(place)
         if written is None or written.uid != entry.ref.uid:
@@ -117,22 +114,13 @@ class StatusWriter:
             written = self._written[place] = _Written(entry.ref.uid, status)
         return written
 
-    async def _send(self, ref: ObjectRef, status: Status) -> None:
-        match status:
-            case SloReport():
-                await self._api.write_slo(status)
-            case SourceReport():
-                await self._api.write_source(status)
-            case Standing():
-                await self._api.write_rollout(ref, status)
-
     def _check_lease(self) -> None:
         if not self._lease.held:
             raise ClusterError("leadership is lost, so nothing is written")
 
 
-def _resumed(entry: Entry, now: datetime) -> Status | None:
+def _resumed(entry: Entry, now: datetime) -> object:
     """What the object's status said when it was read; a source's heartbeat counts from now."""
     if isinstance(entry.told, SourceReport):
         return replace(entry.told, told_at=now)
-    return entry.standing or entry.told
+    return entry.status

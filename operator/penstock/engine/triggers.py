@@ -38,11 +38,6 @@ class Keys:
 Trigger = Callable[[ObjectCache, ObjectChange], Keys]
 
 
-def object_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
-    """After an author changed an object; ``cache`` has the change already."""
-    return TRIGGERS[change.resource](cache, change)
-
-
 def workload_changed(cache: ObjectCache, namespace: str, ref: WorkloadRef) -> Keys:
     """After the watch saw a workload change."""
     return Keys(rollouts=cache.rollouts_for_workload(namespace, ref), observe=True)
@@ -94,12 +89,13 @@ def _source_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
     )
 
 
-TRIGGERS: Mapping[Resource, Trigger] = {
-    Resource.SLO: _slo_changed,
-    Resource.ROLLOUT: _rollout_changed,
+TRIGGERS: Mapping[str, Trigger] = {
     Resource.METRICS_SOURCE: _source_changed,
     Resource.CLUSTER_METRICS_SOURCE: _source_changed,
+    Resource.SLO: _slo_changed,
+    Resource.ROLLOUT: _rollout_changed,
 }
+"""By the plural of each kind that is cached; in the order of lists: what others refer to first."""
 
 
 def _slos_of(cache: ObjectCache, rollout: Rollout) -> list[Key]:

@@ -9,7 +9,6 @@ import kopf
 
 from penstock.api.decode import decode_object
 from penstock.api.kinds import GROUP, KIND_BY_PLURAL, VERSION
-from penstock.domain.entry import Resource
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import Change, ManagerChanged, Removal, Stirred, Upsert
 from penstock.engine.watches import Watch
@@ -18,7 +17,7 @@ from penstock.handlers.login import with_session
 
 def build_registry(
     take: Callable[[Change], None],
-    resources: Iterable[Resource],
+    resources: Iterable[str],
     watches: Iterable[Watch],
     session: Callable[[kopf.ConnectionInfo], kopf.AiohttpSession],
 ) -> kopf.OperatorRegistry:
@@ -29,7 +28,7 @@ def build_registry(
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(with_session(session))
     for resource in resources:
-        kopf.on.event(GROUP, VERSION, resource.value, registry=registry, id=resource.value)(
+        kopf.on.event(GROUP, VERSION, resource, registry=registry, id=resource)(
             _ours(resource, take)
         )
     for watch in watches:
@@ -41,7 +40,7 @@ def build_registry(
     return registry
 
 
-def _ours(resource: Resource, take: Callable[[Change], None]) -> Callable[..., Any]:
+def _ours(resource: str, take: Callable[[Change], None]) -> Callable[..., Any]:
     kind = KIND_BY_PLURAL[resource]
 
     async def handle(event: kopf.RawEvent, **_: Any) -> None:

@@ -60,7 +60,7 @@ class Feed:
         clock: Clock,
         tally: Tally,
         namespaces: Sequence[str] = (),
-        readable: Callable[[], Collection[Resource]] = lambda: tuple(Resource),
+        readable: Callable[[], Collection[str]] = lambda: tuple(Resource),
     ) -> None:
         """``take`` gets every change; ``again`` is called after each restart, to sweep the gap.
 
@@ -144,7 +144,7 @@ class _Watch:
         ours: asyncio.AbstractEventLoop,
         ended: asyncio.Future[str],
         namespaces: Sequence[str],
-        resources: Collection[Resource],
+        resources: Collection[str],
         sessions: Sessions,
     ) -> None:
         self._watches = watches

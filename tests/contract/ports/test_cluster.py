@@ -79,7 +79,7 @@ async def test_a_rollouts_status_and_record_are_read_back_as_they_were_written(s
     assert isinstance(found.value, Rollout)
     step = decided()
     await cluster.write_record(found.ref, step.record)
-    await cluster.write_rollout(found.ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, found.ref, step.standing)
     read = await only(cluster, Resource.ROLLOUT)
     assert read.version == 1, "a status is no change of what its author wrote"
     assert read.standing is not None
@@ -99,7 +99,7 @@ async def test_an_slos_status_is_read_back_as_it_was_written(side: Side) -> None
     whole = Count(Decimal(5_000), Decimal(1_000_000))
     reading = Reading(NOW, found.value.objective, Duration.parse("30d"), whole)
     made = report(found.value, Evidence(Kind.FRESH, reading=reading), NOW, None)
-    await cluster.write_slo(made)
+    await cluster.write_status(Resource.SLO, found.ref, made)
     read = (await only(cluster, Resource.SLO)).told
     assert isinstance(read, SloReport)
     for fact in ("state", "reason", "remaining", "generation", "evaluated_at", "conditions"):
@@ -112,7 +112,7 @@ async def test_a_sources_status_is_read_back_as_it_was_written(side: Side) -> No
     found = await only(cluster, Resource.METRICS_SOURCE)
     health = Health(SourceReason.UNREACHABLE, "connection refused")
     made = source_report(SourceKind.METRICS_SOURCE, found.ref, 1, health, NOW, None)
-    await cluster.write_source(made)
+    await cluster.write_status(Resource.METRICS_SOURCE, found.ref, made)
     read = (await only(cluster, Resource.METRICS_SOURCE)).told
     assert isinstance(read, SourceReport)
     assert (read.ready, read.generation) == (made.ready, 1)
@@ -122,7 +122,7 @@ async def test_what_is_gone_is_not_written_to(side: Side) -> None:
     cluster = side.cluster()
     ref = ObjectRef(side.namespace, NAME, "11111111-no-such-uid")
     with pytest.raises(Gone):
-        await cluster.write_rollout(ref, decided().standing)
+        await cluster.write_status(Resource.ROLLOUT, ref, decided().standing)
     assert side.read("rollouts", NAME) == {}
 
 
@@ -133,7 +133,7 @@ async def test_a_namesake_is_not_written_to(side: Side) -> None:
     side.delete(Resource.ROLLOUT, NAME)
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     with pytest.raises(Gone):
-        await cluster.write_rollout(old, decided().standing)
+        await cluster.write_status(Resource.ROLLOUT, old, decided().standing)
     assert "status" not in side.read("rollouts", NAME)
 
 
@@ -142,10 +142,10 @@ async def test_the_same_status_once_more_is_no_new_version(side: Side) -> None:
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     ref = (await only(cluster, Resource.ROLLOUT)).ref
     step = decided()
-    await cluster.write_rollout(ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
     await cluster.write_record(ref, step.record)
     versions = [version(side, plural) for plural in ("rollouts", RECORDS)]
-    await cluster.write_rollout(ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
     await cluster.write_record(ref, step.record)
     assert [version(side, plural) for plural in ("rollouts", RECORDS)] == versions
 
@@ -162,11 +162,11 @@ async def test_what_others_have_written_since_is_written_over_upon_the_newer_ver
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     ref = (await only(cluster, Resource.ROLLOUT)).ref
     step = decided()
-    await cluster.write_rollout(ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
     gate = side.read("rollouts", NAME)["status"]["gate"]
     status = side.read("rollouts", NAME)["status"]
     side.falsify(NAME, {**status, "gate": {**gate, "message": "what somebody made of it"}})
-    await cluster.write_rollout(ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
     assert side.read("rollouts", NAME)["status"]["gate"]["message"] == gate["message"]
 
 
@@ -177,7 +177,7 @@ async def test_two_clients_write_one_after_the_other(side: Side) -> None:
     well, ill = decided(), decided(left="-0.5")
     await two.list(Resource.ROLLOUT)
     for cluster, step in ((one, well), (two, ill), (one, well), (two, ill)):
-        await cluster.write_rollout(ref, step.standing)
+        await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
         await cluster.write_record(ref, step.record)
         read = await only(one if cluster is two else two, Resource.ROLLOUT)
         assert read.standing is not None

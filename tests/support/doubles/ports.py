@@ -12,20 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock.api.gate_record import record_labels
-from penstock.api.kinds import API_VERSION
+from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL
 from penstock.api.printing import (
     invalid_status,
     record_data,
-    rollout_status,
-    slo_status,
-    source_status,
 )
 from penstock.domain.entry import Entry, Resource
 from penstock.domain.refs import ApiResource, ObjectRef, WorkloadRef
-from penstock.domain.report import SloReport
-from penstock.domain.slo import SourceKind
-from penstock.domain.source_report import SourceReport
-from penstock.domain.standing import Record, Standing
+from penstock.domain.standing import Record
 from penstock.domain.workload import Observation, Phase
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import Found, Held, Notification, Outcome
@@ -40,6 +34,15 @@ Key = tuple[str, str, str]
 RELEASE_TRIES = 3
 
 
+# What a story calls the write of each kind's status.
+_METHODS = {
+    "slos": "write_slo",
+    "rollouts": "write_rollout",
+    "metricssources": "write_source",
+    "clustermetricssources": "write_source",
+}
+
+
 class StoredObjects:
     """Implements ``engine.ports.Cluster``."""
 
@@ -47,32 +50,23 @@ class StoredObjects:
         self._store, self._connection = store, connection
         self._known: dict[Key, str] = {}
 
-    async def list(self, resource: Resource) -> Sequence[Entry]:
+    async def list(self, resource: str) -> Sequence[Entry]:
         """All objects of a kind."""
 
         def read() -> Sequence[Entry]:
-            kinds = {str(resource)} | ({RECORDS} if resource is Resource.ROLLOUT else set())
+            kinds = {str(resource)} | ({RECORDS} if resource == Resource.ROLLOUT else set())
             for key in [key for key in self._known if key[0] in kinds]:
                 del self._known[key]
             return self._store.entries(resource)
 
         return await self._connection.call(Call("list", name=str(resource)), read)
 
-    async def write_slo(self, report: SloReport) -> None:
-        """Replace an SLO's status."""
-        await self._status("write_slo", Resource.SLO, report.ref, slo_status(report))
+    async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
+        """Replace an object's status."""
+        body = KIND_BY_PLURAL[resource].encode_status(status)
+        await self._status(_METHODS[resource], resource, ref, body)
 
-    async def write_source(self, report: SourceReport) -> None:
-        """Replace a source's status."""
-        own = report.kind is SourceKind.METRICS_SOURCE
-        resource = Resource.METRICS_SOURCE if own else Resource.CLUSTER_METRICS_SOURCE
-        await self._status("write_source", resource, report.ref, source_status(report))
-
-    async def write_rollout(self, ref: ObjectRef, standing: Standing) -> None:
-        """Replace a Rollout's status."""
-        await self._status("write_rollout", Resource.ROLLOUT, ref, rollout_status(standing))
-
-    async def write_invalid(self, resource: Resource, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
         """Say on an object which field is wrong."""
         status = invalid_status(problem, entry.version, datetime.now(UTC))
         await self._status("write_invalid", resource, entry.ref, status)
@@ -105,7 +99,7 @@ class StoredObjects:
         await self._connection.call(call, lambda: self._store.events.append(notification))
 
     async def _status(
-        self, method: str, resource: Resource, ref: ObjectRef, status: Mapping[str, Any]
+        self, method: str, resource: str, ref: ObjectRef, status: Mapping[str, Any]
     ) -> None:
         key = (str(resource), ref.namespace, ref.name)
         body = {"metadata": {"name": ref.name, "uid": ref.uid}, "status": dict(status)}

@@ -45,7 +45,7 @@ class Store:
         found = sorted(key for key in self._bodies if key[0] == kind)
         return [self.read(*key) for key in found]
 
-    def entries(self, resource: Resource) -> list[Entry]:
+    def entries(self, resource: str) -> list[Entry]:
         """All objects of a kind, parsed; Rollouts with what their GateRecords keep."""
         return [
             decode_object(

@@ -52,14 +52,14 @@ def after(cache: ObjectCache, resource: Resource, entry: Entry) -> Keys:
     """The keys after an object was seen."""
     change = cache.upsert(resource, entry)
     assert change is not None
-    return triggers.object_changed(cache, change)
+    return triggers.TRIGGERS[change.resource](cache, change)
 
 
 def gone(cache: ObjectCache, resource: Resource, name: str) -> Keys:
     """The keys after an object was deleted."""
     change = cache.remove(resource, ("shop", name))
     assert change is not None
-    return triggers.object_changed(cache, change)
+    return triggers.TRIGGERS[change.resource](cache, change)
 
 
 def test_every_kind_has_a_trigger() -> None:

@@ -86,7 +86,7 @@ def run(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTERS) -> in
 
 
 def release_all(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTERS) -> int:
-    """Give back every hold of ours, whoever's Rollout it was for; the exit code."""
+    """Release every hold, whichever Rollout it was for; returns the exit code."""
     logs.set_up(settings.log_level, "text")
     try:
         return asyncio.run(_release_all(settings, adapters))

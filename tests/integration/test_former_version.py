@@ -148,7 +148,7 @@ def test_the_hold_of_the_former_version_stays_with_all_that_it_remembered(
         assert after[kept] == before[kept], kept
     for kept in ("state", "reason", "since", "slo"):
         assert after["gate"][kept] == before["gate"][kept], kept
-    assert "1 of 1 ledgers are taken up" in story.operator.last_words()
+    assert "loaded 1 of 1 ledgers" in story.operator.last_words()
 
     # The calm that the former one had counted counts: nine minutes later it is enough.
     assert story.operator.stop() == 0

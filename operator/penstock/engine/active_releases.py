@@ -51,8 +51,8 @@ class ActiveReleases:
     def are_hot(self, rollouts: Iterable[Key], *, spared: bool) -> bool:
         """Whether an SLO of these Rollouts is evaluated more often.
 
-        A shut gate alone is not worth it where the source is to be spared: the source would have
-        the more to do, the more gates are shut because it has too much to do.
+        A closed gate alone is not worth it while the source is overloaded: its load would rise with
+        the number of gates that are closed because of its load.
         """
         known = (self._known.get(key) for key in rollouts)
         return any(it and (it.is_under_way or (it.is_shut and not spared)) for it in known)

@@ -44,7 +44,7 @@ class Asked(Protocol):
 
     @property
     def key(self) -> Hashable:
-        """By this its answer is told from others', and a refusal of it is remembered."""
+        """Identifies its answer among others; a refusal of it is remembered by this."""
 
 
 Q = TypeVar("Q", bound=Asked)
@@ -91,7 +91,7 @@ class JointByLabel:
 
 
 class Form(Protocol[Q]):
-    """How questions are put together in one request, and its rows told apart again."""
+    """How questions are put together in one request, and its rows separated again."""
 
     @property
     def most(self) -> int:
@@ -113,8 +113,8 @@ class Asker(Protocol):
         """For each question, by its key: its rows, or why there are none.
 
         Never raises for what a server answers or fails to answer. A request that is refused is cut
-        in halves, so that one bad question costs no other; one that is answered with warnings is
-        no answer (Partial).
+        in halves, so that one bad question costs no other; one that is answered with warnings does
+        not count (Partial).
         """
 
     async def look(self, source: Source) -> Health:

@@ -134,7 +134,7 @@ class Evaluator:
             self._tally.count(CounterName.ERRORS, where="evaluator")
             answers = {}
         for one in inquiries:
-            missing = Evidence(Kind.MALFORMED, "an internal error; the log of the operator has it")
+            missing = Evidence(Kind.MALFORMED, "internal error; see the log of the operator")
             self._store(one.slo, answers.get(one.slo.ref, missing), one.looks)
 
     def _store(
@@ -170,5 +170,5 @@ def _key(slo: Slo) -> Key:
 def _no_source(slo: Slo, found: object) -> Evidence:
     named = f"{slo.source.kind} {slo.source.name}" if slo.source else "a source named default"
     if found is None:
-        return Evidence(Kind.SOURCE_NOT_FOUND, f"{named} does not exist; create it")
+        return Evidence(Kind.SOURCE_NOT_FOUND, f"{named} does not exist")
     return Evidence(Kind.SOURCE_NOT_FOUND, f"{named} is invalid; its status says why")

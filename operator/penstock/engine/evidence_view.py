@@ -62,9 +62,9 @@ class EvidenceView:
         entry = named.entry
         if entry is None:
             what = (
-                "its sloSelector matches no SLO of the namespace"
+                "spec.sloSelector matches no SLO"
                 if named.name.startswith("(")
-                else "there is no SLO of this name in the namespace; create it or correct spec.slos"
+                else "no such SLO in this namespace"
             )
             return Judged(named.name, Evidence(Kind.SLO_NOT_FOUND, what), None)
         if isinstance(entry.value, SpecInvalid):
@@ -79,15 +79,15 @@ class EvidenceView:
     def _current(self, slo: Slo, policy: Guard, window: Duration) -> Evidence:
         """What is known, if it is of this very object, recent, and looks back far enough.
 
-        A policy that is new looks back otherwise than was asked so far: that is no missing data.
+        A new policy may need other burn windows than were read so far: that is not missing data.
         """
         known = self._evidence.get((slo.ref.namespace, slo.ref.name))
         if known is None or known.slo.ref.uid != slo.ref.uid:
-            return Evidence(Kind.WARMING_UP, "it has not been evaluated yet")
+            return Evidence(Kind.WARMING_UP, "not evaluated yet")
         age = self._clock.monotonic() - known.measured_at
         if age > MISSED_EVALUATIONS * self._intervals.rest:
             return Evidence(Kind.STALE, f"the last evaluation is {int(age)} s old")
         asked = known.burn_windows | {window}
         if known.evidence.reading is not None and not policy.looks <= asked:
-            return Evidence(Kind.WARMING_UP, "it has not been evaluated for this policy yet")
+            return Evidence(Kind.WARMING_UP, "not evaluated for this policy yet")
         return known.evidence

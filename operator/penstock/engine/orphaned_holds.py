@@ -53,5 +53,5 @@ class OrphanedHolds:
             why = outcome.why or outcome.found
             log.warning("%s/%s keeps an old hold: %s", held.namespace, held.ref, why)
             return
-        log.warning("%s/%s is released: the Rollout that held it is gone", held.namespace, held.ref)
+        log.warning("%s/%s: released an orphaned hold: no Rollout", held.namespace, held.ref)
         self._tally.count(CounterName.ORPHANS_RELEASED)

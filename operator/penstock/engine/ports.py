@@ -40,7 +40,7 @@ class Inquiry:
     """What to measure of one SLO: its window, and looks back for burn rates.
 
     ``hot`` while a release hangs on it: then it is read as exactly as it can be. ``onsets`` are
-    when such releases began: what was spent since is told as far as it costs no request.
+    when such releases began: what was spent since is included as far as it costs no query.
     """
 
     slo: Slo
@@ -98,7 +98,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One hold of ours, as the workload itself tells it.
+    """One hold, as read back from the workload.
 
     Attributes:
         owner: uid of the Rollout that it was made for.
@@ -116,7 +116,7 @@ class Workloads(Protocol):
     """Observes and holds workloads, one adapter for each kind behind it."""
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
-        """One look; ``manager`` is our hold's field manager, so that ours is told from theirs."""
+        """One look; ``manager`` is our hold's field manager, to distinguish it from others."""
 
     async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
         """Hold exactly the object that was seen (its uid), never by force.
@@ -134,7 +134,7 @@ class Workloads(Protocol):
         """
 
     async def held(self) -> Sequence[Held]:
-        """Every hold of ours in the cluster, whoever's Rollout it was."""
+        """Every hold in the cluster, whichever Rollout it was for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,14 +258,14 @@ class RolloutReconciler:
             return
         if outcome.found is not Found.DONE:
             raise Refused(f"{seen.ref} keeps an old hold: {outcome.why or outcome.found}")
-        message = f"{seen.ref} goes on: its Rollout was deleted while it held a release"
+        message = f"{seen.ref} continues: its Rollout was deleted while it held a release"
         await self._notify(state, "HoldReleased", message)
 
     async def _notify_forbidden(self, state: ReconcileState, why: str) -> None:
         """Where the status itself may not be written, a notification is what a person finds."""
         if state.forbidden != why:
             state.forbidden = why
-            message = f"{why}; grant what deploy/base/rbac.yaml has, and it is tried again"
+            message = f"{why}; grant what deploy/base/rbac.yaml has; Penstock tries again"
             await self._notify(state, "Forbidden", message)
 
     async def _notify(self, state: ReconcileState, reason: str, message: str) -> None:

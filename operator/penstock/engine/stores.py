@@ -23,7 +23,7 @@ class Queues:
     """One queue for each controller."""
 
     def __init__(self, clock: Clock, gather_seconds: float = GATHER_SECONDS) -> None:
-        """``gather_seconds``: SLOs that change within so many seconds are asked together."""
+        """``gather_seconds``: SLOs that change within this time are queried together."""
         self.slos: WorkQueue[Key] = WorkQueue(clock, gather_seconds)
         self.slo_statuses: WorkQueue[Key] = WorkQueue(clock)
         self.rollouts: WorkQueue[Key] = WorkQueue(clock)

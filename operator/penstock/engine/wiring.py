@@ -83,7 +83,7 @@ class Engine:
 def wire_engine(ports: Ports, options: Options) -> Engine:
     """Every part, each given what it needs; whatever stands further down knows nothing above."""
     intervals, clock, tally, lease = options.intervals, ports.clock, ports.tally, ports.lease
-    # What comes within so many seconds is asked together.
+    # What comes within this time is queried together.
     queues = Queues(clock, min(GATHER_SECONDS, intervals.hot / 4))
     stores = Stores(ObjectCache(), EvidenceStore(), ActiveReleases(), ManagerIndex(), queues)
     statuses = StatusWriter(ports.api, ports.notifiers, clock, tally, lease)

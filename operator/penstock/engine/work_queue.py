@@ -53,7 +53,7 @@ class WorkQueue(Generic[K]):
             self.add(key, mark=mark)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Have a key worked on in so many seconds, or earlier if it is due earlier already."""
+        """Have a key worked on after this time, or earlier if it is due earlier already."""
         if seconds <= 0:
             self._add_now(key)
             return

@@ -1,7 +1,7 @@
 """Kopf as a feed that may break and is started again, in a thread and a loop of its own.
 
 Many ordinary hiccups of an API server end a Kopf operator (an ERROR inside a stream, a 410 on a
-list, a line that is no JSON); at its exit it cancels every task of its loop; and its start burst
+list, a line that is not JSON); at its exit it cancels every task of its loop; and its start burst
 would delay our timers. So it gets a thread, and its death is an event like any other. It never
 decides, writes or keeps state: ``on.event`` handlers write nothing on anybody's object.
 """
@@ -160,7 +160,7 @@ class _Watch:
         try:
             loop.run_until_complete(self._operate())
             told = "without an error"
-        except BaseException as error:  # noqa: BLE001 - whatever ends it, it is told and begun again
+        except BaseException as error:  # noqa: BLE001 - whatever ends it is logged, and it is restarted
             told = f"{type(error).__name__}: {str(error)[:200]}"
         self._from_our_loop(self._end, told)
         _leave(loop)

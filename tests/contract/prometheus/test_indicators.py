@@ -169,7 +169,7 @@ def test_a_threshold_that_is_no_bucket_is_told_with_the_nearest(
     found = meter.all(server, [wrong, right], NOW)
     assert found[0] == Evidence(
         Kind.SLO_INVALID,
-        f"spec.indicator.latency.threshold: {threshold} is no bucket of the histogram; the "
+        f"spec.indicator.latency.threshold: {threshold} is not a bucket of the histogram; the "
         f"nearest: {nearest}",
     )
     assert found[1].kind in (Kind.FRESH, Kind.NO_TRAFFIC)

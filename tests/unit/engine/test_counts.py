@@ -193,7 +193,7 @@ def test_the_nearest_buckets_are_told_in_words_of_the_threshold(borders, nearest
     answer = {"borders": [bucket(border) for border in borders]}
     assert no_bucket(SLOW, answer) == Evidence(
         Kind.SLO_INVALID,
-        f"spec.indicator.latency.threshold: 300ms is no bucket of the histogram{nearest}",
+        f"spec.indicator.latency.threshold: 300ms is not a bucket of the histogram{nearest}",
     )
     assert no_bucket(SLOW, Evidence(Kind.PARTIAL)) == no_bucket(SLOW)
 

@@ -86,13 +86,13 @@ class Library:
         try:
             saved = await self._snapshots.load()
         except ClusterError as error:
-            log.warning("no ledger is taken up, budgets are read again: %s", error)
+            log.warning("could not load ledger snapshots, backfilling from the sources: %s", error)
             return
         for digest, data in saved.items():
             ledger = unpacked(data)
             if ledger is not None:
                 self.kept[digest] = ledger
-        log.info("%d of %d ledgers are taken up", len(self.kept), len(saved))
+        log.info("loaded %d of %d ledgers", len(self.kept), len(saved))
 
     async def save(self) -> None:
         """Write a snapshot of every ledger, also of those that nobody has asked for yet."""
@@ -125,7 +125,7 @@ class Library:
             try:
                 await self.save()
             except ClusterError as error:
-                log.warning("ledgers were not saved, a restart reads more again: %s", error)
+                log.warning("could not save ledgers, a restart has to read more: %s", error)
 
     def _tidy(self) -> None:
         """Let go of what nobody has asked for since the start, or for long."""

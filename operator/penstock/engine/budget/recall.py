@@ -1,7 +1,7 @@
-"""Reads back from a source what an earlier process of ours has counted there.
+"""Reads back from a source what an earlier operator process has counted there.
 
 For ledgers that were lost together with their snapshots: at most 1,500 samples for each instead of
-months of raw ones. What the counters do not prove stays unknown, so it is read as ever.
+months of raw ones. What the counters do not prove stays unknown, so it is read as usual.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _said(row: Row) -> Mapping[int, Decimal]:
     """By border, what was said.
 
     Raises:
-        ValueError: something that is no number.
+        ValueError: something that is not a number.
     """
     _, points = row
     said = {border_at(at // 1_000): Decimal(text) for at, text in points}

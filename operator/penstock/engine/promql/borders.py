@@ -33,7 +33,7 @@ class Borders:
     def cut(
         self, questions: Sequence[BordersQuestion], together: int
     ) -> Iterator[Sequence[BordersQuestion]]:
-        """Batches of so many."""
+        """Batches of at most ``together``."""
         return (questions[first : first + together] for first in range(0, len(questions), together))
 
     def joint(self, questions: Sequence[BordersQuestion]) -> Joint:
@@ -45,9 +45,9 @@ class Borders:
 
 
 def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = None) -> Evidence:
-    """That the threshold is no bucket, and which are the nearest, if that is known."""
+    """That the threshold is not a bucket, and which are the nearest, if that is known."""
     threshold = indicator.threshold
-    detail = f"spec.indicator.latency.threshold: {threshold} is no bucket of the histogram"
+    detail = f"spec.indicator.latency.threshold: {threshold} is not a bucket of the histogram"
     rows = [] if answer is None or isinstance(answer, Evidence) else answer[BORDERS]
     borders = {
         border for labels, _ in rows if (border := _border(labels.get(BORDER, ""))) is not None

@@ -61,7 +61,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Counters whose growth in a leg is asked for; they are one part, or told apart."""
+    """Counters whose growth in a leg is asked for; they are one part, or separate."""
 
     selector: str
     part: Part | Split

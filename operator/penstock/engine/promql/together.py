@@ -58,7 +58,7 @@ class Together:
     """The form of all questions about indicators.
 
     Attributes:
-        counts_resets: the server counts itself how often a counter began anew.
+        counts_resets: the server counts itself how often a counter restarted.
         sees_each_restart: it sees each time that one did.
     """
 
@@ -169,7 +169,7 @@ class _Counted:
     counter: Counter
 
     def alone(self, by: Sequence[str], form: Together) -> str:
-        """Their number by an expression of their own, told apart last: of few rows."""
+        """Their number by an expression of their own, separated last: of few rows."""
         part = self.counter.part
         inner = [*by, part.label] if isinstance(part, Split) else by
         selector, length = self.counter.selector, self.leg.length
@@ -249,7 +249,7 @@ class _JointUnits:
 
 
 def _asked(units: Sequence[Unit]) -> dict[str, _Asked]:
-    """Every name that a row may have: its leg, and by which label it is told whose it is."""
+    """Every name that a row may have: its leg, and the label that says whose it is."""
     found: dict[str, _Asked] = {}
     for number, unit in enumerate(units):
         for leg in _names(unit):

@@ -15,16 +15,13 @@ import yaml
 
 from support.gates import APPLY, MERGE
 from support.penstock_run import PATIENCE, Operator, wait_for
+from support.played import IMAGE, NAME, Object, played
 from support.traffic import STEADY, Traffic
 from testbed.api import ApiError
 from testbed.bed import Bed
 from testbed.workloads import is_complete
 
-Object = dict[str, Any]
-
 API_VERSION = "penstock.dev/v1alpha1"
-NAME = "web"
-IMAGE = "example.com/web"
 JSON_PATCH = "application/json-patch+json"
 READY_AFTER = "penstock.test/ready-after"
 
@@ -352,27 +349,3 @@ class Story:
         }
         root = roots.get(resource, f"apis/{API_VERSION}")
         return f"/{root}/namespaces/{self.namespace}/{resource}"
-
-
-def played(
-    name: str = NAME, *, replicas: int = 10, image: str = f"{IMAGE}:1", **spec: Any
-) -> Object:
-    """A Deployment whose pods are only said to be ready."""
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "labels": dict(labels)},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "terminationGracePeriodSeconds": 0,
-                    "containers": [{"name": "web", "image": image}],
-                },
-            },
-            **spec,
-        },
-    }

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
@@ -133,10 +134,12 @@ def _zigzag(number: int) -> int:
     return number << 1 if number >= 0 else (-number << 1) - 1
 
 
+@cache
 def _key(field: int, kind: int) -> bytes:
     return _varint(field << 3 | kind)
 
 
+@lru_cache(maxsize=4_096)
 def _varint(number: int) -> bytes:
     parts = bytearray()
     while number > 0x7F:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ SLICE = 600  # seconds of samples in one request
 ACCEPTING_LATE_SAMPLES = {"storage": {"tsdb": {"out_of_order_time_window": "10d"}}}
 
 
+@cache
 def series(name: str, **labels: str) -> Labels:
     return frozenset({"__name__": name, **labels}.items())
 
@@ -89,6 +91,7 @@ class Target:
         self._labels = labels
         self._watched = watched
         self._seen: set[Labels] = set()
+        self._known: dict[Labels, Labels] = {}
         self._up = False
 
     def answers(
@@ -122,7 +125,9 @@ class Target:
         self._seen = set(values)
 
     def _whole(self, labels: Labels) -> Labels:
-        return labels.union(self._labels.items())
+        if labels not in self._known:
+            self._known[labels] = labels.union(self._labels.items())
+        return self._known[labels]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from penstock.domain.evidence import REASONS, Kind
 from penstock.domain.template import LARGEST_TEMPLATE
 from penstock.domain.verdict import Reason
 from support.doubles.measures import BURNING, EXHAUSTED, HEALTHY, Measured, missing
+from support.virtual.stories import under_way
 from support.virtual.world import World
 
 THIN = {
@@ -109,10 +110,16 @@ async def test_an_slo_that_is_missing_arrives_and_is_deleted_while_in_use(world:
     world.start()
     gate = await world.gate_is("Unknown", "SLONotFound")
     assert "create the SLO, or correct spec.slos" in gate["message"]
+    assert not world.admits()
     world.slo()
     await world.gate_is("Open", "BudgetHealthy", seconds=3)
+    await under_way(world)
     world.delete("slos")
     await world.gate_is("Unknown", "SLONotFound", seconds=3)
+    assert not world.admits()
+    assert not world.workload().paused
+    world.slo()
+    await world.gate_is("Open", "BudgetHealthy", seconds=3)
 
 
 async def test_a_source_that_is_missing_arrives(world: World) -> None:

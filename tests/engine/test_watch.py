@@ -146,7 +146,7 @@ async def test_a_namesake_of_a_deleted_rollout_begins_with_nothing_of_its_past(
     assert [one["reason"] for one in world.status()["history"]] == ["BurningFast"]
 
 
-async def test_a_workload_made_anew_is_not_touched_by_the_old_hold(world: World) -> None:
+async def test_a_workload_recreated_is_not_touched_by_the_old_hold(world: World) -> None:
     await world.guarded()
     await world.held_for_burning(BURNING)
     world.undeploy()

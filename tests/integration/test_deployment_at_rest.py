@@ -17,7 +17,7 @@ from penstock.adapters.api_server import ApiServer
 from penstock.adapters.workloads.deployment import DeploymentAdapter
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, Observation, Phase
-from penstock.engine.ports import Found, Held, Outcome
+from penstock.engine.ports import Held, Outcome
 from support.gates import MERGE
 from support.penstock_run import wait_for
 from support.story import IMAGE, JSON_PATCH, NAME, Object, played
@@ -104,66 +104,6 @@ def settled(web: AtRest) -> bool:
     """Whether the controller has seen the last change."""
     body = web.read()
     return bool(body["status"]["observedGeneration"] >= body["metadata"]["generation"])
-
-
-def test_row_01_holding_twice_is_one_hold(web: AtRest) -> None:
-    assert web.hold().found is Found.DONE
-    wait_for("the hold is seen", lambda: settled(web))
-    generation = web.read()["metadata"]["generation"]
-
-    assert web.hold().found is Found.DONE
-
-    assert web.read()["metadata"]["generation"] == generation
-    assert web.observe().ours
-    assert web.held_by() == {ONE}
-
-
-def test_row_02_releasing_twice_or_what_was_never_held_writes_nothing(web: AtRest) -> None:
-    before = web.version()
-    web.release()
-    assert web.version() == before
-
-    web.hold()
-    web.release()
-    wait_for("the release is seen", lambda: settled(web))
-    after = wait_for("the status is quiet", web.version, lambda it: it == web.version())
-    web.release()
-
-    assert web.version()[1] == after[1]
-    assert "paused" not in web.read()["spec"]
-    assert web.held_by() == set()
-
-
-def test_row_04_of_two_holds_each_gives_back_its_own_share(web: AtRest) -> None:
-    assert web.hold(ONE).found is Found.DONE
-    assert web.hold(OTHER).found is Found.DONE
-    assert web.held_by() == {ONE, OTHER}
-
-    web.release(ONE)
-
-    assert web.read()["spec"]["paused"] is True
-    assert web.held_by() == {OTHER}
-    assert "penstock.dev/held" in web.read()["metadata"]["labels"]
-    web.release(OTHER)
-    assert "paused" not in web.read()["spec"]
-    assert "penstock.dev/held" not in web.read()["metadata"]["labels"]
-
-
-def test_row_11_an_old_hold_does_not_touch_a_namesake(web: AtRest) -> None:
-    web.hold()
-    old = web.read()["metadata"]["uid"]
-    seen = web.observe()
-    web.bed.kube.call("DELETE", f"{web.collection}/{NAME}")
-    path = f"{web.collection}/{NAME}"
-    wait_for("it is gone", lambda: web.bed.kube.call("GET", path, ok=(404,)) is None)
-    assert web.release(uid=old).found is Found.GONE
-    web.bed.kube.call("POST", web.collection, played(replicas=1))
-
-    assert web.release(uid=old).found is Found.GONE
-    outcome = web.ask(lambda it: it.hold(seen, HOLD_MANAGER_PREFIX + ONE, keep=False))
-
-    assert outcome.found is Found.GONE
-    assert web.held_by() == set()
 
 
 def test_row_12_a_template_that_changes_at_rest_starts_nothing(web: AtRest) -> None:

@@ -30,21 +30,6 @@ def held_at_8_of_old_and_5_of_new(story: Story) -> None:
     story.wait_held("partial")
 
 
-def test_row_03_a_persons_pause_made_before_ours_survives_our_release(story: Story) -> None:
-    story.guarded()
-    stuck_at_8_of_old_and_5_of_new(story)
-    story.do("rollout", "pause", "deployment/web")
-    story.hold()
-    story.wait_held("partial")
-    assert len(story.pausers()) == 2
-
-    story.unhold()
-
-    story.wait_released()
-    assert story.deployment()["spec"]["paused"] is True
-    assert story.pausers() == ["kubectl-rollout"]
-
-
 def test_row_05_a_person_who_resumes_what_we_hold_is_respected_and_named(story: Story) -> None:
     story.guarded()
     held_at_8_of_old_and_5_of_new(story)
@@ -183,33 +168,6 @@ def our_entry(story: Story) -> object:
     """Our line in managedFields, with the time of our last write that changed anything."""
     managed = story.deployment()["metadata"]["managedFields"]
     return next(one for one in managed if one["manager"].startswith("penstock-hold-"))
-
-
-def test_row_11_a_workload_made_anew_under_its_name_is_not_touched_by_the_old_hold(
-    story: Story,
-) -> None:
-    story.guarded()
-    held_at_8_of_old_and_5_of_new(story)
-
-    story.do("delete", "deployment/web")
-    story.wait_condition("WorkloadSupported", "False", "WorkloadNotFound")
-    assert story.status()["hold"]["active"] is False
-    story.deploy(played())
-
-    story.wait_condition("WorkloadSupported", "True")
-    assert story.pausers() == []
-    assert "paused" not in story.deployment()["spec"]
-
-
-def test_row_15_a_rollback_in_the_middle_is_released_at_once(story: Story) -> None:
-    story.guarded()
-    held_at_8_of_old_and_5_of_new(story)
-
-    story.go_back()
-
-    story.wait_released()
-    story.wait_replicas(v1=10)
-    assert story.gate()["state"] == "Closed"
 
 
 def test_row_17_a_single_replica_is_told_as_not_held(story: Story) -> None:

@@ -95,21 +95,9 @@ def test_a_rollout_deleted_while_it_holds_gives_back_and_says_so(story: Story) -
     story.wait_admitted()
 
 
-def test_a_hold_that_is_to_be_kept_outlives_its_rollout_with_its_label(story: Story) -> None:
-    story.guarded()
-    story.rollout(onDelete="KeepHeld")
-    held_at_8_of_old_and_5_of_new(story)
-
-    story.do("delete", "rollouts.penstock.dev/web", "--wait")
-
-    story.wait_admitted()
-    assert story.deployment()["spec"]["paused"] is True
-    labels = story.deployment()["metadata"]["labels"]
-    assert labels["penstock.dev/held"] == "true"
-    assert labels["penstock.dev/keep-held"] == "true"
-
-
-def test_a_hold_in_force_learns_that_it_is_to_be_kept(story: Story) -> None:
+def test_a_hold_in_force_learns_that_it_is_to_be_kept_and_outlives_its_rollout(
+    story: Story,
+) -> None:
     story.guarded()
     held_at_8_of_old_and_5_of_new(story)
 
@@ -121,6 +109,15 @@ def test_a_hold_in_force_learns_that_it_is_to_be_kept(story: Story) -> None:
     wait_for("the mark is gone", lambda: kept not in story.deployment()["metadata"]["labels"])
     assert story.status()["hold"]["active"] is True
     assert "lostAt" not in story.status()["hold"]
+
+    story.patch("rollouts", "web", {"spec": {"onDelete": "KeepHeld"}})
+    wait_for("it is marked", lambda: kept in story.deployment()["metadata"]["labels"])
+    story.do("delete", "rollouts.penstock.dev/web", "--wait")
+    story.wait_admitted()
+    assert story.deployment()["spec"]["paused"] is True
+    labels = story.deployment()["metadata"]["labels"]
+    assert labels["penstock.dev/held"] == "true"
+    assert labels[kept] == "true"
 
 
 @pytest.fixture

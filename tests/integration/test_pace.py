@@ -53,25 +53,6 @@ def story(bed: Bed, namespace: str, own: Operator, traffic: Traffic) -> Story:
     return Story(bed, namespace, own, traffic)
 
 
-def test_a_release_is_watched_closely_from_its_first_moment_to_its_end_and_not_after(
-    story: Story, prometheus: FaultProxy
-) -> None:
-    story.guarded()
-    story.source(url=prometheus.url)
-    wait_for("it is asked here", lambda: prometheus.log)
-    assert asked_in_a_while(prometheus) <= FEW
-    before = len(prometheus.log)
-
-    story.change(ready_after="never")
-    wait_for("it is asked often", lambda: len(prometheus.log), lambda it: it > before + 3 * FEW)
-
-    story.go_back()
-    story.wait_complete()
-    wait_for("nothing is under way", lambda: story.status().get("release"), lambda it: not it)
-    story.wait_gate("Open", "BudgetHealthy")
-    assert asked_in_a_while(prometheus) <= FEW
-
-
 def test_a_source_with_too_much_to_do_is_left_alone_as_long_as_it_asks_and_holds_stay(
     story: Story, prometheus: FaultProxy
 ) -> None:

@@ -70,7 +70,9 @@ def at_rest(story: Story, account: ServiceAccount) -> Story:
     return story
 
 
-def test_at_rest_nothing_is_written_but_the_lease(at_rest: Story, account: ServiceAccount) -> None:
+def test_at_rest_nothing_is_written_but_the_lease_nor_after_a_restart(
+    at_rest: Story, account: ServiceAccount
+) -> None:
     begin, evaluated = datetime.now(UTC), evaluations(at_rest.operator)
     time.sleep(REST_SECONDS)
 
@@ -78,8 +80,6 @@ def test_at_rest_nothing_is_written_but_the_lease(at_rest: Story, account: Servi
     written = written_since(begin, at_rest, account)
     assert {one.resource for one in written} == {"leases"}
 
-
-def test_a_restart_writes_no_status_anew(at_rest: Story, account: ServiceAccount) -> None:
     begin = datetime.now(UTC)
     at_rest.operator.stop()
     at_rest.operator.start()

@@ -14,7 +14,7 @@ import pytest
 from support.penstock_run import Operator, wait_for
 from support.story import Story
 from support.traffic import BROKEN, STEADY, Traffic
-from testbed.acts import Act, ApplyThenCut, Drop, Status, api_error
+from testbed.acts import Act, ApplyThenCut, Status, api_error
 from testbed.bed import Bed
 from testbed.identities import ServiceAccount, bind, service_account, token, token_kubeconfig
 from testbed.plan import First, Match, Plan, Rule
@@ -156,12 +156,11 @@ def tellings(story: Story) -> list[str]:
     return [message for message in messages if "is held" in message]
 
 
+# tests/faults/test_api_faults.py answers holds with 403, 429 and 500, and drops them;
+# tests/engine/test_trouble.py raises each error at each method of each port.
 FAULTS: dict[str, Act] = {
     "409": api_error(409),
     "422": api_error(422),
-    "429": api_error(429, retry_after=1),
-    "500": api_error(500),
-    "cut": Drop(0),
     "applied-then-cut": ApplyThenCut(),
     "no-json": Status(200, (("Content-Type", "text/html"),), "<html>"),
 }

@@ -29,7 +29,7 @@ class WorkloadAdapter(Protocol):
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
         """The workload now, how far its release is, and how effective a hold is or would be.
 
-        ``manager`` is the field manager of this Rollout's hold.
+        ``manager`` is the field manager of this Rollout's hold. Advice for people is part of it.
         """
 
     async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:

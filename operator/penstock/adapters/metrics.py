@@ -16,7 +16,7 @@ from penstock.engine.metric_names import CounterName, GaugeName
 Counting = Callable[[], Iterable[tuple[str, Counted]]]
 Naming = Callable[[], Iterable[tuple[tuple[str, str], str]]]
 
-COUNTERS: Mapping[str, str] = {
+COUNTERS: Mapping[CounterName, str] = {
     CounterName.DECISIONS: "Changes of a gate's reason, by verdict and reason.",
     CounterName.EVIDENCE: "Evaluations of SLOs, by what they found.",
     CounterName.WRITES: "Holds and releases of workloads, by kind and outcome.",
@@ -29,7 +29,7 @@ COUNTERS: Mapping[str, str] = {
     CounterName.SOURCE_SAMPLES: "Samples that metrics sources read for Penstock's queries.",
     CounterName.SLI_EVENTS: "Events of an SLI in sealed hours after `since`, by kind (bad, total).",
 }
-GAUGES: Mapping[str, str] = {
+GAUGES: Mapping[GaugeName, str] = {
     GaugeName.SLO_BUDGET_REMAINING: "Share of the error budget left, by SLO.",
     GaugeName.RELEASE_BUDGET_SPENT: "Share of the error budget spent since a release began.",
     GaugeName.SLO_SLI: "1 for the counters of penstock_sli_events_total that an SLO's ledger has.",
@@ -45,10 +45,10 @@ class MetricsRegistry:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._counters: dict[str, Counter] = {}
-        self._gauges: dict[str, Gauge] = {}
+        self._counters: dict[CounterName, Counter] = {}
+        self._gauges: dict[GaugeName, Gauge] = {}
 
-    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+    def count(self, name: CounterName, amount: int = 1, /, **labels: str) -> None:
         """Add to a counter."""
         counter = self._counters.get(name)
         if counter is None:
@@ -56,7 +56,7 @@ class MetricsRegistry:
             self._counters[name] = counter
         (counter.labels(**labels) if labels else counter).inc(amount)
 
-    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+    def gauge(self, name: GaugeName, value: float, /, **labels: str) -> None:
         """Set a gauge."""
         gauge = self._gauges.get(name)
         if gauge is None:

@@ -22,6 +22,7 @@ from penstock.domain.source_report import Health
 from penstock.domain.standing import Record
 from penstock.domain.workload import Observation
 from penstock.engine.manager_index import ManagerRef
+from penstock.engine.metric_names import CounterName, GaugeName
 from penstock.errors import SpecInvalid
 
 
@@ -189,10 +190,10 @@ class Discovery(Protocol):
 class Tally(Protocol):
     """Counts for /metrics."""
 
-    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+    def count(self, name: CounterName, amount: int = 1, /, **labels: str) -> None:
         """Add to a counter."""
 
-    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+    def gauge(self, name: GaugeName, value: float, /, **labels: str) -> None:
         """Set a gauge."""
 
     def forget(self, **labels: str) -> None:

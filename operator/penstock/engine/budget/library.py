@@ -19,6 +19,7 @@ from penstock.domain.source import Source
 from penstock.engine.asking import Asker
 from penstock.engine.budget.book import Book, counters_of, name_of
 from penstock.engine.budget.upkeep import Upkeep
+from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Clock, Snapshots, Tally
 from penstock.errors import ClusterError
 
@@ -152,5 +153,5 @@ class Library:
             return await upkeep.once(self._clock.now(), self._clock.monotonic())
         except Exception:
             log.exception("upkeep of the ledgers of %s failed", name)
-            self._tally.count("penstock_errors_total", where="ledger")
+            self._tally.count(CounterName.ERRORS, where="ledger")
             return False

@@ -56,6 +56,11 @@ def test_a_log_that_is_not_there_yet_is_empty(tmp_path):
     assert audit.read(tmp_path / "audit.log") == []
 
 
+def test_only_lines_with_a_mention_are_read_when_one_is_given(log):
+    path = log(event("1", "list"), event("2", "get", user={"username": "somebody"}))
+    assert [entry.verb for entry in audit.read(path, USER)] == ["list"]
+
+
 def test_a_watch_is_one_entry_though_it_is_logged_twice(log):
     begun = event("1", "watch", stage="ResponseStarted")
     (entry,) = audit.read(log(begun, event("2", "get"), event("1", "watch")))[:1]

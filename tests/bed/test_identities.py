@@ -76,7 +76,9 @@ def test_the_audit_log_shows_what_was_allowed_and_what_refused(bed, namespace, a
     kube.call("GET", f"/api/v1/namespaces/{namespace}/pods", ok={403})
 
     everything = audit.wait_for(
-        bed.audit_log, lambda entries: len(audit.of_user(entries, account.user)) >= 2
+        bed.audit_log,
+        lambda entries: len(audit.of_user(entries, account.user)) >= 2,
+        mention=account.user,
     )
     entries = audit.of_user(everything, account.user)
     allowed, refused = entries

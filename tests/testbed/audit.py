@@ -83,8 +83,11 @@ class Permission:
         )
 
 
-def read(log: Path) -> list[Entry]:
+def read(log: Path, mention: str = "") -> list[Entry]:
     """All requests in order, once each, with the last that is known of them.
+
+    With a `mention` only those whose line contains it: a whole test run fills a log of which one
+    test needs a hundredth.
 
     A watch is logged when it begins and again when it ends. The last line may still be half
     written, and is left for the next time.
@@ -92,18 +95,21 @@ def read(log: Path) -> list[Entry]:
     text = log.read_bytes() if log.exists() else b""
     entries: dict[str, Entry] = {}
     for line in text[: text.rfind(b"\n") + 1].splitlines():
-        if line.strip():
+        if line.strip() and mention.encode() in line:
             entry = _entry(json.loads(line))
             entries[entry.id] = entry
     return list(entries.values())
 
 
 def wait_for(
-    log: Path, condition: Callable[[list[Entry]], bool], seconds: float = _PATIENCE
+    log: Path,
+    condition: Callable[[list[Entry]], bool],
+    seconds: float = _PATIENCE,
+    mention: str = "",
 ) -> list[Entry]:
     """Read until the condition holds: a request is logged shortly after its answer."""
     end = time.monotonic() + seconds
-    while not condition(entries := read(log)):
+    while not condition(entries := read(log, mention)):
         if time.monotonic() > end:
             recent = "\n".join(entry.describe() for entry in entries[-20:])
             raise TimeoutError(f"not in {log} after {seconds:g} s; the last entries:\n{recent}")

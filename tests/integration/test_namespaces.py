@@ -107,7 +107,7 @@ def test_each_of_its_namespaces_is_guarded_and_no_other_is_touched(
     assert foreign.read("gaterecords") == {}
     assert foreign.pausers("orphan") == ["penstock-hold-of-nobody"]
     log = stories[0].operator.log.read_text()
-    assert log.count("ClusterMetricsSources are not used, they cannot be listed") == 1
+    assert log.count("not using ClusterMetricsSources, they cannot be listed") == 1
     assert "the feed ended" not in log
 
 

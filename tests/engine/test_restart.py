@@ -11,7 +11,8 @@ from support.doubles.measures import BURNING, EXHAUSTED, HEALTHY, missing
 from support.virtual.stories import under_way
 from support.virtual.world import World
 
-HOT = 10
+# What ends by itself takes effect within a second, and a write takes its time.
+SOON = 1.2
 
 
 async def test_a_hold_stays_and_its_gate_keeps_its_time_history_and_memory(world: World) -> None:
@@ -41,7 +42,7 @@ async def test_calm_goes_on_counting_through_a_restart(world: World) -> None:
     await world.passes(300)
     await world.restart()
     await world.gate_is("Open", "BudgetHealthy", seconds=700)
-    assert 600 - HOT <= (world.now() - begun).total_seconds() <= 600 + 2 * HOT
+    assert 600 <= (world.now() - begun).total_seconds() <= 600 + SOON
 
 
 async def test_what_is_kept_through_an_outage_ends_at_its_time_through_a_restart(
@@ -55,7 +56,7 @@ async def test_what_is_kept_through_an_outage_ends_at_its_time_through_a_restart
     await world.passes(150)
     await world.restart()
     await world.until("it is held", lambda: world.workload().paused, 400)
-    assert 300 <= (world.now() - begun).total_seconds() <= 300 + 3 * HOT
+    assert 300 <= (world.now() - begun).total_seconds() <= 300 + SOON
 
 
 async def test_doubling_is_remembered_through_a_restart(world: World) -> None:

@@ -40,7 +40,7 @@ class Line:
 
 
 def record(command: Sequence[str]) -> list[Line]:
-    """Run the command, and show what it prints as it comes.
+    """Run the command, and show what it prints as it comes. Paths are kept as from the clone.
 
     Raises:
         SystemExit: it failed.
@@ -48,7 +48,8 @@ def record(command: Sequence[str]) -> list[Line]:
     begun, lines = time.monotonic(), []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for text in process.stdout or ():
-            lines.append(Line(time.monotonic() - begun, text.rstrip("\n")))
+            shown = text.rstrip("\n").replace(f"{Path.cwd()}/", "")
+            lines.append(Line(time.monotonic() - begun, shown))
             print(lines[-1].text, flush=True)
     if process.returncode:
         sys.exit(process.returncode)

@@ -39,6 +39,14 @@ def test_each_printed_line_is_a_line_of_the_picture_from_the_first_step_on() -> 
     assert moments[-1] < 1
 
 
+def test_a_path_is_shown_as_from_the_clone_and_not_of_this_machine() -> None:
+    hack = recording()
+    program = "import pathlib; print(f'1. look in {pathlib.Path.cwd()}/.demo/env')"
+    assert [line.text for line in hack.record([sys.executable, "-c", program])] == [
+        "1. look in .demo/env"
+    ]
+
+
 def test_a_long_pause_is_shortened_and_the_last_picture_stays() -> None:
     hack = recording()
     lines = [hack.Line(0.0, "a"), hack.Line(0.5, "b"), hack.Line(60.0, "c")]

@@ -23,8 +23,9 @@ from penstock.domain.actions import (
     WriteStatus,
 )
 from penstock.domain.case import Case, Decision, Judged, Judgement, Question, Release
-from penstock.domain.deadlines import LOSSES_REMEMBERED, SECOND_TRY_AFTER, look_again_at
+from penstock.domain.deadlines import SECOND_TRY_AFTER, look_again_at
 from penstock.domain.decide import judgement, noticed
+from penstock.domain.external_resume import detect_external_resume, is_respected, recent_losses
 from penstock.domain.gate_record import record
 from penstock.domain.guard import CALM
 from penstock.domain.judge import crossing, share_left
@@ -36,7 +37,6 @@ from penstock.domain.rollout import (
     InFlight,
     Mode,
     OnDelete,
-    OnExternalResume,
     Rollout,
 )
 from penstock.domain.standing import (
@@ -50,9 +50,6 @@ from penstock.domain.standing import (
 )
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, Effect, Observation
-
-# Three losses within ten minutes: a machine is doing it, and we do not fight machines.
-LOSSES_TO_CONTEST = 3
 
 
 def hold_manager(rollout: Rollout) -> str:
@@ -106,7 +103,7 @@ def step(
         rival: name of another Rollout that has this workload already; None if there is none.
         now: the instant, in UTC.
     """
-    standing = _noticing_loss(rollout, before, follow(before, seen, now), seen, now)
+    standing = detect_external_resume(rollout, before, follow(before, seen, now), seen, now)
     standing = replace(standing, generation=rollout.generation)
     if rollout.mode is Mode.OFF or rival is not None:
         reason = Reason.DISABLED if rival is None else Reason.WORKLOAD_CONFLICT
@@ -159,7 +156,7 @@ def _case(
         returns=is_stable(standing, release.id),
         first=not release.from_hash,
         onset=release.onset,
-        resumed_by_person=release.resumed_at is not None and _respects(rollout),
+        resumed_by_person=release.resumed_at is not None and is_respected(rollout),
         held=seen.ours,
     )
     return Case(slos, standing.memory, person, under_way, now, named)
@@ -185,41 +182,6 @@ def _calm(case: Case) -> Duration:
     return max((one.guard.calm for one in case.slos if one.guard), default=CALM)
 
 
-def _noticing_loss(
-    rollout: Rollout, before: Standing, standing: Standing, seen: Observation, now: datetime
-) -> Standing:
-    """We held it, it is not held, and we did not release it: somebody else did.
-
-    One who resumes what we held is respected; one who put something else in its place is not.
-    """
-    hold = standing.hold
-    if not hold.active or seen.ours or not seen.exists:
-        return standing
-    if before.workload is not None and before.workload.uid != seen.uid:
-        return replace(standing, hold=Hold())
-    lost_at = (*_recent(hold.lost_at, now), now)
-    contested = hold.contested_by
-    if len(lost_at) >= LOSSES_TO_CONTEST:
-        contested = seen.pinned_by or "an unknown writer"
-    standing = replace(
-        standing,
-        hold=replace(hold, active=False, since=None, lost_at=lost_at, contested_by=contested),
-    )
-    held, release = before.release, standing.release
-    if _respects(rollout) and held is not None and release is not None and held.id == release.id:
-        resumed = release.resumed_at or now
-        return replace(standing, release=replace(release, resumed_at=resumed))
-    return standing
-
-
-def _respects(rollout: Rollout) -> bool:
-    return rollout.on_external_resume is OnExternalResume.RESPECT
-
-
-def _recent(moments: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...]:
-    return tuple(at for at in moments if now - at < LOSSES_REMEMBERED)
-
-
 def _workload_action(
     rollout: Rollout,
     standing: Standing,
@@ -236,7 +198,7 @@ def _workload_action(
         return None if seen.kept is keep else hold
     if seen.effect is Effect.NONE or standing.hold.contested_by:
         return None
-    losses = _recent(standing.hold.lost_at, now)
+    losses = recent_losses(standing.hold.lost_at, now)
     waiting = len(losses) > 1 and now - losses[-1] < SECOND_TRY_AFTER
     return None if waiting else hold
 

@@ -10,20 +10,27 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain.case import Decision, Judged, Judgement
-from penstock.domain.evidence import Forecast, Grade, Reading, Unit
+from penstock.domain.evidence import Grade, Reading
 from penstock.domain.guard import CALM_LONG_BELOW, CALM_SHORT_BELOW
 from penstock.domain.judge import hottest, share_left
 from penstock.domain.memory import Cause
-from penstock.domain.quantities import Duration, Objective
+from penstock.domain.quantities import Duration
 from penstock.domain.remedies import remedy
 from penstock.domain.rollout import Admission, InFlight, Mode, Rollout
 from penstock.domain.standing import Standing, too_large
 from penstock.domain.verdict import Reason, Verdict
-from penstock.domain.window import Window
-from penstock.domain.wording import cut, cut_middle, moment, one_line, percent, sentence, times
+from penstock.domain.wording import (
+    LONGEST,
+    cut,
+    cut_middle,
+    moment,
+    one_line,
+    percent,
+    sentence,
+    times,
+)
 from penstock.domain.workload import Effect, Observation
 
-LONGEST = 1_024
 LONGEST_SUMMARY = 100
 LONGEST_NAME = 40
 LONGEST_DETAIL = 400
@@ -318,36 +325,3 @@ def _advice(
     elif rollout.mode is Mode.ENFORCE and standing.stable:
         advice.append("To stop the release, roll back: a stable template always passes")
     return advice
-
-
-def slo(
-    name: str, objective: Objective, window: Window, reading: Reading | None, detail: str
-) -> str:
-    """The summary of one SLO's own status, on one line of at most 1,024 characters."""
-    promise = f"{objective} over {window}"
-    if reading is None or reading.remaining is None:
-        return cut(one_line(f"{name} ({promise}) has no budget figure: {detail}"), LONGEST)
-    left = percent(reading.remaining.value)
-    parts = [
-        f"{name} ({promise}) has {left} of its error budget left: {_counted(reading)}",
-        _forecast(reading.forecast, reading.at),
-        detail,
-    ]
-    return cut(one_line("; ".join(part for part in parts if part)), LONGEST)
-
-
-def _counted(reading: Reading) -> str:
-    """What the budget was measured by."""
-    bad, total = reading.whole.bad, reading.whole.total
-    if reading.unit is Unit.SHARES:
-        return f"a mean share of {percent(bad / total)} bad"
-    return f"{int(bad)} bad of {int(total)} {reading.unit}"
-
-
-def _forecast(forecast: Forecast, now: datetime) -> str:
-    if forecast.exhausted_at is not None:
-        return f"exhausted about {moment(forecast.exhausted_at, now)} at the current burn rate"
-    if forecast.recovers_at is not None:
-        at = moment(forecast.recovers_at, now)
-        return f"some is left again about {at} without more errors"
-    return ""

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from penstock.domain import budget, messages
+from penstock.domain import budget, slo_messages
 from penstock.domain.evidence import NO_FORECAST, Evidence, Forecast, Grade, Unit
 from penstock.domain.indicator import (
     Indicator,
@@ -78,7 +78,7 @@ def report(slo: Slo, evidence: Evidence, now: datetime, before: SloReport | None
         generation=slo.generation,
         state=_state(evidence, remaining),
         reason=_reason(evidence, remaining),
-        summary=messages.slo(
+        summary=slo_messages.summary(
             slo.ref.name, slo.objective, slo.window, reading if usable else None, evidence.detail
         ),
         objective=str(slo.objective),

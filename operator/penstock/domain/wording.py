@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
+# What the API server accepts of a message, in characters.
+LONGEST = 1_024
+
 
 def percent(share: Decimal) -> str:
     """0.0312 is "3.1%"."""

@@ -12,7 +12,17 @@ from types import ModuleType
 
 import pytest
 
-from penstock.domain import conditions, deadlines, decide, gate, guard, judge, memory, progress
+from penstock.domain import (
+    conditions,
+    deadlines,
+    decide,
+    external_resume,
+    gate,
+    guard,
+    judge,
+    memory,
+    progress,
+)
 from support.row_mutants import Check, checks, killer, mutants, planted, unchanged
 
 TABLES = ("GATE_RULES", "RELEASE_RULES")
@@ -26,6 +36,7 @@ TESTED_BY: dict[ModuleType, tuple[str, ...]] = {
     guard: ("test_guard",),
     progress: ("test_progress", "test_gate"),
     gate: ("test_gate",),
+    external_resume: ("test_gate",),
     deadlines: ("test_deadlines",),
     conditions: ("test_conditions",),
 }
@@ -51,9 +62,11 @@ EQUIVALENT = {
     "standing.release is None and judged.release is None": (
         "there is an answer about a release where there is one, and only there"
     ),
-    "gate: _noticing_loss: not hold.active or seen.ours or (not seen.exists) -> "
+    "external_resume: detect_external_resume: not hold.active or seen.ours or (not seen.exists) -> "
     "not hold.active or seen.ours": "what is missing is held by nobody already",
-    "gate: _noticing_loss: False -> True": "whether it is active is read back in the same step",
+    "external_resume: detect_external_resume: False -> True": (
+        "whether it is active is read back in the same step"
+    ),
 }
 
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.domain import messages
+from penstock.domain import messages, slo_messages
 from penstock.domain.case import Judged
 from penstock.domain.evidence import Count, Evidence, Grade, Kind
 from penstock.domain.policy import Policy, StartPolicy, UnknownPolicy, UnknownThen
 from penstock.domain.quantities import Percentage
 from penstock.domain.rollout import Admission, Enforcement, InFlight, Mode, OnExternalResume
 from penstock.domain.window import RollingWindow
-from penstock.domain.wording import percent
+from penstock.domain.wording import LONGEST, percent
 from penstock.domain.workload import Effect, Phase
 from support.cases import HOT_FAST, HOT_SLOW, NOW, OBJECTIVE, WINDOW, reading, slo, span, unmeasured
 from support.reports import SLO
@@ -312,7 +312,7 @@ def test_every_message_is_one_line_of_at_most_1024_that_begins_with_its_summary(
     for number in range(3):
         story.acts("4m", slos=slos)
         gate = story.standing.gate
-        assert 10 < len(gate.message) <= messages.LONGEST == 1_024
+        assert 10 < len(gate.message) <= LONGEST == 1_024
         assert len(gate.message.splitlines()) == 1, number
         assert gate.message == " ".join(gate.message.split())
         assert gate.message.startswith(gate.summary)
@@ -430,7 +430,9 @@ def test_what_is_too_long_is_cut_with_a_sign() -> None:
 
 def own(evidence: Evidence) -> str:
     assert isinstance(SLO.window, RollingWindow)
-    return messages.slo("checkout", OBJECTIVE, SLO.window, evidence.reading, evidence.detail)
+    return slo_messages.summary(
+        "checkout", OBJECTIVE, SLO.window, evidence.reading, evidence.detail
+    )
 
 
 def test_an_slos_own_sentence_says_promise_budget_and_events() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from penstock.engine import triggers
 from penstock.engine.manager_index import Place
@@ -49,12 +49,10 @@ class Informer:
         workloads: Workloads,
         tally: Tally,
         resync_seconds: float,
-        object_triggers: Mapping[str, triggers.Trigger] = triggers.TRIGGERS,
     ) -> None:
-        """``object_triggers`` say which kinds are cached, and what a change of each leads to."""
         self._cache, self._queues, self._managers = stores.cache, stores.queues, stores.managers
         self._api, self._workloads, self._tally = api, workloads, tally
-        self._resync_seconds, self._triggers = resync_seconds, object_triggers
+        self._resync_seconds = resync_seconds
         self.synced = asyncio.Event()
         self.is_leading = False
         self._soon = asyncio.Event()
@@ -108,7 +106,7 @@ class Informer:
     async def _relist(self) -> None:
         # A former leader's holds are judged by a list that was asked for since we lead.
         is_leading = self.is_leading
-        for resource in self._triggers:
+        for resource in triggers.TRIGGERS:
             self._cache.begin_relist(resource)
             listed = await self._api.list(resource)
             for change in self._cache.replace(resource, listed):
@@ -126,4 +124,4 @@ class Informer:
 
     def _changed(self, change: ObjectChange | None) -> None:
         if change is not None:
-            self._queues.add(self._triggers[change.resource](self._cache, change))
+            self._queues.add(triggers.TRIGGERS[change.resource](self._cache, change))

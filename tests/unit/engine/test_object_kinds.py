@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+import pytest
+
 from penstock.adapters.metrics import MetricsRegistry
 from penstock.api.base import KubeModel
 from penstock.api.decode import decode_object
@@ -111,7 +113,7 @@ async def cached(toys: Toys) -> tuple[Stores, Informer, asyncio.Task[None]]:
     stores = Stores(
         ObjectCache(), EvidenceStore(), ActiveReleases(), ManagerIndex(), Queues(api, 0.0)
     )
-    informer = Informer(stores, api, api, MetricsRegistry(), 300.0, {"toys": paint})
+    informer = Informer(stores, api, api, MetricsRegistry(), 300.0)
     running = asyncio.create_task(informer.run())
     await informer.synced.wait()
     return stores, informer, running
@@ -126,7 +128,11 @@ async def next_key(stores: Stores) -> tuple[str, str]:
     return key
 
 
-def test_a_kind_of_one_row_is_listed_parsed_cached_and_its_changes_set_off_their_work() -> None:
+def test_a_kind_of_one_row_is_listed_parsed_cached_and_its_changes_set_off_their_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(triggers, "TRIGGERS", {"toys": paint})
+
     async def live() -> None:
         toys = Toys()
         toys.put("ball", "red")

@@ -22,7 +22,7 @@ SOURCE_ROOT = ROOT / "operator"
 DOMAIN = SOURCE_ROOT / "penstock" / "domain"
 MOST_LINES = 350
 BLOCKED_IN_DOMAIN = ("asyncio", "logging", "socket", "ssl", "subprocess", "threading", "zoneinfo")
-NOT_OURS = {"LICENSE", "go.sum", "go.mod", "build.lock", "dev.lock", "run.lock"}
+NOT_OURS = {".git", "LICENSE", "go.sum", "go.mod", "build.lock", "dev.lock", "run.lock"}
 
 
 def texts() -> Iterator[tuple[Path, str]]:

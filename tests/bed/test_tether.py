@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -139,6 +140,7 @@ def test_no_descriptor_is_left_open_here_and_none_is_handed_to_the_command(tmp_p
     def open_here() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
+    gc.collect()  # what other tests of this process have left open is not ours to count
     before = open_here()
     with (tmp_path / "ours").open("w"):
         command = Tethered(["sh", "-c", "ls /proc/self/fd"], log=tmp_path / "log")
@@ -150,4 +152,4 @@ def test_no_descriptor_is_left_open_here_and_none_is_handed_to_the_command(tmp_p
         Tethered(["sleep", "300"]).stop()
         with pytest.raises(FileNotFoundError):
             Tethered(["no-such-command"])
-    assert open_here() == before
+    assert open_here() <= before

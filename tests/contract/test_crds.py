@@ -128,15 +128,15 @@ def teaches(node: Body) -> bool:
 @pytest.mark.parametrize(
     ("field", "says"),
     [
-        ("slo", "A promise about a service"),
+        ("slo", "A service level objective"),
         ("slo.spec.objective", 'Example: "99.9%"'),
         ("slo.spec.indicator.ratio", "Two counters: bad (or good) and total"),
         ("slo.spec.indicator.ratio.bad", "Selector of the counter of bad events"),
         ("slo.status.budget.remainingRatio", "negative once overspent"),
         ("rollouts.penstock.dev.spec.policy.burn.factor", "14.4 spends 2% of a 30d budget"),
-        ("rollouts.penstock.dev.spec.mode", "Audit: decide and tell"),
-        ("gaterecord.data.admits", "Whether a new template may start"),
-        ("metricssource.spec.freshness", "Older data is stale"),
+        ("rollouts.penstock.dev.spec.mode", "Audit only reports them"),
+        ("gaterecord.data.admits", "Whether a new release may start"),
+        ("metricssource.spec.freshness", "Age beyond which data is stale"),
         ("clustermetricssource.spec.auth.tokenFile", "/etc/penstock/tokens/"),
     ],
 )

@@ -67,7 +67,7 @@ def test_penstock_version_works_from_the_wheel_in_an_empty_environment(
 
 
 def test_the_script_hands_on_the_exit_code_of_wrong_usage(installed: Environment) -> None:
-    assert installed.run(installed.folder / "bin" / "penstock", "publish").returncode == 2
+    assert installed.run(installed.folder / "bin" / "penstock", "publish").returncode == 64
 
 
 def test_nothing_but_the_lock_and_penstock_is_installed(installed: Environment) -> None:

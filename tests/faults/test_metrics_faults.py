@@ -185,7 +185,7 @@ FAULTS: dict[str, tuple[Act, Kind, str]] = {
     "elsewhere": (
         Status(302, (("Location", "http://127.0.0.1:1/"),)),
         Kind.UNREACHABLE,
-        "write the final address",
+        "302 Found: redirected; set spec.url to the final URL",
     ),
 }
 
@@ -193,7 +193,7 @@ FAULTS: dict[str, tuple[Act, Kind, str]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_is_evidence_of_its_own_kind_and_passes(meter, proxy, name):
     act, kind, says = FAULTS[name]
-    where = source(proxy.url, timeout="1s" if "within 1 s" in says else "10s")
+    where = source(proxy.url, timeout="1s" if "after 1 s" in says else "10s")
     with proxy.faults(plan(act, query=QUESTIONS)):
         begun = time.monotonic()
         evidence = meter.one(where, of(), NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import secrets
 import threading
 import time
@@ -20,7 +21,7 @@ from support.oracle import assert_a_fresh_operator_agrees, end_state
 from support.penstock_run import Operator, wait_for
 from support.story import API_VERSION, NAME, Story, played
 from support.traffic import Traffic, running
-from testbed import identities
+from testbed import identities, peers
 from testbed.acts import (
     Act,
     ApplyThenCut,
@@ -48,6 +49,8 @@ AT_WRITES = pytest.mark.xdist_group("API faults: writes")
 
 STATUS, RECORD, HOLD = "rollouts/web/status$", "gaterecords(/web)?$", "deployments/web$"
 EVENT = "events$"
+THEIR_DISCOVERY = "apis/(flagger.app|argoproj.io)/[^/]+$"
+THEIR_OBJECTS = "apis/(flagger.app/.*/canaries|argoproj.io/.*/rollouts)$"
 LISTS = "penstock.dev/v1alpha1/(rollouts|slos|gaterecords)$"
 OUTAGE_SECONDS = 20.0
 # What comes late is let through by the test; at the latest then, so that none hangs for ever.
@@ -307,22 +310,38 @@ def test_a_restarted_api_server_is_found_again(story: Story) -> None:
     close_and_open(story)
 
 
+@pytest.fixture
+def _other_tools(bed: Bed) -> Iterator[None]:
+    """The kinds of Flagger and Argo Rollouts: what is not served is not asked for."""
+    crds = [*peers.argo_rollouts_crds(), *peers.flagger_crds()]
+    peers.install(bed.kube, crds)
+    yield
+    peers.uninstall(bed.kube, crds)
+
+
 @AT_READS
+@pytest.mark.usefixtures("_other_tools")
+@pytest.mark.parametrize("path", [THEIR_DISCOVERY, THEIR_OBJECTS], ids=["discovery", "objects"])
 @pytest.mark.parametrize(
-    "act", [api_error(403), api_error(500), Drop()], ids=["forbidden", "failing", "hanging"]
+    ("act", "trouble"),
+    [
+        (api_error(403), "injected fault"),
+        (api_error(500), "injected fault"),
+        (Drop(), "no answer within 5 s"),
+    ],
+    ids=["forbidden", "failing", "hanging"],
 )
 def test_no_gate_waits_for_the_kinds_of_other_tools(
-    story: Story, proxy: FaultProxy, act: Act
+    story: Story, proxy: FaultProxy, path: str, act: Act, trouble: str
 ) -> None:
-    theirs = Rule(Match(("GET",), path="apis/(flagger.app|argoproj.io)/"), act)
     story.operator.stop()
-    with proxy.faults(Plan((theirs,))) as armed:
+    with proxy.faults(Plan((Rule(Match(("GET",), path=path), act),))) as armed:
         story.operator.start()
         close_and_open(story)
         assert armed.hits
-    log = story.operator.last_words()
+    log = story.operator.last_words().rpartition(" starts with ")[2]
     for tool in ("Flagger", "Argo Rollouts"):
-        assert f"which Deployments {tool} steers: " in log
+        assert re.search(f"which workloads {tool} manages: .*{trouble}", log), log
 
 
 @AT_WRITES

@@ -1,7 +1,8 @@
 """Lists the objects of other tools that manage workloads, to find what a watch has missed.
 
-A cluster without such a kind serves none. A list that fails, is forbidden or hangs leaves the index
-with what the watch has reported: no gate waits for another tool's kind.
+A cluster without such a kind serves none. A discovery or list that fails, is forbidden or hangs
+leaves the index with what the watch has reported: no gate waits for another tool's kind, and no
+kind for another.
 """
 
 from __future__ import annotations
@@ -34,18 +35,10 @@ class ManagerLister:
     async def list(self, watches: Sequence[Watch]) -> Mapping[ApiResource, Managers]:
         """By kind; one that could not be listed is left out, one that is not served is empty."""
         found: dict[ApiResource, Managers] = {}
-        try:
-            served = await self._discovery.served([watch.resource for watch in watches])
-        except ClusterError as error:
-            log.warning("cannot discover which kinds are served: %s", error)
-            return found
         for watch in watches:
-            if watch.resource in served:
-                listed = await self._bounded(watch)
-                if listed is not None:
-                    found[watch.resource] = listed
-            else:
-                found[watch.resource] = {}
+            listed = await self._bounded(watch)
+            if listed is not None:
+                found[watch.resource] = listed
         return found
 
     async def _bounded(self, watch: Watch) -> Managers | None:
@@ -65,6 +58,8 @@ class ManagerLister:
         return listed
 
     async def _objects(self, watch: Watch) -> Managers:
+        if watch.resource not in await self._discovery.served([watch.resource]):
+            return {}
         return {
             _manager(watch, body): target
             for path in paths_of(watch.resource, self._namespaces)

@@ -14,7 +14,8 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.api_server import ApiServer
-from penstock.adapters.workloads.deployment import DeploymentAdapter
+from penstock.adapters.workloads.deployment import ARGO_ROLLOUTS, CANARIES, DeploymentAdapter
+from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, Observation, Phase
 from penstock.engine.ports import Held, Outcome
@@ -82,13 +83,16 @@ class AtRest:
         return {one.owner for one in found if one.namespace == self.namespace}
 
     def ask(self, question: Callable[[DeploymentAdapter], Coroutine[Any, Any, T]]) -> T:
+        return self.ask_by(lambda server: question(DeploymentAdapter(server)))
+
+    def ask_by(self, question: Callable[[ApiServer], Coroutine[Any, Any, T]]) -> T:
         async def answer() -> T:
             # The client reads KUBECONFIG when it is imported, which may be before the bed is there.
             configuration = Configuration()
             await load_kube_config(str(self.bed.kubeconfig), client_configuration=configuration)
             server = ApiServer.by(configuration)
             try:
-                return await question(DeploymentAdapter(server))
+                return await question(server)
             finally:
                 await server.close()
 
@@ -147,8 +151,11 @@ def test_row_14_a_template_that_comes_back_at_rest_leaves_nothing_to_release(
 def test_row_25_a_cluster_without_the_kinds_of_other_tools_is_no_trouble(
     web: AtRest, caplog: pytest.LogCaptureFixture
 ) -> None:
+    found = web.ask_by(lambda server: WorkloadRegistry.of(server).list_managers())
+
+    assert found == {CANARIES: {}, ARGO_ROLLOUTS: {}}
+    assert [one.message for one in caplog.records if "manages" in one.message] == []
     assert web.observe().refusal is None
-    assert [one.message for one in caplog.records if "steers" in one.message] == []
 
 
 def test_row_20_scaling_at_rest_is_followed_by_the_stable_version(web: AtRest) -> None:

@@ -33,7 +33,7 @@ def measure(bed: Bed) -> list[Figure]:
             at_rest, core = datetime.now(UTC), operator.core_seconds()
             latest = _worst_age(operator, REST_SECONDS)
             core = (operator.core_seconds() - core) / REST_SECONDS
-            written = [entry for entry in _writes(bed) if entry.at > at_rest]
+            written = [obj for obj in _writes(bed) if obj.at > at_rest]
             memory = operator.peak_mib()
         if datetime.now(UTC) - begun > NO_HEARTBEAT:
             raise TimeoutError("it took so long that heartbeats are among the writes at rest")
@@ -98,12 +98,12 @@ def _until_all_told(bed: Bed, begun: datetime) -> float:
     """Seconds until the last of the first writes: nothing more came for fifteen seconds."""
     end = time.monotonic() + 150
     while time.monotonic() < end:
-        last = max((entry.at for entry in _writes(bed)), default=datetime.now(UTC))
+        last = max((obj.at for obj in _writes(bed)), default=datetime.now(UTC))
         if datetime.now(UTC) - last > timedelta(seconds=15):
             return (last - begun).total_seconds()
         time.sleep(3)
     writes = _writes(bed)
-    again = len(writes) - len({(_kind(entry), entry.name) for entry in writes})
+    again = len(writes) - len({(_kind(obj), obj.name) for obj in writes})
     latest = dict(Counter(map(_kind, writes[-100:])))
     raise TimeoutError(
         f"the operator goes on writing: {len(writes)} so far, {again} of them not the first of "
@@ -123,11 +123,11 @@ def _worst_age(operator: Operator, seconds: float) -> float:
 def _writes(bed: Bed) -> list[Entry]:
     reads = {"get", "list", "watch"}
     return [
-        entry
-        for entry in of_user(read(bed.audit_log), ACCOUNT.user)
-        if entry.verb not in reads and entry.resource != "leases"
+        obj
+        for obj in of_user(read(bed.audit_log), ACCOUNT.user)
+        if obj.verb not in reads and obj.resource != "leases"
     ]
 
 
-def _kind(entry: Entry) -> str:
-    return f"{entry.verb} {entry.resource}/{entry.subresource}".rstrip("/")
+def _kind(obj: Entry) -> str:
+    return f"{obj.verb} {obj.resource}/{obj.subresource}".rstrip("/")

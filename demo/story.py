@@ -17,11 +17,11 @@ SLO, ROLLOUT = "slos.penstock.dev", "rollouts.penstock.dev"
 NAME = "checkout"
 
 
-def tell(stage: Stage) -> None:
+def tell(state: Stage) -> None:
     """Run all steps; raises StoryError for what was not seen."""
     begun = time.monotonic()
-    stage.begin()
-    story = Story(stage)
+    state.begin()
+    story = Story(state)
     story.set_up()
     for step in story.steps:
         step()

@@ -139,8 +139,8 @@ def _means(schema: Schema) -> str:
     example = EXAMPLE.search(described)
     if example is None:
         return _plain(described)
-    told = _plain(described[: example.start()])
-    return f"{told} Example: {_code(example['example'])}"
+    message = _plain(described[: example.start()])
+    return f"{message} Example: {_code(example['example'])}"
 
 
 def _plain(text: str) -> str:

@@ -40,9 +40,9 @@ from benchmarks.month.asking import Client
 from benchmarks.month.ours import CYCLE, Engine, slo
 from benchmarks.month.tables import aligned
 from benchmarks.seed import seed
+from penstock.domain.effective_policy import resolve_policy
 from penstock.domain.evidence import Evidence
-from penstock.domain.guard import guard
-from penstock.domain.memory import CAUSES
+from penstock.domain.memory import HOLD_CAUSES
 from penstock.domain.policy import BurnPair, Policy
 from penstock.domain.quantities import Duration
 
@@ -129,13 +129,15 @@ class Watch:
         self.slo = slo(name, bad, total, PROMISED, threshold.window)
         window = Duration.parse(threshold.window)
         scrape = Duration.of_seconds(SCRAPE)
-        self.release = UnderWay(guard(threshold.policy, self.slo.objective, window, scrape))
+        self.release = UnderWay(
+            resolve_policy(threshold.policy, self.slo.objective, window, scrape)
+        )
         self.delay = math.inf
 
     def look(self, evidence: Evidence, at: int) -> None:
         """One round; the first hold for what was measured is the decision."""
         self.release.look(evidence, datetime.fromtimestamp(ORIGIN + at, UTC))
-        if self.release.holds.keys() & CAUSES.keys():
+        if self.release.holds.keys() & HOLD_CAUSES.keys():
             self.delay = at - self.service.jumps
 
 
@@ -173,11 +175,13 @@ def alerted(url: str, services: Sequence[Failing]) -> Delays:
 
 
 def _rule(passed: Threshold) -> str:
-    def ratio(look: Duration) -> str:
-        bad, total = f'{METRIC}{{code="500"}}[{look}]', f"{METRIC}[{look}]"
+    def ratio(burn_window: Duration) -> str:
+        bad, total = f'{METRIC}{{code="500"}}[{burn_window}]', f"{METRIC}[{burn_window}]"
         return f"sum by (service) (increase({bad})) / sum by (service) (increase({total}))"
 
-    return " and ".join(f"{ratio(look)} > {passed.factor * BUDGET:g}" for look in (LONG, SHORT))
+    return " and ".join(
+        f"{ratio(burn_window)} > {passed.factor * BUDGET:g}" for burn_window in (LONG, SHORT)
+    )
 
 
 def _tried(services: Sequence[Failing]) -> list[tuple[Failing, Threshold]]:

@@ -24,15 +24,15 @@ from benchmarks.month.ours import slos
 from benchmarks.month.report import size
 from benchmarks.month.tables import aligned
 from benchmarks.seed import seed
-from penstock.domain.evidence import Count, Evidence, Kind
-from penstock.domain.guard import Guard, guard
-from penstock.domain.judge import hottest
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.effective_policy import EffectivePolicy, resolve_policy
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
 from penstock.domain.ledger import Ledger
-from penstock.domain.memory import CAUSES
+from penstock.domain.memory import HOLD_CAUSES
 from penstock.domain.policy import Policy
 from penstock.domain.quantities import Duration
-from penstock.domain.ring import Stage
 from penstock.domain.slo import Slo
+from penstock.domain.thresholds import fastest_firing_rule
 from penstock.domain.window import length
 from penstock.engine.budget.reading import evidence, plan
 
@@ -55,7 +55,7 @@ class Bucket:
     """
 
     end: int
-    count: Count | None
+    count: EventCounts | None
     is_stale: bool = False
 
 
@@ -103,14 +103,14 @@ def seen(counts: Sequence[TrueCount], start: int, service: Service) -> Iterator[
     for number, (bad, total) in enumerate(counts, 1):
         at = start + number * BUCKET
         stale = any(begin + FRESH < at <= end for begin, end in service.outages)
-        count = None if stale and not total else Count(Decimal(bad), Decimal(total))
+        count = None if stale and not total else EventCounts(Decimal(bad), Decimal(total))
         yield Bucket(at // 1_000, count, stale)
 
 
 def replay(slo: Slo, buckets: Sequence[Bucket]) -> Replayed:
     """A release that is under way all the time, and looked at after each bucket."""
     window = length(slo.window, _moment(buckets[0].end))
-    release = UnderWay(guard(Policy(), slo.objective, window))
+    release = UnderWay(resolve_policy(Policy(), slo.objective, window))
     ledger, bare = _as_before(window, buckets), _without_minimum(release.guard)
     alerts, alerting, held = 0, False, 0
     for one in buckets:
@@ -118,10 +118,12 @@ def replay(slo: Slo, buckets: Sequence[Bucket]) -> Replayed:
         release.look(known, _moment(one.end))
         held += release.held
         was = alerting
-        alerting = known.reading is not None and hottest(known.reading, bare) is not None
+        alerting = (
+            known.reading is not None and fastest_firing_rule(known.reading, bare) is not None
+        )
         alerts += alerting and not was
-        ledger.close(one.end, one.count, Stage.SEALED)
-    measured = sum(times for reason, times in release.holds.items() if reason in CAUSES)
+        ledger.close(one.end, one.count, BucketState.SEALED)
+    measured = sum(times for reason, times in release.holds.items() if reason in HOLD_CAUSES)
     blind = release.holds.total() - measured
     return Replayed(measured, blind, held * GRAIN / 3_600, alerts)
 
@@ -148,22 +150,23 @@ def _as_before(window: Duration, buckets: Sequence[Bucket]) -> Ledger:
     ledger.begin(buckets[0].end - GRAIN - times * length)
     for ago in range(times, 0, -1):
         for one in buckets:
-            ledger.close(one.end - ago * length, one.count, Stage.SEALED)
+            ledger.close(one.end - ago * length, one.count, BucketState.SEALED)
     return ledger
 
 
 def _known(slo: Slo, release: UnderWay, ledger: Ledger, newest: Bucket) -> Evidence:
     """As the operator puts it together: what is closed, and the newest bucket, still open."""
     if newest.is_stale:
-        return Evidence(Kind.STALE, "nothing could be scraped")
-    planned = plan(slo, release.guard.looks, ledger, _moment(newest.end))
+        return Evidence(EvidenceKind.STALE, "nothing could be scraped")
+    planned = plan(slo, release.guard.burn_windows, ledger, _moment(newest.end))
     return evidence(planned, ledger, {SPAN: newest.count} if newest.count else {})
 
 
-def _without_minimum(applies: Guard) -> Guard:
+def _without_minimum(applies: EffectivePolicy) -> EffectivePolicy:
     """The same burn pairs, whatever few events they rest on."""
     return replace(
-        applies, pairs=tuple(replace(pair, minimum_bad_events=0) for pair in applies.pairs)
+        applies,
+        burn_rules=tuple(replace(rule, minimum_bad_events=0) for rule in applies.burn_rules),
     )
 
 

@@ -11,25 +11,25 @@ from dataclasses import replace
 from datetime import datetime
 
 from penstock.domain.actions import HoldWorkload
-from penstock.domain.case import Judged
+from penstock.domain.decision import SloEvidence
+from penstock.domain.effective_policy import EffectivePolicy
 from penstock.domain.evidence import Evidence
 from penstock.domain.gate import step
-from penstock.domain.guard import Guard
 from penstock.domain.policy import Policy
 from penstock.domain.refs import ObjectRef, WorkloadRef
 from penstock.domain.rollout import Enforcement, Mode, OnDelete, OnExternalResume, Rollout
-from penstock.domain.standing import Standing
-from penstock.domain.template import Template, template
+from penstock.domain.rollout_state import RolloutState
+from penstock.domain.template import PodTemplate, pod_template
 from penstock.domain.verdict import Reason
-from penstock.domain.workload import Effect, Observation, Phase
+from penstock.domain.workload import HoldEffect, Phase, WorkloadState
 
 WORKLOAD = WorkloadRef("apps/v1", "Deployment", "shop")
 
 
-def version(number: int) -> Template:
+def version(number: int) -> PodTemplate:
     """The template of one version."""
     body = {"spec": {"containers": [{"name": "app", "image": f"shop:{number}"}]}}
-    return template(body, f"shop-{number}")
+    return pod_template(body, f"shop-{number}")
 
 
 FORMER, PRESENT = version(1), version(2)
@@ -47,17 +47,17 @@ ROLLOUT = Rollout(
     on_delete=OnDelete.RELEASE,
     policy=Policy(),
 )
-ROLLING = Observation(
+ROLLING = WorkloadState(
     namespace="shop",
     ref=WORKLOAD,
     uid="uid",
     phase=Phase.ROLLING,
     template=PRESENT,
-    ran=(PRESENT, FORMER),
+    former_templates=(PRESENT, FORMER),
     ever_complete=True,
     updated=1,
     total=3,
-    effect=Effect.FULL,
+    effect=HoldEffect.FULL,
 )
 
 
@@ -70,19 +70,19 @@ class UnderWay:
         holds: how often it was held, by the reason when it was.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: EffectivePolicy) -> None:
         self.guard, self.held = guard, False
         self.holds: Counter[Reason] = Counter()
-        self._standing = Standing(complete=FORMER.hash)
+        self._standing = RolloutState(complete=FORMER.hash)
 
     def look(self, evidence: Evidence, now: datetime) -> None:
         """One round."""
-        judged = Judged("shop", evidence, self.guard)
-        seen = replace(ROLLING, ours=self.held, paused=self.held)
-        done = step(ROLLOUT, self._standing, seen, (judged,), None, now)
-        self._standing = done.standing
+        slo = SloEvidence("shop", evidence, self.guard)
+        workload = replace(ROLLING, held_by_us=self.held, paused=self.held)
+        done = step(ROLLOUT, self._standing, workload, (slo,), None, now)
+        self._standing = done.state
         holds = isinstance(done.workload_action, HoldWorkload)
-        if holds and done.judgement and done.judgement.release:
-            self.holds[done.judgement.release.reason] += 1
+        if holds and done.decisions and done.decisions.release:
+            self.holds[done.decisions.release.reason] += 1
         if done.workload_action is not None:
             self.held = holds

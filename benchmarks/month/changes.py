@@ -11,9 +11,9 @@ from benchmarks.month.data import Month
 from benchmarks.month.ours import LOOKS, Engine, fill, slo, slos
 from benchmarks.month.promises import METRIC, QUIET
 from benchmarks.month.served import Served
+from penstock.domain.ledger_codec import decode, encode
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.slo import Slo
-from penstock.domain.snapshot import packed, unpacked
 from penstock.domain.window import RollingWindow
 
 WINDOW, SHORTER = "6h", "3h"
@@ -35,15 +35,15 @@ def _of_ledgers(made: Month, server: Served, at: int) -> list[Figure]:
     with Engine(server.url, asked) as engine:
         anew = _samples(engine, lambda: fill(engine, at, 0))
         cycle = _samples(engine, lambda: _evaluated(engine, at))
-        kept = {account.sli.digest: packed(account.ledger) for account in engine.book}
+        kept = {account.sli.digest: encode(account.ledger) for account in engine.book}
         changed = {
-            "another objective": _changed(engine, at, [_with_objective(one) for one in asked]),
-            "a shorter window": _changed(engine, at, [_with_window(one) for one in asked]),
+            "another objective": _changed(engine, at, [_with_objective(slo) for slo in asked]),
+            "a shorter window": _changed(engine, at, [_with_window(slo) for slo in asked]),
             "another policy": _changed(engine, at, asked, LOOKS_OF_ANOTHER_POLICY),
         }
     with Engine(server.url, asked) as restarted:
-        taken_up = {name: unpacked(data) for name, data in kept.items()}
-        restarted.library.kept.update({name: one for name, one in taken_up.items() if one})
+        taken_up = {name: decode(data) for name, data in kept.items()}
+        restarted.library.kept.update({name: slo for name, slo in taken_up.items() if slo})
         again = _samples(restarted, lambda: _evaluated(restarted, at))
     return [
         Figure("samples read again, a restart", again - cycle, 0, "without a snapshot", anew),
@@ -67,7 +67,7 @@ def _of_a_refusal(made: Month, server: Served, at: int) -> list[Figure]:
         before = engine.counts.requests
         found = engine.measure(at)
         requests = engine.counts.requests - before
-    told = sum(one.reading is not None for one in found.values())
+    told = sum(evidence.reading is not None for evidence in found.values())
     name = f"one bad SLO among {number}"
     return [
         Figure(f"{name}: others not evaluated", number - 1 - told, 0, "one query", number - 1),
@@ -76,15 +76,15 @@ def _of_a_refusal(made: Month, server: Served, at: int) -> list[Figure]:
 
 
 def _changed(
-    engine: Engine, at: int, slos: Sequence[Slo], looks: frozenset[Duration] = LOOKS
+    engine: Engine, at: int, slos: Sequence[Slo], burn_windows: frozenset[Duration] = LOOKS
 ) -> int:
     engine.slos = slos
-    return _samples(engine, lambda: _evaluated(engine, at, looks))
+    return _samples(engine, lambda: _evaluated(engine, at, burn_windows))
 
 
-def _evaluated(engine: Engine, at: int, looks: frozenset[Duration] = LOOKS) -> None:
+def _evaluated(engine: Engine, at: int, burn_windows: frozenset[Duration] = LOOKS) -> None:
     """One cycle, and all upkeep that it finds due."""
-    engine.measure(at, looks=looks)
+    engine.measure(at, looks=burn_windows)
     while engine.keep_up(at):
         continue
 
@@ -101,12 +101,12 @@ def _requests(engine: Engine, what: Callable[[], object]) -> int:
     return engine.counts.requests - before
 
 
-def _with_objective(one: Slo) -> Slo:
-    return replace(one, objective=Objective.parse("98.7%"))
+def _with_objective(slo: Slo) -> Slo:
+    return replace(slo, objective=Objective.parse("98.7%"))
 
 
-def _with_window(one: Slo) -> Slo:
-    return replace(one, window=RollingWindow(Duration.parse(SHORTER)))
+def _with_window(slo: Slo) -> Slo:
+    return replace(slo, window=RollingWindow(Duration.parse(SHORTER)))
 
 
 def _refused(name: str) -> Slo:

@@ -24,14 +24,14 @@ from penstock.adapters.credentials import Vault
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.sources import Sources
 from penstock.api.promql import selector
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.indicator import Counted, RatioIndicator
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.indicator import CountedEvents, RatioIndicator
 from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.ledger_codec import encode
+from penstock.domain.metrics_source import MetricsSource, Tls
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Occurrences, Slo, SourceKind
-from penstock.domain.snapshot import packed
-from penstock.domain.source import Source, Tls
 from penstock.domain.window import RollingWindow
 from penstock.engine.budget.budgets import Budgets
 from penstock.engine.budget.library import Library
@@ -107,15 +107,15 @@ class Engine:
         self, at: int, *, hot: bool = False, looks: frozenset[Duration] = LOOKS
     ) -> Mapping[str, Evidence]:
         """One cycle at an instant in seconds; evidence by the SLO's name."""
-        asked = [Inquiry(one, looks, hot) for one in self.slos]
+        asked = [Inquiry(slo, looks, hot) for slo in self.slos]
         moment = datetime.fromtimestamp(at, UTC)
         found = self._runner.run(self.budgets.measure(self.source, asked, moment))
-        return {ref.name: one for ref, one in found.items()}
+        return {ref.name: slo for ref, slo in found.items()}
 
     def read(self, at: int, looks: frozenset[Duration] = LOOKS) -> None:
         """Ask what a cycle asks, and read the answers as numbers; nothing is judged by them."""
         moment = datetime.fromtimestamp(at, UTC)
-        asked = [Inquiry(one, looks, hot=False) for one in self.slos]
+        asked = [Inquiry(slo, looks, hot=False) for slo in self.slos]
         planned = self.budgets.planned(self.source, asked, moment)
         self._runner.run(self.budgets.read(self.source, planned, moment))
 
@@ -126,8 +126,8 @@ class Engine:
     def open_accounts(self, at: int, begin: int) -> None:
         """As if the operator had been there since ``begin``."""
         moment = datetime.fromtimestamp(at, UTC)
-        for one in self.slos:
-            account = self.book.account(one, moment, {})
+        for slo in self.slos:
+            account = self.book.account(slo, moment, {})
             if not len(account.ledger.fine):
                 account.ledger.begin(begin // HOUR * HOUR)
 
@@ -182,8 +182,8 @@ def fill(engine: Engine, at: int, length: int) -> None:
     if length:
         engine.open_accounts(at, at - length)
     engine.measure(at)
-    border = (at - LAG) // BUCKET * BUCKET
-    while engine.keep_up(at) or min(one.closed_until for one in engine.ledgers) < border:
+    boundary = (at - LAG) // BUCKET * BUCKET
+    while engine.keep_up(at) or min(one.closed_until for one in engine.ledgers) < boundary:
         continue
 
 
@@ -194,7 +194,7 @@ def of_engine(month: Month, server: Served, promises: Sequence[Promise], at: int
         end = at // 1_000 - 2 * BUCKET
         fill(engine, end, 0)
         memory = max(_bytes(one) for one in engine.ledgers)
-        kept = {account.sli.digest: packed(account.ledger) for account in engine.book}
+        kept = {account.sli.digest: encode(account.ledger) for account in engine.book}
         cost = _per_series(server, engine, month, at // 1_000)
     finally:
         engine.close()
@@ -230,10 +230,10 @@ def _per_series(server: Served, engine: Engine, month: Month, end: int) -> list[
     ]
 
 
-def _judge(engine: Engine, at: int, looks: frozenset[Duration]) -> None:
+def _judge(engine: Engine, at: int, burn_windows: frozenset[Duration]) -> None:
     """A cycle that ends in evidence for all, since its data is as new as data can be."""
-    found = engine.measure(at, looks=looks)
-    assert any(one.kind is Kind.FRESH for one in found.values())
+    found = engine.measure(at, looks=burn_windows)
+    assert any(evidence.kind is EvidenceKind.FRESH for evidence in found.values())
 
 
 def _cycle(server: Served, engine: Engine, end: int, once: Callable[[int], None]) -> Cost:
@@ -294,7 +294,7 @@ def slo(name: str, bad: str, total: str, promised: str, window: str) -> Slo:
         window=RollingWindow(Duration.parse(window)),
         budgeting=Occurrences(),
         indicator=RatioIndicator(
-            Counted.BAD,
+            CountedEvents.BAD,
             selector("bad", bad, may_sum=True),
             selector("total", total, may_sum=True),
         ),
@@ -303,8 +303,8 @@ def slo(name: str, bad: str, total: str, promised: str, window: str) -> Slo:
     )
 
 
-def _source(url: str) -> Source:
-    return Source(
+def _source(url: str) -> MetricsSource:
+    return MetricsSource(
         ref=ObjectRef("month", "default", "uid"),
         generation=1,
         kind=SourceKind.METRICS_SOURCE,
@@ -317,12 +317,14 @@ def _source(url: str) -> Source:
     )
 
 
-def _reading(found: Evidence) -> Reading:
-    if found.reading is None:
+def _reading(evidence: Evidence) -> Reading:
+    if evidence.reading is None:
         return Reading(None)
-    whole = found.reading.whole
+    whole = evidence.reading.window_counts
     burns = {
-        str(look): one.bad / one.total for look, one in found.reading.looks.items() if one.total
+        str(burn_window): count.bad / count.total
+        for burn_window, count in evidence.reading.burn_windows.items()
+        if count.total
     }
     return Reading.counted(whole.bad, whole.total, burns)
 

@@ -40,9 +40,9 @@ def log(tmp_path):
 
 
 def test_an_entry_tells_who_asked_for_what_and_which_role_allowed_it(log):
-    (entry,) = audit.read(log(event("1", "list")))
-    assert (entry.user, entry.verb, entry.resource, entry.code) == (USER, "list", "configmaps", 200)
-    assert entry.granted_by == ("Role", "robot")
+    (obj,) = audit.read(log(event("1", "list")))
+    assert (obj.user, obj.verb, obj.resource, obj.code) == (USER, "list", "configmaps", 200)
+    assert obj.granted_by == ("Role", "robot")
 
 
 def test_a_half_written_last_line_is_left_for_the_next_time(log):
@@ -58,21 +58,21 @@ def test_a_log_that_is_not_there_yet_is_empty(tmp_path):
 
 def test_only_lines_with_a_mention_are_read_when_one_is_given(log):
     path = log(event("1", "list"), event("2", "get", user={"username": "somebody"}))
-    assert [entry.verb for entry in audit.read(path, USER)] == ["list"]
+    assert [obj.verb for obj in audit.read(path, USER)] == ["list"]
 
 
 def test_a_watch_is_one_entry_though_it_is_logged_twice(log):
     begun = event("1", "watch", stage="ResponseStarted")
-    (entry,) = audit.read(log(begun, event("2", "get"), event("1", "watch")))[:1]
-    assert entry.verb == "watch"
+    (obj,) = audit.read(log(begun, event("2", "get"), event("1", "watch")))[:1]
+    assert obj.verb == "watch"
     assert len(audit.read(log(begun, event("1", "watch")))) == 1
 
 
 def test_forbidden_are_those_the_authorizer_refused(log):
     refused = event("2", "delete", decision="forbid")
     refused_by_admission = event("3", "patch", responseStatus={"code": 403})
-    entries = audit.read(log(event("1", "list"), refused, refused_by_admission))
-    assert [entry.verb for entry in audit.forbidden(entries)] == ["delete"]
+    objects = audit.read(log(event("1", "list"), refused, refused_by_admission))
+    assert [obj.verb for obj in audit.forbidden(objects)] == ["delete"]
 
 
 def test_used_permissions_are_told_in_the_words_of_rules(log):
@@ -94,14 +94,14 @@ RULES = [
 
 
 def test_parts_of_a_role_that_nothing_needed_are_unused(log):
-    entries = audit.read(
+    objects = audit.read(
         log(
             event("1", "list"),
             event("2", "get", decision="forbid"),
             event("3", "get", resource="", requestURI="/healthz/etcd?verbose"),
         )
     )
-    assert audit.unused(RULES, entries) == [
+    assert audit.unused(RULES, objects) == [
         Permission("", "configmaps", "get"),
         Permission("apps", "deployments", "patch"),
         Permission("", "", "get", path="/metrics"),
@@ -109,14 +109,14 @@ def test_parts_of_a_role_that_nothing_needed_are_unused(log):
 
 
 def test_requests_that_a_role_does_not_allow_are_uncovered(log):
-    entries = audit.read(
+    objects = audit.read(
         log(
             event("1", "list"),
             event("2", "get", resource="", requestURI="/version"),
             event("3", "delete", decision="forbid"),
         )
     )
-    assert [entry.id for entry in audit.uncovered(RULES, entries)] == ["2", "3"]
+    assert [obj.id for obj in audit.uncovered(RULES, objects)] == ["2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_a_rule_covers_what_the_authorizer_would_allow_by_it(log, rule, covered)
 
 def test_waiting_in_vain_shows_the_last_entries(log):
     with pytest.raises(TimeoutError, match="list configmaps"):
-        audit.wait_for(log(event("1", "list")), lambda entries: len(entries) > 1, seconds=0.1)
+        audit.wait_for(log(event("1", "list")), lambda objects: len(objects) > 1, seconds=0.1)

@@ -41,9 +41,9 @@ def publish(cache: Cache, content: str = "the binary", origin: str = RELEASE) ->
 def test_what_was_published_is_found_and_can_be_executed(cache: Cache):
     assert cache.lookup(ETCD) is None
     path = publish(cache)
-    entry = cache.lookup(ETCD)
-    assert entry is not None
-    assert (entry.path, entry.version, entry.source) == (path, ETCD.tool.version, "downloaded")
+    obj = cache.lookup(ETCD)
+    assert obj is not None
+    assert (obj.path, obj.version, obj.source) == (path, ETCD.tool.version, "downloaded")
     assert path.name == "etcd"
     assert os.access(path, os.X_OK)
 

@@ -77,16 +77,16 @@ def test_the_audit_log_shows_what_was_allowed_and_what_refused(bed, namespace, a
 
     everything = audit.wait_for(
         bed.audit_log,
-        lambda entries: len(audit.of_user(entries, account.user)) >= 2,
+        lambda objects: len(audit.of_user(objects, account.user)) >= 2,
         mention=account.user,
     )
-    entries = audit.of_user(everything, account.user)
-    allowed, refused = entries
+    objects = audit.of_user(everything, account.user)
+    allowed, refused = objects
     assert (allowed.verb, allowed.resource, allowed.code) == ("list", "configmaps", 200)
     assert allowed.granted_by == ("Role", "robot")
-    assert audit.forbidden(entries) == [refused]
+    assert audit.forbidden(objects) == [refused]
     assert (refused.resource, refused.code) == ("pods", 403)
-    assert audit.used_permissions(entries) == {audit.Permission("", "configmaps", "list")}
-    unused = audit.unused(READ_CONFIGMAPS, entries)
+    assert audit.used_permissions(objects) == {audit.Permission("", "configmaps", "list")}
+    unused = audit.unused(READ_CONFIGMAPS, objects)
     assert unused == [audit.Permission("", "configmaps", "get")]
-    assert audit.uncovered(READ_CONFIGMAPS, entries) == [refused]
+    assert audit.uncovered(READ_CONFIGMAPS, objects) == [refused]

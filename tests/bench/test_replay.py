@@ -10,7 +10,7 @@ from benchmarks.month.data import Count as TrueCount
 from benchmarks.month.data import Service
 from benchmarks.month.ours import slo
 
-from penstock.domain.evidence import Count
+from penstock.domain.evidence import EventCounts
 
 BEGIN = 1_790_812_800
 HOUR = 3_600 // GRAIN
@@ -25,7 +25,9 @@ def week(*burns: float, usual: float = 0.5, total: int = 10_000) -> list[Bucket]
     before = [usual] * ((WEEK - len(burns)) // 2)
     after = [usual] * (WEEK - len(burns) - len(before))
     return [
-        Bucket(BEGIN + GRAIN * n, Count(Decimal(round(burn * BUDGET * total)), Decimal(total)))
+        Bucket(
+            BEGIN + GRAIN * n, EventCounts(Decimal(round(burn * BUDGET * total)), Decimal(total))
+        )
         for n, burn in enumerate((*before, *burns, *after), 1)
     ]
 

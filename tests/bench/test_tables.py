@@ -19,15 +19,15 @@ COST = Cost(1, 1, 1, 1, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_half_of_the_errors_found_shows_forty_points_too_many():
-    found = Reading.counted(40, 100_000)
-    assert errors_off(found, TRUE) == -50
-    assert points_off(found, TRUE) == pytest.approx(40)
+    reading = Reading.counted(40, 100_000)
+    assert errors_off(reading, TRUE) == -50
+    assert points_off(reading, TRUE) == pytest.approx(40)
 
 
 def test_the_truth_itself_is_nowhere_off():
-    found = Reading.counted(Decimal(80), Decimal(100_000))
-    assert points_off(found, TRUE) == pytest.approx(0)
-    assert judged(Evaluation("m", {"a": found}, COST), {"a": TRUE}) == (0, 0, 1)
+    reading = Reading.counted(Decimal(80), Decimal(100_000))
+    assert points_off(reading, TRUE) == pytest.approx(0)
+    assert judged(Evaluation("m", {"a": reading}, COST), {"a": TRUE}) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("ratio", [None, float("nan"), float("inf")])

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.history import NOW, History
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
@@ -68,7 +68,7 @@ def proxied(upstream: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
 
 def test_a_source_is_asked_through_the_proxy_of_the_environment(proxied: list[str]) -> None:
     with Meter() as meter:
-        assert meter.one(source(AWAY), SHOP, NOW).kind is Kind.FRESH
+        assert meter.one(source(AWAY), SHOP, NOW).kind is EvidenceKind.FRESH
     assert proxied
     assert {address.rpartition("/")[0] for address in proxied} == {f"{AWAY}/api/v1"}
 
@@ -78,5 +78,5 @@ def test_a_source_that_the_environment_exempts_is_asked_directly(
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,10.0.0.0/8")
     with Meter() as meter:
-        assert meter.one(source(upstream), SHOP, NOW).kind is Kind.FRESH
+        assert meter.one(source(upstream), SHOP, NOW).kind is EvidenceKind.FRESH
     assert proxied == []

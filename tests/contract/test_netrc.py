@@ -10,7 +10,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.api_server import ApiServer
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.gatehouse import gate
 from support.history import NOW, History
 from support.indicators import ratio
@@ -35,8 +35,8 @@ def test_a_metrics_source_is_shown_nothing(tmp_path: Path) -> None:
     past = History()
     past.steady("shop_total", {"code": "200"}, step_up=9)
     with past.served(tmp_path) as url, gate(url) as before, Meter() as meter:
-        found = meter.one(source(before.url), slo("a", ratio("e_total", "shop_total")), NOW)
-        assert found.kind is Kind.FRESH
+        evidence = meter.one(source(before.url), slo("a", ratio("e_total", "shop_total")), NOW)
+        assert evidence.kind is EvidenceKind.FRESH
         assert before.forms
         assert before.shown == set()
 

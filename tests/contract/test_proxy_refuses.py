@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import OAuth2Auth
 from penstock.domain.refs import SecretKeyRef
-from penstock.domain.source import OAuth2Auth
-from penstock.domain.source_report import SourceReason
+from penstock.domain.source_status import SourceReason
 from support.history import NOW
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
@@ -89,7 +89,7 @@ def test_a_407_names_the_proxy_and_what_to_set_and_not_the_source_s_credentials(
     variable: str,
 ) -> None:
     found = ask(meter, url)
-    assert found.kind is Kind.UNAUTHORIZED
+    assert found.kind is EvidenceKind.UNAUTHORIZED
     assert f"407 Proxy Authentication Required: the proxy 127.0.0.1:{proxy.port} " in found.detail
     assert f"set {variable}={SET.format(proxy.port)}" in found.detail
     assert "spec.auth" not in found.detail
@@ -111,7 +111,7 @@ def test_a_tunnel_that_a_proxy_refuses_is_the_proxy_s_refusal(
 ) -> None:
     proxy.status = status
     found = ask(meter, TLS)
-    assert found.kind is Kind.UNREACHABLE
+    assert found.kind is EvidenceKind.UNREACHABLE
     assert f"the proxy 127.0.0.1:{proxy.port} {says}" in found.detail
 
 
@@ -143,7 +143,7 @@ def test_a_proxy_that_is_away_is_named_and_not_the_source(
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://anna:{PASSWORD}@{address}")
     found = ask(meter, url)
-    assert found.kind is Kind.UNREACHABLE
+    assert found.kind is EvidenceKind.UNREACHABLE
     assert found.detail == f"metrics.invalid: {says}"
 
 
@@ -154,7 +154,7 @@ def test_a_407_before_the_token_server_names_the_proxy_too(
     meter.secrets["login"] = {"secret": b"planted"}
     auth = OAuth2Auth(token_url, "penstock", SecretKeyRef("login", "secret"), ())
     found = meter.one(replace(source(PLAIN), auth=auth), SHOP, NOW)
-    assert found.kind is Kind.UNAUTHORIZED
+    assert found.kind is EvidenceKind.UNAUTHORIZED
     assert "the token server login.invalid: 407 Proxy Authentication Required: " in found.detail
     assert f"the proxy 127.0.0.1:{proxy.port} requires valid credentials" in found.detail
     assert "spec.auth" not in found.detail

@@ -14,22 +14,22 @@ from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.api_server import ApiServer
 from penstock.adapters.cluster import OurObjects
+from penstock.domain.effective_settings import MOST_SLOS_SHOWN
 from penstock.domain.refs import ObjectRef
-from penstock.domain.settings_told import MOST_SLOS_TOLD
-from penstock.domain.standing import (
+from penstock.domain.rollout_state import (
     HISTORY_KEPT,
     STABLE_KEPT,
     Condition,
+    EffectiveSetting,
     Gate,
+    GateRecord,
     Hold,
-    Record,
-    Seen,
-    Setting,
-    Stable,
-    Standing,
+    RolloutState,
+    StableTemplate,
     Transition,
+    WorkloadSummary,
 )
-from penstock.domain.template import LARGEST_TEMPLATE, template
+from penstock.domain.template import LARGEST_TEMPLATE, pod_template
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Phase
 from testbed.bed import Bed
@@ -44,41 +44,44 @@ MOST_BYTES = 512 * 1_024
 TEXT = "ü" * 20_000
 
 
-def largest_standing() -> Standing:
+def largest_standing() -> RolloutState:
     """Every list full, every text too long."""
     pairs = tuple(
-        Setting(f"burn[{number:03}]", TEXT, "Rollout") for number in range(MOST_SLOS_TOLD)
+        EffectiveSetting(f"burn[{number:03}]", TEXT, "Rollout") for number in range(MOST_SLOS_SHOWN)
     )
     entry = Transition(AT, Verdict.HOLD, GateState.CLOSED, Reason.BURNING_FAST, LONGEST_NAME, TEXT)
-    stable = Stable("0" * 16, ("x" * 20_000,) * 100, AT, LONGEST_NAME)
+    stable = StableTemplate("0" * 16, ("x" * 20_000,) * 100, AT, LONGEST_NAME)
     kinds = ("Ready", "GateOpen", "Held", "Contested", "WorkloadSupported")
-    return Standing(
+    return RolloutState(
         gate=Gate(
             *(Verdict.HOLD, GateState.CLOSED, Reason.BURNING_FAST, LONGEST_NAME, TEXT, AT, AT),
             *(TEXT, TEXT, TEXT, TEXT),
         ),
-        workload=Seen(f"Deployment/{LONGEST_NAME}", "uid", Phase.ROLLING),
+        workload=WorkloadSummary(f"Deployment/{LONGEST_NAME}", "uid", Phase.ROLLING),
         stable=(stable,) * STABLE_KEPT,
         hold=Hold(True, "penstock-hold-uid", contested_by=TEXT, refused=TEXT),
         history=(entry,) * HISTORY_KEPT,
         conditions=tuple(Condition(kind, "False", "BurningFast", TEXT, AT) for kind in kinds),
-        settings=(*pairs, *(Setting(f"field.{number}", TEXT, "Default") for number in range(9))),
+        settings=(
+            *pairs,
+            *(EffectiveSetting(f"field.{number}", TEXT, "Default") for number in range(9)),
+        ),
         generation=1,
     )
 
 
-def largest_record() -> Record:
+def largest_record() -> GateRecord:
     """As many templates as are kept, each as large as is shown to admission."""
     frame = {"spec": {"containers": [{"name": "web", "image": "web", "args": [""]}]}}
     room = LARGEST_TEMPLATE - len(json.dumps(frame))
     bodies = []
     for number in range(STABLE_KEPT):
         args = [f"{number}" + "x" * (room - 100)]
-        bodies.append(template({"spec": {"containers": [{"name": "web", "args": args}]}}))
+        bodies.append(pod_template({"spec": {"containers": [{"name": "web", "args": args}]}}))
     assert all(body.storable for body in bodies)
-    assert not template({"spec": {"args": "ü" * (LARGEST_TEMPLATE * 2 // 3)}}).storable
+    assert not pod_template({"spec": {"args": "ü" * (LARGEST_TEMPLATE * 2 // 3)}}).storable
     shown = tuple((body, AT) for body in bodies)
-    return Record("web", "apps/v1", "Deployment", False, False, TEXT, shown)
+    return GateRecord("web", "apps/v1", "Deployment", False, False, TEXT, shown)
 
 
 @pytest.fixture

@@ -157,18 +157,18 @@ def test_a_whole_story_uses_every_right_that_is_granted_and_needs_no_other(
     story.wait_admitted()
 
     rules = shipped_rules()
-    entries = audit.of_user(
+    objects = audit.of_user(
         audit.wait_for(
             story.bed.audit_log,
             lambda found: audit.unused(rules, audit.of_user(found, ACCOUNT.user)) == [ASKED_WITHIN],
         ),
         ACCOUNT.user,
     )
-    assert [entry.describe() for entry in audit.forbidden(entries)] == []
-    about_resources = [entry for entry in entries if entry.resource]
-    assert [entry.describe() for entry in audit.uncovered(rules, about_resources)] == []
+    assert [obj.describe() for obj in audit.forbidden(objects)] == []
+    about_resources = [obj for obj in objects if obj.resource]
+    assert [obj.describe() for obj in audit.uncovered(rules, about_resources)] == []
     # RBAC only adds: what one of these roles allowed, and no other, is refused without its rule.
-    assert {entry.granted_by for entry in about_resources} == ROLES
+    assert {obj.granted_by for obj in about_resources} == ROLES
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.doubles.measures import BURNING, HEALTHY, missing
 from support.virtual.world import World
 
@@ -46,7 +46,7 @@ async def test_a_release_is_held_within_a_second_of_the_end_of_keep_last(world: 
     await world.guarded(policy={"unknown": {"outage": {"keepLast": "303s", "then": "Hold"}}})
     world.release(pace=None)
     await world.until("it is under way", lambda: world.status().get("release"))
-    world.measures(missing(Kind.UNREACHABLE))
+    world.measures(missing(EvidenceKind.UNREACHABLE))
     await world.gate_is("Unknown", "MetricsUnreachable")
     since = moment(world.status()["memory"]["unknownSince"])
     await world.until("keepLast ends", lambda: world.workload().paused, 400)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.doubles.measures import BURNING, EXHAUSTED, HEALTHY, Measured, missing
 from support.virtual.world import World
 
@@ -112,7 +112,7 @@ async def test_an_outage_shuts_at_once_what_is_new_and_keeps_a_release_for_five_
     await world.guarded()
     world.release(pace=None)
     await world.until("it is under way", lambda: world.status().get("release"))
-    world.measures(missing(Kind.UNREACHABLE))
+    world.measures(missing(EvidenceKind.UNREACHABLE))
     await world.gate_is("Unknown", "MetricsUnreachable")
     begun = datetime.fromisoformat(world.status()["memory"]["unknownSince"])
     assert not world.admits()
@@ -128,7 +128,7 @@ async def test_an_outage_shuts_at_once_what_is_new_and_keeps_a_release_for_five_
 async def test_a_hold_stays_through_an_outage_of_hours(world: World) -> None:
     await world.guarded()
     await world.held_for_burning(BURNING)
-    world.measures(missing(Kind.UNREACHABLE))
+    world.measures(missing(EvidenceKind.UNREACHABLE))
     await world.gate_is("Unknown", "MetricsUnreachable")
     for _ in range(3):
         await world.passes(3_600)
@@ -140,7 +140,7 @@ async def test_a_hold_stays_through_an_outage_of_hours(world: World) -> None:
 
 async def test_thin_evidence_permits_and_ends_no_hold(world: World) -> None:
     await world.guarded()
-    world.measures(missing(Kind.NO_TRAFFIC))
+    world.measures(missing(EvidenceKind.NO_TRAFFIC))
     gate = await world.gate_is("Open", "NoTraffic")
     assert gate["verdict"] == "Unknown"
     assert world.admits()

@@ -82,7 +82,9 @@ async def test_what_a_release_has_spent_is_asked_for_since_its_beginning(world: 
     release = world.status()["release"]
     assert release["spentSlo"] == "web"
     onsets = world.metrics.asked[-1].onsets
-    assert [f"{one.isoformat()}".replace("+00:00", "Z") for one in onsets] == [release["startedAt"]]
+    assert [f"{moment.isoformat()}".replace("+00:00", "Z") for moment in onsets] == [
+        release["startedAt"]
+    ]
     gauges = [name for name, labels in world.tally.gauges if ("slo", "web") in labels]
     assert "penstock_release_budget_spent_ratio" in gauges
     world.release("1")

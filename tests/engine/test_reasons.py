@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.domain.evidence import REASONS, Kind
+from penstock.domain.evidence import REASONS, EvidenceKind
 from penstock.domain.template import LARGEST_TEMPLATE
 from penstock.domain.verdict import Reason
 from support.doubles.measures import BURNING, EXHAUSTED, HEALTHY, Measured, missing
@@ -15,26 +15,28 @@ from support.virtual.stories import under_way
 from support.virtual.world import World
 
 THIN = {
-    Kind.NO_TRAFFIC,
-    Kind.INSUFFICIENT_EVENTS,
-    Kind.INSUFFICIENT_HISTORY,
-    Kind.WARMING_UP,
+    EvidenceKind.NO_TRAFFIC,
+    EvidenceKind.INSUFFICIENT_EVENTS,
+    EvidenceKind.INSUFFICIENT_HISTORY,
+    EvidenceKind.WARMING_UP,
 }
 MEASURED = {
-    Kind.STALE,
-    Kind.ABSENT,
-    Kind.AMBIGUOUS,
-    Kind.MALFORMED,
-    Kind.PARTIAL,
-    Kind.UNREACHABLE,
-    Kind.UNAUTHORIZED,
-    Kind.CLOCK_SKEW,
-    Kind.REJECTED,
+    EvidenceKind.STALE,
+    EvidenceKind.ABSENT,
+    EvidenceKind.AMBIGUOUS,
+    EvidenceKind.MALFORMED,
+    EvidenceKind.PARTIAL,
+    EvidenceKind.UNREACHABLE,
+    EvidenceKind.UNAUTHORIZED,
+    EvidenceKind.CLOCK_SKEW,
+    EvidenceKind.REJECTED,
 }
 
 
 @pytest.mark.parametrize("kind", sorted(MEASURED))
-async def test_missing_evidence_lets_nothing_start_and_says_why(world: World, kind: Kind) -> None:
+async def test_missing_evidence_lets_nothing_start_and_says_why(
+    world: World, kind: EvidenceKind
+) -> None:
     await world.guarded()
     world.measures(missing(kind, "this is what the source says"))
     gate = await world.gate_is("Unknown", REASONS[kind])
@@ -47,7 +49,7 @@ async def test_missing_evidence_lets_nothing_start_and_says_why(world: World, ki
 
 
 @pytest.mark.parametrize("kind", sorted(THIN))
-async def test_thin_evidence_permits_and_is_named(world: World, kind: Kind) -> None:
+async def test_thin_evidence_permits_and_is_named(world: World, kind: EvidenceKind) -> None:
     await world.guarded()
     world.measures(missing(kind))
     gate = await world.gate_is("Open", REASONS[kind])
@@ -307,7 +309,7 @@ async def test_off_decides_nothing_and_gives_a_hold_back(world: World) -> None:
 async def test_while_the_past_is_read_by_another_indicator_both_count(world: World) -> None:
     await world.guarded()
     world.measures(Measured(former=HEALTHY, detail="Migrating"))
-    await world.condition_is("Ready", "True", REASONS[Kind.MIGRATING], kind="slos")
+    await world.condition_is("Ready", "True", REASONS[EvidenceKind.MIGRATING], kind="slos")
     assert world.gate()["state"] == "Open"
     world.measures(Measured(former=EXHAUSTED, detail="Migrating"))
     await world.gate_is("Closed", "BudgetExhausted")
@@ -342,6 +344,6 @@ def test_no_reason_is_missed() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 named.add(node.value)
-            if isinstance(node, ast.Attribute) and node.attr in Kind.__members__:
-                named.add(str(REASONS[Kind[node.attr]]))
+            if isinstance(node, ast.Attribute) and node.attr in EvidenceKind.__members__:
+                named.add(str(REASONS[EvidenceKind[node.attr]]))
     assert {str(reason) for reason in Reason} - named == set()

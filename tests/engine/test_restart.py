@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.doubles.measures import BURNING, EXHAUSTED, HEALTHY, missing
 from support.virtual.stories import under_way
 from support.virtual.world import World
@@ -50,7 +50,7 @@ async def test_what_is_kept_through_an_outage_ends_at_its_time_through_a_restart
 ) -> None:
     await world.guarded()
     await under_way(world)
-    world.measures(missing(Kind.UNREACHABLE))
+    world.measures(missing(EvidenceKind.UNREACHABLE))
     await world.gate_is("Unknown", "MetricsUnreachable")
     begun = datetime.fromisoformat(world.status()["memory"]["unknownSince"])
     await world.passes(150)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from penstock.engine.budget.upkeep import Upkeep
 from support import draws
 from support.books import LAG, THEN, Bookkeeping, Shop
@@ -50,10 +50,10 @@ def is_right(books: Bookkeeping, shop: Shop) -> None:
     at = books.until(THEN + HOUR)
     books.measure([ONE], at)
     books.keep_up(at)
-    found = books.measure([ONE], at)["availability"]
-    assert found.kind is Kind.FRESH, found
-    assert found.reading is not None
-    whole = found.reading.whole
+    evidence = books.measure([ONE], at)["availability"]
+    assert evidence.kind is EvidenceKind.FRESH, evidence
+    assert evidence.reading is not None
+    whole = evidence.reading.window_counts
     assert (whole.bad, whole.total) == shop.true(at - DAY, at)
 
 

@@ -18,9 +18,9 @@ from penstock.adapters.circuit import FAILURES_TO_OPEN, SHORTEST_BREAK
 from penstock.adapters.overload import WELL_SECONDS
 from penstock.adapters.prometheus_connection import LARGEST_ANSWER
 from penstock.adapters.prometheus_link import AT_ONCE, SPARED, THREADS
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import Header, MetricsSource
 from penstock.domain.slo import Slo
-from penstock.domain.source import Header, Source
 from support import draws
 from support.clocks import MovedClock
 from support.history import NOW, History
@@ -47,7 +47,13 @@ MANY = 80
 BATCHES = 4
 PATIENCE = 30.0
 QUESTIONS = "shop_total"  # and not the trial, by which a link begins
-OUTAGES = {Kind.UNREACHABLE, Kind.MALFORMED, Kind.UNAUTHORIZED, Kind.REJECTED, Kind.PARTIAL}
+OUTAGES = {
+    EvidenceKind.UNREACHABLE,
+    EvidenceKind.MALFORMED,
+    EvidenceKind.UNAUTHORIZED,
+    EvidenceKind.REJECTED,
+    EvidenceKind.PARTIAL,
+}
 BUSY = prometheus_error(503, "timeout", "query timed out in expression evaluation")
 
 
@@ -93,21 +99,21 @@ def plan(act: Act, **match: object) -> Plan:
 
 
 def burn(evidence: Evidence) -> float:
-    assert evidence.kind is Kind.FRESH, evidence
+    assert evidence.kind is EvidenceKind.FRESH, evidence
     assert evidence.reading is not None
-    return float(evidence.reading.whole.bad / evidence.reading.whole.total)
+    return float(evidence.reading.window_counts.bad / evidence.reading.window_counts.total)
 
 
 def is_right(evidence: Evidence) -> bool:
     return burn(evidence) == pytest.approx(0.1, rel=1e-9)
 
 
-def until_right(meter: Meter, proxy: FaultProxy, where: Source | None = None) -> None:
+def until_right(meter: Meter, proxy: FaultProxy, where: MetricsSource | None = None) -> None:
     """Ticks, as the engine makes them, until the source is believed again."""
     where = where or source(proxy.url, timeout="2s")
 
     def is_believed() -> bool:
-        if meter.one(where, of(), NOW).kind is Kind.FRESH:
+        if meter.one(where, of(), NOW).kind is EvidenceKind.FRESH:
             return True
         assert isinstance(meter.clock, MovedClock)
         meter.clock.move(SHORTEST_BREAK)
@@ -125,66 +131,94 @@ def replaced(body: str) -> ReplaceBody:
     return ReplaceBody(body, content_type="application/json")
 
 
-FAULTS: dict[str, tuple[Act, Kind, str]] = {
-    "F2 503": (Status(503), Kind.UNREACHABLE, "503 Service Unavailable"),
-    "F2 500": (prometheus_error(500, "internal"), Kind.UNREACHABLE, "500 Internal Server Error"),
-    "F2 busy": (BUSY, Kind.UNREACHABLE, "query timed out in expression evaluation"),
-    "F4 slow body": (SlowBody(1), Kind.UNREACHABLE, "timed out after 1 s"),
-    "F4 slow": (Delay(29), Kind.UNREACHABLE, "timed out after 1 s"),
-    "F4 hang in the body": (HangAfterHeaders(), Kind.UNREACHABLE, "timed out after 1 s"),
-    "F5 hang": (Drop(), Kind.UNREACHABLE, "timed out after 1 s"),
-    "F5 cut": (Drop(0), Kind.UNREACHABLE, "the connection was closed without an answer"),
+FAULTS: dict[str, tuple[Act, EvidenceKind, str]] = {
+    "F2 503": (Status(503), EvidenceKind.UNREACHABLE, "503 Service Unavailable"),
+    "F2 500": (
+        prometheus_error(500, "internal"),
+        EvidenceKind.UNREACHABLE,
+        "500 Internal Server Error",
+    ),
+    "F2 busy": (BUSY, EvidenceKind.UNREACHABLE, "query timed out in expression evaluation"),
+    "F4 slow body": (SlowBody(1), EvidenceKind.UNREACHABLE, "timed out after 1 s"),
+    "F4 slow": (Delay(29), EvidenceKind.UNREACHABLE, "timed out after 1 s"),
+    "F4 hang in the body": (HangAfterHeaders(), EvidenceKind.UNREACHABLE, "timed out after 1 s"),
+    "F5 hang": (Drop(), EvidenceKind.UNREACHABLE, "timed out after 1 s"),
+    "F5 cut": (Drop(0), EvidenceKind.UNREACHABLE, "the connection was closed without an answer"),
     "F6 HTML": (
         ReplaceBody("<html><body>Please log in</body></html>"),
-        Kind.MALFORMED,
+        EvidenceKind.MALFORMED,
         "the answer is text/html where JSON was expected",
     ),
-    "F6 half a body": (Cut(60), Kind.MALFORMED, "the answer ends before it is complete"),
-    "F6 damaged": (Garble(3), Kind.MALFORMED, "the answer is damaged"),
+    "F6 half a body": (Cut(60), EvidenceKind.MALFORMED, "the answer ends before it is complete"),
+    "F6 damaged": (Garble(3), EvidenceKind.MALFORMED, "the answer is damaged"),
     "F6 huge": (
         ReplaceBody(" " * 1024, "application/json", LARGEST_ANSWER // 1024 + 9),
-        Kind.MALFORMED,
+        EvidenceKind.MALFORMED,
         "the answer is longer than 4 MiB",
     ),
-    "F6 other JSON": (replaced('{"hello": 1}'), Kind.MALFORMED, "none of Prometheus"),
-    "F6 a list": (replaced("[1, 2]"), Kind.MALFORMED, "damaged"),
-    "F6 deep": (replaced("[" * 100_000), Kind.MALFORMED, "damaged"),
-    "F6 no data": (replaced('{"status": "success"}'), Kind.MALFORMED, "has no data"),
-    "F9 NaN": (replaced(answer([({"penstock": "0o3600000"}, "NaN")])), Kind.MALFORMED, '"NaN"'),
+    "F6 other JSON": (replaced('{"hello": 1}'), EvidenceKind.MALFORMED, "none of Prometheus"),
+    "F6 a list": (replaced("[1, 2]"), EvidenceKind.MALFORMED, "damaged"),
+    "F6 deep": (replaced("[" * 100_000), EvidenceKind.MALFORMED, "damaged"),
+    "F6 no data": (replaced('{"status": "success"}'), EvidenceKind.MALFORMED, "has no data"),
+    "F9 NaN": (
+        replaced(answer([({"penstock": "0o3600000"}, "NaN")])),
+        EvidenceKind.MALFORMED,
+        '"NaN"',
+    ),
     "F9 infinite": (
         replaced(answer([({"penstock": "0o3600000"}, "+Inf")])),
-        Kind.MALFORMED,
+        EvidenceKind.MALFORMED,
         '"+Inf"',
     ),
-    "F9 negative": (replaced(answer([({"penstock": "0o3600000"}, "-3")])), Kind.MALFORMED, '"-3"'),
-    "F9 no text": (replaced(answer([({"penstock": "0o3600000"}, 3)])), Kind.MALFORMED, "number"),
-    "F10 a matrix": (replaced(answer([], "matrix")), Kind.MALFORMED, "a matrix where a vector"),
-    "F10 a scalar": (replaced(answer([], "scalar")), Kind.MALFORMED, "a scalar where a vector"),
+    "F9 negative": (
+        replaced(answer([({"penstock": "0o3600000"}, "-3")])),
+        EvidenceKind.MALFORMED,
+        '"-3"',
+    ),
+    "F9 no text": (
+        replaced(answer([({"penstock": "0o3600000"}, 3)])),
+        EvidenceKind.MALFORMED,
+        "number",
+    ),
+    "F10 a matrix": (
+        replaced(answer([], "matrix")),
+        EvidenceKind.MALFORMED,
+        "a matrix where a vector",
+    ),
+    "F10 a scalar": (
+        replaced(answer([], "scalar")),
+        EvidenceKind.MALFORMED,
+        "a scalar where a vector",
+    ),
     "F10 two rows": (
         replaced(answer([({"penstock": "0o3600000"}, "3")] * 2)),
-        Kind.AMBIGUOUS,
+        EvidenceKind.AMBIGUOUS,
         "2 series for good in the last 1h",
     ),
-    "F10 foreign row": (replaced(answer([({"job": "x"}, "3")])), Kind.MALFORMED, "not asked for"),
-    "F12 nothing": (replaced(answer([])), Kind.ABSENT, "no series matches"),
+    "F10 foreign row": (
+        replaced(answer([({"job": "x"}, "3")])),
+        EvidenceKind.MALFORMED,
+        "not asked for",
+    ),
+    "F12 nothing": (replaced(answer([])), EvidenceKind.ABSENT, "no series matches"),
     "F12 warnings": (
         replaced(answer([], warnings=["store 10.0.0.1 is unavailable"])),
-        Kind.PARTIAL,
+        EvidenceKind.PARTIAL,
         "store 10.0.0.1 is unavailable",
     ),
-    "F13 401": (Status(401), Kind.UNAUTHORIZED, "401 Unauthorized"),
-    "F13 403": (Status(403), Kind.UNAUTHORIZED, "403 Forbidden"),
-    "F14 429": (Status(429), Kind.UNREACHABLE, "429 Too Many Requests"),
+    "F13 401": (Status(401), EvidenceKind.UNAUTHORIZED, "401 Unauthorized"),
+    "F13 403": (Status(403), EvidenceKind.UNAUTHORIZED, "403 Forbidden"),
+    "F14 429": (Status(429), EvidenceKind.UNREACHABLE, "429 Too Many Requests"),
     "F14 429 later": (
         Status(429, (("Retry-After", "1"),)),
-        Kind.UNREACHABLE,
+        EvidenceKind.UNREACHABLE,
         "come back in 1 s",
     ),
-    "400 of a proxy": (Status(400, body="no"), Kind.MALFORMED, "not a Prometheus response"),
-    "404": (Status(404), Kind.UNREACHABLE, "check the path in spec.url"),
+    "400 of a proxy": (Status(400, body="no"), EvidenceKind.MALFORMED, "not a Prometheus response"),
+    "404": (Status(404), EvidenceKind.UNREACHABLE, "check the path in spec.url"),
     "elsewhere": (
         Status(302, (("Location", "http://127.0.0.1:1/"),)),
-        Kind.UNREACHABLE,
+        EvidenceKind.UNREACHABLE,
         "302 Found: redirected; set spec.url to the final URL",
     ),
 }
@@ -217,7 +251,7 @@ def test_f2_a_source_that_fails_is_asked_a_few_times_and_not_once_for_each_slo(m
     meter.tally.requests.clear()
     with proxy.faults(plan(Status(503))):
         found = meter.all(source(proxy.url), ALL, NOW)
-        assert {one.kind for one in found} == {Kind.UNREACHABLE}
+        assert {one.kind for one in found} == {EvidenceKind.UNREACHABLE}
         asked = meter.tally.requests.total()
         assert FAILURES_TO_OPEN <= asked <= FAILURES_TO_OPEN + AT_ONCE
         for _ in range(3):
@@ -231,19 +265,21 @@ def test_f2_a_source_that_fails_is_asked_a_few_times_and_not_once_for_each_slo(m
 def test_f3_a_source_that_is_not_there_yet(meter, proxy):
     proxy.down()
     evidence = meter.one(source(proxy.url), of(), NOW)
-    assert evidence == Evidence(Kind.UNREACHABLE, "127.0.0.1: connection refused")
+    assert evidence == Evidence(EvidenceKind.UNREACHABLE, "127.0.0.1: connection refused")
     proxy.up()
     until_right(meter, proxy)
 
 
 def test_f3_a_name_that_does_not_resolve(meter):
     evidence = meter.one(source("http://prometheus.invalid:9090", timeout="20s"), of(), NOW)
-    assert evidence == Evidence(Kind.UNREACHABLE, "prometheus.invalid: the name does not resolve")
+    assert evidence == Evidence(
+        EvidenceKind.UNREACHABLE, "prometheus.invalid: the name does not resolve"
+    )
 
 
 def test_f3_addresses_that_nobody_can_ask(meter, upstream):
     for url in ("http://[::1", "http://127.0.0.1:0", "http://a..b:1", f"{upstream}/%zz/nowhere"):
-        assert meter.one(source(url, name=url), of(), NOW).kind is Kind.UNREACHABLE
+        assert meter.one(source(url, name=url), of(), NOW).kind is EvidenceKind.UNREACHABLE
 
 
 @pytest.mark.slow
@@ -253,7 +289,7 @@ def test_f4_f5_no_thread_is_left_by_fifty_hangs_of_each_sort(meter, proxy):
     for act in (Drop(), HangAfterHeaders(), SlowBody(1)):
         with proxy.faults(plan(act)):
             for _ in range(50):
-                assert meter.one(where, of(), NOW).kind is Kind.UNREACHABLE
+                assert meter.one(where, of(), NOW).kind is EvidenceKind.UNREACHABLE
                 assert threading.active_count() <= before + THREADS
     proxy.wait(lambda: threading.active_count() <= before, PATIENCE)
 
@@ -294,7 +330,7 @@ def ours() -> int:
 def test_f4_headers_that_never_end_are_cut(meter):
     with dripping() as url:
         evidence = meter.one(source(url, timeout="500ms"), of(), NOW)
-        assert evidence == Evidence(Kind.UNREACHABLE, "127.0.0.1: timed out after 0.5 s")
+        assert evidence == Evidence(EvidenceKind.UNREACHABLE, "127.0.0.1: timed out after 0.5 s")
         end = time.monotonic() + PATIENCE
         while ours() and time.monotonic() < end:
             time.sleep(0.02)
@@ -310,7 +346,7 @@ def test_f4_other_sources_are_not_slowed_down(meter, proxy, upstream):
             ],
             NOW,
         )
-    assert {one.kind for one in slow[1]} == {Kind.UNREACHABLE}
+    assert {one.kind for one in slow[1]} == {EvidenceKind.UNREACHABLE}
     assert all(map(is_right, quick[1]))
     assert quick[0] < slow[0]
 
@@ -344,9 +380,9 @@ def test_f7_a_query_that_is_refused_by_name_is_found_by_halving(meter, proxy):
     refused = prometheus_error(422, "execution", 'it says "too much" for s17')
     with proxy.faults(plan(refused, query='service=~"s17"')):
         found = meter.all(source(proxy.url), ALL, NOW)
-    assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]
+    assert [n for n, one in enumerate(found) if one.kind is not EvidenceKind.FRESH] == [17]
     assert found[17] == Evidence(
-        Kind.REJECTED, '127.0.0.1: query rejected: it says "too much" for s17'
+        EvidenceKind.REJECTED, '127.0.0.1: query rejected: it says "too much" for s17'
     )
     assert meter.tally.requests.total() <= BATCHES + 2 + 2 * 5
 
@@ -354,7 +390,7 @@ def test_f7_a_query_that_is_refused_by_name_is_found_by_halving(meter, proxy):
 def test_f7_a_server_that_refuses_everything_is_not_asked_about_each_slo(meter, proxy):
     with proxy.faults(plan(prometheus_error(400, "bad_data", "no"))):
         found = meter.all(source(proxy.url), ALL, NOW)
-    assert {one.kind for one in found} == {Kind.MALFORMED}
+    assert {one.kind for one in found} == {EvidenceKind.MALFORMED}
     assert "it rejects even vector(time())" in found[0].detail
     assert meter.tally.requests.total() <= BATCHES + 2
 
@@ -363,15 +399,19 @@ def test_f12_rows_that_are_missing_concern_their_own_slo(meter, proxy, upstream)
     rows = [({"penstock": f"1{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "age")]
     with proxy.faults(plan(replaced(answer(rows)), query=QUESTIONS)):
         found = meter.all(source(proxy.url), ALL[:3], NOW)
-    assert [one.kind for one in found] == [Kind.ABSENT, Kind.FRESH, Kind.ABSENT]
+    assert [one.kind for one in found] == [
+        EvidenceKind.ABSENT,
+        EvidenceKind.FRESH,
+        EvidenceKind.ABSENT,
+    ]
 
 
 def test_f12_a_warning_about_one_query_costs_nobody_else(meter, proxy):
     warned = replaced(answer([], warnings=["PromQL warning: encountered a mix (1:5)"]))
     with proxy.faults(plan(warned, query='service=~"s17"')):
         found = meter.all(source(proxy.url), ALL, NOW)
-        assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]
-        assert found[17].kind is Kind.PARTIAL
+        assert [n for n, one in enumerate(found) if one.kind is not EvidenceKind.FRESH] == [17]
+        assert found[17].kind is EvidenceKind.PARTIAL
         meter.tally.requests.clear()
         meter.all(source(proxy.url), ALL, NOW)
     assert meter.tally.requests == {"answered": BATCHES, "partial": 1}
@@ -381,7 +421,7 @@ def test_f12_a_warning_about_the_server_is_everybodys(meter, proxy):
     down = replaced(answer([], warnings=["a store is down"]))
     with proxy.faults(plan(down, query=QUESTIONS)):
         found = meter.all(source(proxy.url), ALL, NOW)
-    assert {one.kind for one in found} == {Kind.PARTIAL}
+    assert {one.kind for one in found} == {EvidenceKind.PARTIAL}
     assert meter.tally.requests == {"answered": TRIAL, "partial": BATCHES}
 
 
@@ -390,7 +430,7 @@ def test_f12_infos_are_no_warnings(meter, proxy):
     with proxy.faults(
         plan(replaced(answer(rows, infos=["PromQL info: no counter"])), query=QUESTIONS)
     ):
-        assert meter.one(source(proxy.url), of(), NOW).kind is Kind.FRESH
+        assert meter.one(source(proxy.url), of(), NOW).kind is EvidenceKind.FRESH
 
 
 def test_f13_what_is_confidential_is_in_no_detail(meter, proxy, caplog):
@@ -420,8 +460,8 @@ def test_f14_retry_after_is_honoured(meter, proxy, status):
     with proxy.faults(plan(Status(status, (("Retry-After", str(wait)),)), when=First(1))):
         begun = time.monotonic()
         evidence = meter.one(source(proxy.url), of(), NOW)
-        assert evidence.kind is Kind.UNREACHABLE
-        while meter.one(source(proxy.url), of(), NOW).kind is not Kind.FRESH:
+        assert evidence.kind is EvidenceKind.UNREACHABLE
+        while meter.one(source(proxy.url), of(), NOW).kind is not EvidenceKind.FRESH:
             assert time.monotonic() - begun < PATIENCE
             time.sleep(0.05)
     assert time.monotonic() - begun >= wait
@@ -437,13 +477,13 @@ def test_f14_a_source_with_too_much_to_do_is_spared_until_it_has_been_well_for_a
     where = source(proxy.url)
     assert not meter.metrics.is_overloaded(where)
     with proxy.faults(plan(Status(status), query=QUESTIONS)):
-        assert meter.one(where, of(), NOW).kind is Kind.UNREACHABLE
+        assert meter.one(where, of(), NOW).kind is EvidenceKind.UNREACHABLE
         assert meter.metrics.is_overloaded(where)
         assert meter.look(where).detail.endswith(SPARED)
     until_right(meter, proxy, where)
     assert meter.look(where).detail == f"it answers again; {SPARED}"
     clock.move(WELL_SECONDS)
-    assert meter.one(where, of(), NOW).kind is Kind.FRESH
+    assert meter.one(where, of(), NOW).kind is EvidenceKind.FRESH
     assert not meter.metrics.is_overloaded(where)
     assert meter.look(where).detail == ""
 
@@ -461,7 +501,7 @@ def test_f14_a_query_that_is_too_dear_is_is_asked_apart_from_then_on(meter, prox
     with proxy.faults(plan(BUSY, query='service=~"s17"')):
         for _ in range(6):
             found = meter.all(source(proxy.url), ALL, NOW)
-    assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]
+    assert [n for n, one in enumerate(found) if one.kind is not EvidenceKind.FRESH] == [17]
     assert "query timed out" in found[17].detail
 
 
@@ -475,19 +515,19 @@ def test_connections_are_kept_and_a_lost_one_is_replaced(meter, proxy):
 
 def test_a_changed_source_is_asked_anew_at_once(meter, proxy, upstream):
     proxy.down()
-    assert meter.one(source(proxy.url), of(), NOW).kind is Kind.UNREACHABLE
+    assert meter.one(source(proxy.url), of(), NOW).kind is EvidenceKind.UNREACHABLE
     assert is_right(meter.one(source(upstream), of(), NOW))
 
 
 def test_f12_a_partial_answer_concerns_its_batch_alone(meter, proxy):
     with proxy.faults(plan(replaced(answer([], warnings=["late"])), when=Nth(2), query=QUESTIONS)):
         found = meter.all(source(proxy.url), ALL, NOW)
-    assert [one.kind for one in found].count(Kind.PARTIAL) in {25, 5}
-    assert {one.kind for one in found} == {Kind.PARTIAL, Kind.FRESH}
+    assert [one.kind for one in found].count(EvidenceKind.PARTIAL) in {25, 5}
+    assert {one.kind for one in found} == {EvidenceKind.PARTIAL, EvidenceKind.FRESH}
 
 
 def ends_well(meter: Meter, proxy: FaultProxy, tick: Callable[[], list[Evidence]]) -> None:
-    proxy.wait(lambda: all(one.kind is Kind.FRESH for one in tick()), PATIENCE)
+    proxy.wait(lambda: all(evidence.kind is EvidenceKind.FRESH for evidence in tick()), PATIENCE)
 
 
 @pytest.mark.slow

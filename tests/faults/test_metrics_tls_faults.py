@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.history import NOW, History
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
@@ -46,7 +46,7 @@ def proxy(upstream: str, pki: Pki) -> Iterator[FaultProxy]:
 def test_a_certificate_that_nobody_vouches_for_is_refused(proxy):
     with Meter() as meter:
         evidence = meter.one(source(proxy.url), SHOP, NOW)
-    assert evidence.kind is Kind.UNREACHABLE
+    assert evidence.kind is EvidenceKind.UNREACHABLE
     assert evidence.detail.startswith("127.0.0.1: TLS: ")
     assert proxy.log == []
 
@@ -54,7 +54,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(proxy):
 def test_what_speaks_no_tls_is_said_to_fail_by_it(upstream):
     with Meter() as meter:
         evidence = meter.one(source(upstream.replace("http://", "https://")), SHOP, NOW)
-    assert evidence.kind is Kind.UNREACHABLE
+    assert evidence.kind is EvidenceKind.UNREACHABLE
     assert evidence.detail.startswith("127.0.0.1: TLS: ")
 
 
@@ -62,7 +62,7 @@ def test_a_connection_that_is_trusted_is_cut_in_time_and_leaves_no_thread(proxy,
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pki.ca_file))
     before = threading.active_count()
     with Meter() as meter:
-        assert meter.one(source(proxy.url), SHOP, NOW).kind is Kind.FRESH
+        assert meter.one(source(proxy.url), SHOP, NOW).kind is EvidenceKind.FRESH
         for act in (Drop(), HangAfterHeaders()):
             with proxy.faults(Plan((Rule(Match(), act),))):
                 evidence = meter.one(source(proxy.url, timeout="500ms", name=repr(act)), SHOP, NOW)

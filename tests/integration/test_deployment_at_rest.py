@@ -17,7 +17,7 @@ from penstock.adapters.api_server import ApiServer
 from penstock.adapters.workloads.deployment import ARGO_ROLLOUTS, CANARIES, DeploymentAdapter
 from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.refs import WorkloadRef
-from penstock.domain.workload import HOLD_MANAGER_PREFIX, Observation, Phase
+from penstock.domain.workload import HOLD_MANAGER_PREFIX, Phase, WorkloadState
 from penstock.engine.ports import Held, Outcome
 from support.gates import MERGE
 from support.penstock_run import wait_for
@@ -67,12 +67,12 @@ class AtRest:
             for one in self.bed.kube.call("GET", path)["items"]
         }
 
-    def observe(self, owner: str = ONE) -> Observation:
+    def observe(self, owner: str = ONE) -> WorkloadState:
         return self.ask(lambda it: it.observe(self.namespace, REF, HOLD_MANAGER_PREFIX + owner))
 
     def hold(self, owner: str = ONE) -> Outcome:
-        seen = self.observe(owner)
-        return self.ask(lambda it: it.hold(seen, HOLD_MANAGER_PREFIX + owner, keep=False))
+        workload = self.observe(owner)
+        return self.ask(lambda it: it.hold(workload, HOLD_MANAGER_PREFIX + owner, keep=False))
 
     def release(self, owner: str = ONE, uid: str = "") -> Outcome:
         uid = uid or self.read()["metadata"]["uid"]
@@ -155,7 +155,7 @@ def test_row_25_a_cluster_without_the_kinds_of_other_tools_is_no_trouble(
 
     assert found == {CANARIES: {}, ARGO_ROLLOUTS: {}}
     assert [one.message for one in caplog.records if "manages" in one.message] == []
-    assert web.observe().refusal is None
+    assert web.observe().unsupported_reason is None
 
 
 def test_row_20_scaling_at_rest_is_followed_by_the_stable_version(web: AtRest) -> None:

@@ -141,7 +141,7 @@ def test_where_admission_warns_the_change_passes_with_our_sentence_and_is_held(
     wait_for(
         "the API server warns",
         lambda: story.kubectl(*image, "--dry-run=server").stderr,
-        lambda told: "Closed since" in told,
+        lambda message: "Closed since" in message,
     )
     never = {"metadata": {"annotations": {READY_AFTER: "never"}}}
 
@@ -158,7 +158,7 @@ def test_where_admission_warns_the_change_passes_with_our_sentence_and_is_held(
     wait_for(
         "an Event tells it",
         lambda: story.events()[-1]["message"],
-        lambda told: "it started while the gate was closed" in told,
+        lambda message: "it started while the gate was closed" in message,
     )
 
 

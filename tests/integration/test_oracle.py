@@ -105,11 +105,11 @@ def test_each_falsehood_is_seen_and_the_operator_is_right_again_afterwards(
 
 
 def test_metrics_that_differ_are_seen(held: Story) -> None:
-    told = held.operator.metrics()
-    assert differences(held, told) == []
+    message = held.operator.metrics()
+    assert differences(held, message) == []
     shut = f'namespace="{held.namespace}",rollout="{NAME}",state="Closed"}} 1.0'
-    assert shut in told
-    for falsified in (told.replace(shut, shut.replace("1.0", "0.0")), ""):
+    assert shut in message
+    for falsified in (message.replace(shut, shut.replace("1.0", "0.0")), ""):
         assert [one for one in differences(held, falsified) if one.startswith("metrics show")]
     bug = 'penstock_errors_total{where="rollouts"} 2.0\n'
-    assert [one for one in differences(held, told + bug) if "unforeseen" in one]
+    assert [one for one in differences(held, message + bug) if "unforeseen" in one]

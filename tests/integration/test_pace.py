@@ -74,7 +74,7 @@ def test_a_source_with_too_much_to_do_is_left_alone_as_long_as_it_asks_and_holds
         assert story.status()["hold"]["active"] is True
         assert story.deployment()["spec"]["paused"] is True
     times = throttled(prometheus)
-    assert all((two - one).total_seconds() >= ASKED_SECONDS for one, two in pairwise(times))
+    assert all((two - moment).total_seconds() >= ASKED_SECONDS for moment, two in pairwise(times))
 
     story.wait_gate("Closed")
     assert story.status()["hold"]["active"] is True

@@ -101,8 +101,8 @@ def writes(story: Story, account: ServiceAccount, seconds: float) -> list[str]:
 
 
 def written_since(begin: datetime, story: Story, account: ServiceAccount) -> list[audit.Entry]:
-    entries = audit.of_user(audit.read(story.bed.audit_log, account.user), account.user)
-    return [one for one in entries if one.at > begin and one.verb in WRITES]
+    objects = audit.of_user(audit.read(story.bed.audit_log, account.user), account.user)
+    return [one for one in objects if one.at > begin and one.verb in WRITES]
 
 
 def evaluations(operator: Operator) -> float:

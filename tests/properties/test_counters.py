@@ -8,10 +8,17 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.counters import Counted, Track, border_at, counted, hours_told, seen_at
-from penstock.domain.evidence import Count
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import EventCounts
+from penstock.domain.exported_counters import (
+    CounterSamples,
+    CounterTotals,
+    boundary_at,
+    count_final_hours,
+    hours_from_counters,
+    seen_at,
+)
 from penstock.domain.ledger import HOUR, Ledger
-from penstock.domain.ring import Stage
 
 T0 = 500_000 * HOUR
 HOURS = 16
@@ -21,7 +28,7 @@ STEPS = range(T0, T0 + HOURS * HOUR, STEP)
 MORE = (0, 1_000, 7_000, 49_000, 343_000)
 LOOK_BACKS = (300, 900, 2_100)  # seconds; of servers of all kinds
 counts = st.builds(
-    lambda bad, more, part: Count(Decimal(bad) / part, Decimal(bad + more) / part),
+    lambda bad, more, part: EventCounts(Decimal(bad) / part, Decimal(bad + more) / part),
     st.integers(0, 50),
     st.integers(0, 10**6),
     st.sampled_from([1, 1, 8]),
@@ -37,9 +44,9 @@ class World:
         samples: what was scraped, by instance and since.
     """
 
-    def __init__(self, truth: list[Count | None], idle: set[int], blind: set[int]) -> None:
+    def __init__(self, truth: list[EventCounts | None], idle: set[int], blind: set[int]) -> None:
         self.truth, self.idle, self.blind = truth, idle, blind
-        self.samples: dict[tuple[int, int], dict[int, Count]] = defaultdict(dict)
+        self.samples: dict[tuple[int, int], dict[int, EventCounts]] = defaultdict(dict)
         self.instance, self.ledger = 0, self._begun()
         self.start, self.counted, self.losses = 0, None, 0
 
@@ -49,7 +56,7 @@ class World:
     def restart(self, now: int, *, kept: bool, moved: bool) -> None:
         """With its snapshot or without, under the same address or another."""
         self.instance += moved
-        self.counted: Counted | None = None
+        self.counted: CounterTotals | None = None
         self.start = 0 if kept else -(-now // HOUR) * HOUR
         if not kept:
             self.ledger, self.losses = self._begun(), self.losses + 1
@@ -58,7 +65,7 @@ class World:
         """Upkeep, and a scrape."""
         if now // 1_800 not in {one // 1_800 for one in self.idle}:
             self._seal(now)
-            self.counted = counted(self.counted, self.ledger, self.start, now)
+            self.counted = count_final_hours(self.counted, self.ledger, self.start, now)
         if now not in self.blind and self.counted is not None and self.counted.is_current(now):
             whose = self.samples[self.instance, self.counted.since]
             whose[now] = self.counted.count
@@ -67,25 +74,27 @@ class World:
         for nth, count in enumerate(self.truth):
             ended = T0 + (nth + 1) * HOUR
             number = T0 // HOUR + nth
-            if now >= ended + 3_900 and self.ledger.coarse.stage(number) is not Stage.SEALED:
-                found = count and Count(count.bad, count.total + MORE[self.losses])
-                self.ledger.coarse.put(number, found, Stage.SEALED)
+            if now >= ended + 3_900 and self.ledger.coarse.state(number) is not BucketState.SEALED:
+                counts = count and EventCounts(count.bad, count.total + MORE[self.losses])
+                self.ledger.coarse.put(number, counts, BucketState.SEALED)
 
-    def told(self, look_back: int) -> dict[int, Count]:
+    def told(self, look_back: int) -> dict[int, EventCounts]:
         borders = range(T0, T0 + HOURS * HOUR, HOUR)
         tracks = []
         for (_, since), samples in self.samples.items():
             said = {
-                border_at(seen_at(border)): samples[max(seen)]
-                for border in borders
+                boundary_at(seen_at(boundary)): samples[max(seen)]
+                for boundary in borders
                 if (
                     seen := [
-                        at for at in samples if seen_at(border) - look_back < at <= seen_at(border)
+                        at
+                        for at in samples
+                        if seen_at(boundary) - look_back < at <= seen_at(boundary)
                     ]
                 )
             }
-            tracks.append(Track(since, said))
-        return hours_told(tracks)
+            tracks.append(CounterSamples(since, said))
+        return hours_from_counters(tracks)
 
 
 @given(
@@ -98,7 +107,7 @@ class World:
     look_back=st.sampled_from(LOOK_BACKS),
 )
 def test_no_hour_is_told_otherwise_than_it_was(
-    truth: list[Count | None],
+    truth: list[EventCounts | None],
     idle: set[int],
     blind: set[int],
     restarts: dict[int, tuple[bool, bool]],
@@ -119,7 +128,7 @@ def test_no_hour_is_told_otherwise_than_it_was(
 
 @given(truth=st.lists(counts, min_size=HOURS, max_size=HOURS), moved=st.booleans())
 def test_nothing_is_lost_by_restarts_that_find_their_snapshot(
-    truth: list[Count | None], moved: bool
+    truth: list[EventCounts | None], moved: bool
 ) -> None:
     world = World(truth, set(), set())
     for now in STEPS:

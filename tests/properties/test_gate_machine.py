@@ -13,24 +13,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock.api.printing import rollout_status
+from penstock.api.printing import encode_rollout_status
 from penstock.api.resume import standing_of
 from penstock.domain.actions import HoldWorkload, ReleaseWorkload, WorkloadAction
-from penstock.domain.case import Judged
-from penstock.domain.evidence import Kind
+from penstock.domain.decision import SloEvidence
+from penstock.domain.evidence import EvidenceKind
 from penstock.domain.gate import StepResult, step
-from penstock.domain.memory import CAUSES
-from penstock.domain.progress import is_stable
+from penstock.domain.memory import HOLD_CAUSES
+from penstock.domain.release_tracking import is_stable
 from penstock.domain.rollout import Mode, OnExternalResume
-from penstock.domain.standing import HISTORY_KEPT, STABLE_KEPT, Standing
+from penstock.domain.rollout_state import HISTORY_KEPT, STABLE_KEPT, RolloutState
 from penstock.domain.verdict import GateState, Reason, Verdict
-from penstock.domain.workload import Effect, Phase
+from penstock.domain.workload import HoldEffect, Phase
 from support import draws
 from support.cases import HOT_FAST, HOT_SLOW, NOW, slo, unmeasured
 from support.standings import MANAGER, MISSING, ROLLOUT, saw, version
 
 CALM = timedelta(minutes=10)
-EVIDENCE: dict[str, tuple[Judged, ...]] = {
+EVIDENCE: dict[str, tuple[SloEvidence, ...]] = {
     "fine": (slo(),),
     "burning": (slo(looks=HOT_FAST),),
     "burning slowly": (slo(looks=HOT_SLOW),),
@@ -38,9 +38,9 @@ EVIDENCE: dict[str, tuple[Judged, ...]] = {
     "spent, errors go on": (slo("-0.1", "3"),),
     "just above zero": (slo("0.005"),),
     "not quite calm": (slo("0.5", "1.5"),),
-    "thin and quiet": (slo(kind=Kind.INSUFFICIENT_EVENTS),),
-    "thin and burning": (slo(looks=HOT_FAST, kind=Kind.INSUFFICIENT_EVENTS),),
-    "silent": (slo(kind=Kind.NO_TRAFFIC, total=0),),
+    "thin and quiet": (slo(kind=EvidenceKind.INSUFFICIENT_EVENTS),),
+    "thin and burning": (slo(looks=HOT_FAST, kind=EvidenceKind.INSUFFICIENT_EVENTS),),
+    "silent": (slo(kind=EvidenceKind.NO_TRAFFIC, total=0),),
     "lost": (unmeasured(),),
     "one lost, one fine": (unmeasured(name="a"), slo(name="b")),
     "one lost, one burning": (unmeasured(name="a"), slo(looks=HOT_FAST, name="b")),
@@ -52,13 +52,13 @@ PERSON = "kubectl-rollout"
 
 def facts(result: StepResult) -> tuple[object, ...]:
     """What somebody would notice; not when it was decided, nor in which words."""
-    gate, release = result.standing.gate, result.standing.release
+    gate, release = result.state.gate, result.state.release
     assert gate is not None
     return (
         (gate.verdict, gate.state, gate.reason),
         release and release.reason,
         result.workload_action,
-        [one.hash for one in result.standing.stable],
+        [stable.hash for stable in result.state.stable],
         replace(result.record, message=""),
     )
 
@@ -71,7 +71,7 @@ class GateMachine(RuleBasedStateMachine):
     )
     def begins(self, respects: OnExternalResume, evidence: str) -> None:
         self.rollout = replace(ROLLOUT, on_external_resume=respects)
-        self.standing = Standing()
+        self.standing = RolloutState()
         self.seen = saw()
         self.slos = EVIDENCE[evidence]
         self.now: datetime = NOW
@@ -98,8 +98,10 @@ class GateMachine(RuleBasedStateMachine):
         present = version(number)
         if not self.seen.exists or self.seen.template == present:
             return
-        ran = (present, *(one for one in self.seen.ran if one.hash != present.hash))
-        self.seen = replace(self.seen, template=present, ran=ran, phase=Phase.ROLLING, updated=1)
+        ran = (present, *(one for one in self.seen.former_templates if one.hash != present.hash))
+        self.seen = replace(
+            self.seen, template=present, former_templates=ran, phase=Phase.ROLLING, updated=1
+        )
         self.passes(WAITS[0])
 
     @rule(number=st.integers(1, 7), how=st.sampled_from(BAD))
@@ -119,8 +121,8 @@ class GateMachine(RuleBasedStateMachine):
         self.passes(WAITS[0])
 
     @precondition(lambda self: self.seen.exists)
-    @rule(effect=st.sampled_from(Effect))
-    def comes_further(self, effect: Effect) -> None:
+    @rule(effect=st.sampled_from(HoldEffect))
+    def comes_further(self, effect: HoldEffect) -> None:
         self.seen = replace(self.seen, effect=effect)
         self.passes(WAITS[0])
 
@@ -137,22 +139,22 @@ class GateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.seen.exists)
     @rule()
     def a_person_pauses(self) -> None:
-        holders = tuple(sorted({*self.seen.holders, PERSON}))
-        self.seen = replace(self.seen, paused=True, holders=holders)
+        holders = tuple(sorted({*self.seen.pause_managers, PERSON}))
+        self.seen = replace(self.seen, paused=True, pause_managers=holders)
         self.passes(WAITS[0])
 
     @precondition(lambda self: self.seen.paused)
     @rule()
     def a_person_resumes(self) -> None:
-        held = self.standing.release if self.seen.ours else None
-        self.seen = replace(self.seen, paused=False, holders=(), ours=False)
+        held = self.standing.release if self.seen.held_by_us else None
+        self.seen = replace(self.seen, paused=False, pause_managers=(), held_by_us=False)
         self.lost = True
         self.passes(WAITS[0])
         release = self.standing.release
         respected = self.rollout.on_external_resume is OnExternalResume.RESPECT
         if held is not None and release is not None and respected:
             assert release.resumed_at is not None
-            assert not self.seen.ours, "who resumes what we hold is obeyed"
+            assert not self.seen.held_by_us, "who resumes what we hold is obeyed"
 
     @rule(reason=st.sampled_from([None, None, None, "migration"]))
     def a_person_holds_or_lets_go(self, reason: str | None) -> None:
@@ -167,7 +169,7 @@ class GateMachine(RuleBasedStateMachine):
     @rule(wait=st.sampled_from(WAITS))
     def the_operator_is_killed_and_started(self, wait: timedelta) -> None:
         before = self.standing
-        resumed = standing_of(rollout_status(before), None)
+        resumed = standing_of(encode_rollout_status(before), None)
         assert resumed is not None
         assert replace(resumed, bodies=before.bodies) == before
         self.standing = resumed
@@ -189,17 +191,19 @@ class GateMachine(RuleBasedStateMachine):
     def looks(self) -> None:
         before = self.standing
         self.done = step(self.rollout, before, self.seen, self.slos, None, self.now)
-        self.standing = self.done.standing
+        self.standing = self.done.state
         self.judges(before)
 
     def performs(self, action: WorkloadAction) -> None:
         if isinstance(action, HoldWorkload):
-            holders = tuple(sorted({*self.seen.holders, MANAGER}))
-            self.seen = replace(self.seen, ours=True, paused=True, holders=holders)
+            holders = tuple(sorted({*self.seen.pause_managers, MANAGER}))
+            self.seen = replace(self.seen, held_by_us=True, paused=True, pause_managers=holders)
             self.lost = False
         else:
-            holders = tuple(one for one in self.seen.holders if one != MANAGER)
-            self.seen = replace(self.seen, ours=False, paused=bool(holders), holders=holders)
+            holders = tuple(one for one in self.seen.pause_managers if one != MANAGER)
+            self.seen = replace(
+                self.seen, held_by_us=False, paused=bool(holders), pause_managers=holders
+            )
             self.lost = True
 
     @invariant()
@@ -215,19 +219,19 @@ class GateMachine(RuleBasedStateMachine):
 
     # What must hold of each single step
 
-    def judges(self, before: Standing) -> None:
+    def judges(self, before: RolloutState) -> None:
         done, release = self.done, self.standing.release
         if isinstance(done.workload_action, HoldWorkload):
-            assert not self.seen.ours, "held twice"
+            assert not self.seen.held_by_us, "held twice"
             assert self.lost, "held again although nobody took the hold away"
             assert self.rollout.mode is Mode.ENFORCE
             assert release is not None
             assert not is_stable(self.standing, release.id), "a return is never held"
-            assert done.judgement is not None
-            assert done.judgement.release is not None
-            assert not done.judgement.release.proceeds
+            assert done.decisions is not None
+            assert done.decisions.release is not None
+            assert not done.decisions.release.proceeds
         if isinstance(done.workload_action, ReleaseWorkload):
-            assert self.seen.ours, "what is not ours is never given back"
+            assert self.seen.held_by_us, "what is not ours is never given back"
             self.may_be_given_back()
         self.hysteresis(before)
 
@@ -236,13 +240,13 @@ class GateMachine(RuleBasedStateMachine):
         release = self.standing.release
         if release is None or self.rollout.mode is not Mode.ENFORCE:
             return
-        assert self.done.judgement is not None
-        decision = self.done.judgement.release
+        assert self.done.decisions is not None
+        decision = self.done.decisions.release
         assert decision is not None
         assert decision.proceeds
         assert decision.verdict is not Verdict.HOLD
 
-    def hysteresis(self, before: Standing) -> None:
+    def hysteresis(self, before: RolloutState) -> None:
         """A gate that closed for burning or lack of budget opens after its calm at the soonest."""
         if self.rollout.mode is Mode.OFF:
             self.held_since = None
@@ -255,7 +259,7 @@ class GateMachine(RuleBasedStateMachine):
                 milliseconds=before.memory.calm_required.milliseconds
             )
             self.held_since = None
-        if gate.reason in CAUSES and before.memory.held_for is None:
+        if gate.reason in HOLD_CAUSES and before.memory.held_for is None:
             self.held_since = self.now
             recent = [at for at in memory.recent_holds if self.now - at < timedelta(hours=2)]
             minutes = min(10 * 2 ** (len(recent) - 1), 120)
@@ -265,27 +269,27 @@ class GateMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_ours_is_told_and_nothing_else(self) -> None:
-        assert self.standing.hold.active is self.seen.ours
-        assert (self.standing.hold.manager == MANAGER) is self.seen.ours
+        assert self.standing.hold.active is self.seen.held_by_us
+        assert (self.standing.hold.manager == MANAGER) is self.seen.held_by_us
 
     @invariant()
     def a_persons_pause_stays(self) -> None:
-        if PERSON in self.seen.holders:
+        if PERSON in self.seen.pause_managers:
             assert self.seen.paused
 
     @invariant()
     def a_release_that_may_not_go_on_is_held_unless_something_is_in_the_way(self) -> None:
         release = self.standing.release
-        if self.done.judgement is None or release is None or self.rollout.mode is not Mode.ENFORCE:
-            assert not self.seen.ours
+        if self.done.decisions is None or release is None or self.rollout.mode is not Mode.ENFORCE:
+            assert not self.seen.held_by_us
             return
-        decision = self.done.judgement.release
+        decision = self.done.decisions.release
         assert decision is not None
         if decision.proceeds:
-            assert not self.seen.ours
-        elif not self.seen.ours:
+            assert not self.seen.held_by_us
+        elif not self.seen.held_by_us:
             hold = self.standing.hold
-            assert self.seen.effect is Effect.NONE or hold.contested_by or len(hold.lost_at) > 1
+            assert self.seen.effect is HoldEffect.NONE or hold.contested_by or len(hold.lost_at) > 1
 
     @invariant()
     def admission_reads_what_was_decided(self) -> None:

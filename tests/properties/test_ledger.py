@@ -7,35 +7,35 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.evidence import Count
+from penstock.domain.bucket_ring import BucketRing, BucketState
+from penstock.domain.evidence import EventCounts
 from penstock.domain.ledger import HOUR, Ledger
-from penstock.domain.ring import Ring, Stage
-from penstock.domain.slices import Slicing
-from penstock.domain.snapshot import packed, unpacked
+from penstock.domain.ledger_codec import decode, encode
+from penstock.domain.timeslices import TimesliceRule
 
 T0 = 500_000 * HOUR
 FIVE = 300
 events = st.integers(0, 10**9)
 counts = st.builds(
-    lambda bad, more: Count(Decimal(bad), Decimal(bad + more)), st.integers(0, 10**6), events
+    lambda bad, more: EventCounts(Decimal(bad), Decimal(bad + more)), st.integers(0, 10**6), events
 )
 maybe = st.one_of(st.none(), counts)
 
 
 @given(
-    writes=st.lists(st.tuples(st.integers(0, 60), maybe, st.sampled_from(list(Stage)[1:]))),
+    writes=st.lists(st.tuples(st.integers(0, 60), maybe, st.sampled_from(list(BucketState)[1:]))),
     begin=st.integers(-5, 70),
     end=st.integers(-5, 70),
 )
 def test_a_ring_sums_what_was_written_last(
-    writes: list[tuple[int, Count | None, Stage]], begin: int, end: int
+    writes: list[tuple[int, EventCounts | None, BucketState]], begin: int, end: int
 ) -> None:
-    ring, plain = Ring(FIVE, 100), dict[int, Count | None]()
+    ring, plain = BucketRing(FIVE, 100), dict[int, EventCounts | None]()
     for number, count, stage in writes:
         ring.put(number, count, stage)
         plain[number] = count
     inside = [one for number, one in plain.items() if begin <= number < end and one]
-    expected = Count(
+    expected = EventCounts(
         sum((c.bad for c in inside), Decimal(0)), sum((c.total for c in inside), Decimal(0))
     )
     assert ring.sums(begin, end) == expected
@@ -49,7 +49,7 @@ def test_a_ring_sums_what_was_written_last(
     order=st.randoms(use_true_random=False),
 )
 def test_a_window_is_the_same_in_whatever_order_its_buckets_were_read(
-    buckets: list[Count | None], start: int, order: object
+    buckets: list[EventCounts | None], start: int, order: object
 ) -> None:
     ledger = Ledger(FIVE, 30 * 24 * HOUR)
     ledger.begin(T0)
@@ -60,26 +60,26 @@ def test_a_window_is_the_same_in_whatever_order_its_buckets_were_read(
     assert ledger.closed_until == T0 + len(buckets) * FIVE
     begin = min(start, len(buckets))
     inside = [one for one in buckets[begin:] if one]
-    found = ledger.over(T0 + begin * FIVE, T0 + len(buckets) * FIVE)
+    found = ledger.counts_between(T0 + begin * FIVE, T0 + len(buckets) * FIVE)
     # Where the fine ring is too short, the hour that the window cuts counts by its share.
     if len(buckets) <= 26 * 12 or begin % 12 == 0:
         assert found.events.bad == sum((one.bad for one in inside), Decimal(0))
         assert found.events.total == sum((one.total for one in inside), Decimal(0))
-    assert 0 <= found.covered <= found.asked <= 1
+    assert 0 <= found.covered <= found.queried <= 1
 
 
 @given(buckets=st.lists(maybe, min_size=24, max_size=120), target=st.sampled_from(["0.9", "0.999"]))
 def test_slices_of_hours_and_of_buckets_are_the_same(
-    buckets: list[Count | None], target: str
+    buckets: list[EventCounts | None], target: str
 ) -> None:
-    slicing = Slicing(900, Decimal(target))
+    slicing = TimesliceRule(900, Decimal(target))
     ledger = Ledger(FIVE, 30 * 24 * HOUR)
-    ledger.slice_by(slicing)
+    ledger.add_timeslices(slicing)
     ledger.begin(T0)
     for nth, count in enumerate(buckets, 1):
         ledger.close(T0 + nth * FIVE, count)
     whole = len(buckets) // 12 * 12
-    fine = ledger.slices_over(slicing, T0, T0 + whole * FIVE)
+    fine = ledger.slices_between(slicing, T0, T0 + whole * FIVE)
     hours = ledger.slices[slicing].sums(T0 // HOUR, T0 // HOUR + whole // 12)
     assert fine.events == hours
 
@@ -88,20 +88,20 @@ def test_slices_of_hours_and_of_buckets_are_the_same(
     hours=st.lists(maybe, max_size=50), buckets=st.lists(maybe, max_size=90), share=st.booleans()
 )
 def test_a_snapshot_is_the_ledger(
-    hours: list[Count | None], buckets: list[Count | None], share: bool
+    hours: list[EventCounts | None], buckets: list[EventCounts | None], share: bool
 ) -> None:
     ledger = Ledger(FIVE, 30 * 24 * HOUR)
     ledger.begin(T0)
     for nth, count in enumerate(hours):
         if count and share:
-            count = Count(count.bad / 8, count.total / 8)
-        ledger.fill(T0 // HOUR - 1 - nth, [count], Stage.APPROXIMATE)
+            count = EventCounts(count.bad / 8, count.total / 8)
+        ledger.backfill(T0 // HOUR - 1 - nth, [count], BucketState.APPROXIMATE)
     for nth, count in enumerate(buckets, 1):
         ledger.close(T0 + nth * FIVE, count)
-    found = unpacked(packed(ledger))
+    found = decode(encode(ledger))
     assert found is not None
     assert found.closed_until == ledger.closed_until
     for ours, theirs in ((ledger.coarse, found.coarse),):
         for number in range(ours.first, ours.end):
-            assert ours.mark(number) == theirs.mark(number)
+            assert ours.flags(number) == theirs.flags(number)
             assert ours.sums(number, number + 1) == theirs.sums(number, number + 1)

@@ -14,9 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from penstock.domain.evidence import Evidence
+from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.slo import Slo
-from penstock.domain.source import Dialect, Source
 from penstock.engine.budget.budgets import Budgets
 from penstock.engine.budget.library import Library
 from penstock.engine.budget.upkeep import Upkeep
@@ -58,7 +58,7 @@ class Shop:
 
     def true(self, start: datetime, end: datetime) -> tuple[Decimal, Decimal]:
         """Bad and all events after ``start`` up to ``end``."""
-        low, high = ((one - NOW).total_seconds() for one in (start, end))
+        low, high = ((moment - NOW).total_seconds() for moment in (start, end))
         inside = [(code, more) for at, code, more in self.grown if low < at <= high]
         bad = sum(more for code, more in inside if code == "500")
         return Decimal(round(bad)), Decimal(round(sum(more for _, more in inside)))
@@ -162,13 +162,13 @@ class Bookkeeping:
         at: datetime,
         *,
         hot: bool = True,
-        where: Source | None = None,
+        where: MetricsSource | None = None,
         onsets: frozenset[datetime] = frozenset(),
     ) -> dict[str, Evidence]:
         """Evidence by the SLO's name."""
-        asked = [Inquiry(one, frozenset(LOOKS), hot, onsets) for one in slos]
+        asked = [Inquiry(slo, frozenset(LOOKS), hot, onsets) for slo in slos]
         found = self.meter.run(self.budgets.measure(where or self.source, asked, at))
-        return {ref.name: one for ref, one in found.items()}
+        return {ref.name: slo for ref, slo in found.items()}
 
     def keep_up(self, at: datetime, *, most: int = 200) -> int:
         """Do all that is due, and no more than so many rounds; how many there were."""

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain import decide
-from penstock.domain.case import Case, Judged, Judgement, Release
-from penstock.domain.evidence import Count, Evidence, Kind, Reading
-from penstock.domain.guard import Guard, guard
-from penstock.domain.memory import Cause, Memory
+from penstock.domain.decision import DecisionInput, Decisions, ReleaseInput, SloEvidence
+from penstock.domain.effective_policy import EffectivePolicy, resolve_policy
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind, Reading
+from penstock.domain.memory import HoldCause, Memory
 from penstock.domain.policy import BurnPair, Policy
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.verdict import Verdict
@@ -38,9 +38,9 @@ def span(text: str) -> timedelta:
     return timedelta(milliseconds=Duration.parse(text).milliseconds)
 
 
-def completed(policy: Policy | None = None, window: str = WINDOW) -> Guard:
+def completed(policy: Policy | None = None, window: str = WINDOW) -> EffectivePolicy:
     """A policy, completed for a window."""
-    return guard(policy or Policy(), OBJECTIVE, Duration.parse(window))
+    return resolve_policy(policy or Policy(), OBJECTIVE, Duration.parse(window))
 
 
 def reading(
@@ -52,15 +52,18 @@ def reading(
     total: Decimal = LOOK,
 ) -> Reading:
     """A budget with so much left, burning at one rate but for the looks back that are named."""
-    needed = completed(policy, window).looks
+    needed = completed(policy, window).burn_windows
     budget = OBJECTIVE.budget
     rates = dict.fromkeys(needed, burn) | {Duration.parse(k): v for k, v in looks.items()}
     return Reading(
         at=NOW,
         objective=OBJECTIVE,
         window=Duration.parse(window),
-        whole=Count((1 - Decimal(left)) * budget * WHOLE, WHOLE),
-        looks={look: Count(Decimal(rate) * budget * total, total) for look, rate in rates.items()},
+        window_counts=EventCounts((1 - Decimal(left)) * budget * WHOLE, WHOLE),
+        burn_windows={
+            burn_window: EventCounts(Decimal(rate) * budget * total, total)
+            for burn_window, rate in rates.items()
+        },
     )
 
 
@@ -70,56 +73,59 @@ def slo(
     looks: Mapping[str, str] = NOTHING,
     *,
     name: str = "checkout",
-    kind: Kind = Kind.FRESH,
+    kind: EvidenceKind = EvidenceKind.FRESH,
     policy: Policy | None = None,
     window: str = WINDOW,
     total: Decimal = LOOK,
-) -> Judged:
+) -> SloEvidence:
     """One SLO that was measured; thin evidence keeps its reading."""
     read = reading(left, burn, looks, policy, window, total)
-    return Judged(name, Evidence(kind, "", read), completed(policy, window))
+    return SloEvidence(name, Evidence(kind, "", read), completed(policy, window))
 
 
 def unmeasured(
-    kind: Kind = Kind.UNREACHABLE, *, name: str = "checkout", policy: Policy | None = None
-) -> Judged:
+    kind: EvidenceKind = EvidenceKind.UNREACHABLE,
+    *,
+    name: str = "checkout",
+    policy: Policy | None = None,
+) -> SloEvidence:
     """One SLO that could not be measured."""
-    return Judged(name, Evidence(kind, "connection refused"), completed(policy))
+    return SloEvidence(name, Evidence(kind, "connection refused"), completed(policy))
 
 
 def case(
-    *slos: Judged,
+    *slos: SloEvidence,
     memory: Memory | None = None,
     person: str | None = None,
-    release: Release | None = None,
+    release: ReleaseInput | None = None,
     now: datetime = NOW,
-) -> Case:
+) -> DecisionInput:
     """A case, noticed: as the gate machine puts it."""
-    return decide.noticed(Case(slos or (slo(),), memory or Memory(), person, release, now))
+    return decide.prepare(DecisionInput(slos or (slo(),), memory or Memory(), person, release, now))
 
 
 def answers(
-    *slos: Judged,
+    *slos: SloEvidence,
     memory: Memory | None = None,
     person: str | None = None,
-    release: Release | None = None,
+    release: ReleaseInput | None = None,
     now: datetime = NOW,
-) -> Judgement:
+) -> Decisions:
     """Both answers."""
-    return decide.judgement(case(*slos, memory=memory, person=person, release=release, now=now))
+    return decide.decide(case(*slos, memory=memory, person=person, release=release, now=now))
 
 
 def burn_hold(calm_for: str | None = None, required: str = "10m") -> Memory:
     """A hold for burning too fast, calm for so long."""
-    return _hold(Cause.BURN, calm_for, required)
+    return _hold(HoldCause.BURN, calm_for, required)
 
 
 def budget_hold(calm_for: str | None = None, required: str = "10m") -> Memory:
     """A hold for lack of budget, calm for so long."""
-    return _hold(Cause.BUDGET, calm_for, required)
+    return _hold(HoldCause.BUDGET, calm_for, required)
 
 
-def _hold(cause: Cause, calm_for: str | None, required: str) -> Memory:
+def _hold(cause: HoldCause, calm_for: str | None, required: str) -> Memory:
     return Memory(
         held_for=cause,
         calm_since=None if calm_for is None else ago(calm_for),

@@ -87,22 +87,22 @@ def _handler(standing: Gate) -> type[BaseHTTPRequestHandler]:
                 self._pass_on(body)
 
         def _blunder(self, body: bytes) -> None:
-            told = json.dumps(dict(self.headers)) + body.decode()
+            message = json.dumps(dict(self.headers)) + body.decode()
             match standing.blunder:
                 case "500":
-                    self._answer(500, {"status": "error", "errorType": "x", "error": told})
+                    self._answer(500, {"status": "error", "errorType": "x", "error": message})
                 case "422":
-                    self._answer(422, {"status": "error", "errorType": "x", "error": told})
+                    self._answer(422, {"status": "error", "errorType": "x", "error": message})
                 case "html":
-                    self._send(200, told.encode(), {"Content-Type": "text/html"})
+                    self._send(200, message.encode(), {"Content-Type": "text/html"})
                 case "warnings":
                     data = {"resultType": "vector", "result": []}
-                    answer = {"status": "success", "data": data, "warnings": [told]}
+                    answer = {"status": "success", "data": data, "warnings": [message]}
                     self._answer(200, answer)
                 case "redirect":
-                    self._send(302, b"", {"Location": f"http://127.0.0.1:1/?{told[:500]!r}"})
+                    self._send(302, b"", {"Location": f"http://127.0.0.1:1/?{message[:500]!r}"})
                 case "type":
-                    self._send(200, b"?", {"Content-Type": told[:1_000]})
+                    self._send(200, b"?", {"Content-Type": message[:1_000]})
                 case other:
                     raise AssertionError(other)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.api.gate_record import record_labels
-from penstock.domain.template import template
+from penstock.domain.template import pod_template
 from testbed.api import ApiError, Kube
 from testbed.bed import Bed
 
@@ -179,8 +179,8 @@ def closed(name: str, *, kind: str = "Deployment", group: str = "apps", **more: 
 
 def stable(*bodies: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Stable templates as the operator records them."""
-    known = [template(body) for body in bodies]
-    return [{"hash": one.hash, "template": dict(one.body)} for one in known]
+    known = [pod_template(body) for body in bodies]
+    return [{"hash": template.hash, "template": dict(template.body)} for template in known]
 
 
 def with_policies(bed: Bed) -> Server:

@@ -132,15 +132,15 @@ def prometheus(
         server.stop()
 
 
-def _is_ours_and_ready(port: int, folder: Path, guard: Guard | None) -> bool:
+def _is_ours_and_ready(port: int, folder: Path, policy: Guard | None) -> bool:
     """Another Prometheus might have been given the same port; its data lies elsewhere."""
-    ours = str(folder) in _get(port, "/api/v1/status/flags", guard)
-    return ours and _get(port, "/-/ready", guard) != ""
+    ours = str(folder) in _get(port, "/api/v1/status/flags", policy)
+    return ours and _get(port, "/-/ready", policy) != ""
 
 
-def _get(port: int, path: str, guard: Guard | None) -> str:
-    tls = guard.tls if guard else None
-    shown = {"Authorization": guard.authorization} if guard and guard.authorization else {}
+def _get(port: int, path: str, policy: Guard | None) -> str:
+    tls = policy.tls if policy else None
+    shown = {"Authorization": policy.authorization} if policy and policy.authorization else {}
     made = (
         http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=tls)
         if tls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.api import promql
 from penstock.domain.indicator import (
-    Counted,
+    CountedEvents,
     LatencyIndicator,
     ProbeIndicator,
     QueryIndicator,
@@ -15,7 +15,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.selector import Selector
 
 
-def ratio(events: str, total: str, counted: Counted = Counted.BAD) -> RatioIndicator:
+def ratio(events: str, total: str, counted: CountedEvents = CountedEvents.BAD) -> RatioIndicator:
     return RatioIndicator(counted, selector(events), selector(total))
 
 

@@ -13,20 +13,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from penstock.domain.evidence import REASONS, Evidence, Grade
-from penstock.domain.memory import CAUSES
+from penstock.domain.evidence import REASONS, Evidence, EvidenceGrade
+from penstock.domain.memory import HOLD_CAUSES
 from penstock.domain.verdict import Reason
 from support.story import Story
 from testbed.recorder import HOLD_MANAGER, Write
 
 KINDS = ("deployments", "replicasets", "pods", "slos", "rollouts", "gaterecords", "metricssources")
 NO_WAY_ON = {
-    *CAUSES,
+    *HOLD_CAUSES,
     Reason.RECOVERING,
     Reason.HELD_BY_PERSON,
     Reason.ADMITTED_WHILE_CLOSED,
     Reason.RELEASED_UNGATED,
-    *(reason for kind, reason in REASONS.items() if Evidence(kind).grade is Grade.OUTAGE),
+    *(reason for kind, reason in REASONS.items() if Evidence(kind).grade is EvidenceGrade.OUTAGE),
 }
 NOT_ENFORCING = {Reason.AUDIT_ONLY, Reason.DISABLED, Reason.WORKLOAD_CONFLICT}
 

@@ -16,11 +16,11 @@ from penstock.adapters.prometheus_link import Link
 from penstock.adapters.sources import Sources
 from penstock.domain.evidence import Evidence
 from penstock.domain.indicator import Indicator
+from penstock.domain.metrics_source import Auth, Dialect, Header, MetricsSource, Tls
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Budgeting, Occurrences, Slo, SourceKind
-from penstock.domain.source import Auth, Dialect, Header, Source, Tls
-from penstock.domain.source_report import Health
+from penstock.domain.source_status import SourceHealth
 from penstock.domain.window import RollingWindow, Window
 from penstock.engine.budget.direct import Direct
 from penstock.engine.ports import Clock, Inquiry
@@ -55,8 +55,8 @@ def slo(
     )
 
 
-def inquiry(one: Slo, looks: Iterable[str] = LOOKS) -> Inquiry:
-    return Inquiry(one, frozenset(Duration.parse(look) for look in looks))
+def inquiry(slo: Slo, looks: Iterable[str] = LOOKS) -> Inquiry:
+    return Inquiry(slo, frozenset(Duration.parse(look) for look in looks))
 
 
 def source(
@@ -71,8 +71,8 @@ def source(
     kind: SourceKind = SourceKind.METRICS_SOURCE,
     dialect: Dialect = Dialect.PROMETHEUS,
     replica_label: str | None = None,
-) -> Source:
-    return Source(
+) -> MetricsSource:
+    return MetricsSource(
         ref=ObjectRef("shop", name, f"uid-{name}"),
         generation=1,
         kind=kind,
@@ -135,11 +135,11 @@ class Meter:
             raise Gone(f"Secret {namespace}/{name} is not there")
         return self.secrets[name]
 
-    def look(self, where: Source) -> Health:
+    def look(self, where: MetricsSource) -> SourceHealth:
         """How the source stands."""
         return self._runner.run(self.sources.look(where))
 
-    def link(self, where: Source) -> Link:
+    def link(self, where: MetricsSource) -> Link:
         """The link to a source that can be reached."""
         found = self._runner.run(self.sources.reach(where))
         assert isinstance(found, Link)
@@ -150,24 +150,26 @@ class Meter:
         return self._runner.run(what)
 
     def all(
-        self, where: Source, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS
+        self, where: MetricsSource, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS
     ) -> list[Evidence]:
         """Evidence of each SLO, in one tick."""
-        inquiries = [inquiry(one, looks) for one in slos]
+        inquiries = [inquiry(slo, looks) for slo in slos]
         found = self._runner.run(self.metrics.measure(where, inquiries, at))
-        assert set(found) == {one.ref for one in slos}
-        return [found[one.ref] for one in slos]
+        assert set(found) == {slo.ref for slo in slos}
+        return [found[slo.ref] for slo in slos]
 
-    def one(self, where: Source, of: Slo, at: datetime, looks: Iterable[str] = LOOKS) -> Evidence:
+    def one(
+        self, where: MetricsSource, of: Slo, at: datetime, looks: Iterable[str] = LOOKS
+    ) -> Evidence:
         """Evidence of one SLO."""
         return self.all(where, [of], at, looks)[0]
 
     def together(
-        self, ticks: Sequence[tuple[Source, Sequence[Slo]]], at: datetime
+        self, ticks: Sequence[tuple[MetricsSource, Sequence[Slo]]], at: datetime
     ) -> list[tuple[float, list[Evidence]]]:
         """Several sources at the same time: how long each took, and what it found."""
 
-        async def tick(where: Source, slos: Sequence[Slo]) -> tuple[float, list[Evidence]]:
+        async def tick(where: MetricsSource, slos: Sequence[Slo]) -> tuple[float, list[Evidence]]:
             loop = asyncio.get_running_loop()
             begun = loop.time()
             found = await self.metrics.measure(where, [inquiry(one) for one in slos], at)

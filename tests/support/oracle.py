@@ -28,15 +28,15 @@ from penstock.adapters.metrics import MetricsRegistry
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.sources import Sources
 from penstock.adapters.workloads.registry import WorkloadRegistry
-from penstock.domain.case import Judged
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.decision import SloEvidence
+from penstock.domain.effective_policy import EffectivePolicy, resolve_policy
+from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.gate import StepResult, hold_manager, step
-from penstock.domain.guard import Guard, guard
 from penstock.domain.quantities import Duration
 from penstock.domain.rollout import Rollout
+from penstock.domain.rollout_state import GateRecord, RolloutState
 from penstock.domain.slo import Slo
-from penstock.domain.standing import Record, Standing
 from penstock.domain.verdict import GateState
 from penstock.domain.window import length
 from penstock.engine.budget.direct import Direct
@@ -123,52 +123,56 @@ class _Eye:
         for kind, found in (await self._workloads.list_managers()).items():
             self._managers.replace(kind, found)
         for resource in Resource:
-            for entry in await self._cluster.list(resource):
-                self._cache.upsert(resource, entry)
+            for obj in await self._cluster.list(resource):
+                self._cache.upsert(resource, obj)
         return [
-            f"{entry.ref.name}: {one}"
-            for entry in self._cache.all(Resource.ROLLOUT)
-            if isinstance(entry.value, Rollout)
-            for one in await self._of(story, entry.value, entry)
+            f"{obj.ref.name}: {one}"
+            for obj in self._cache.all(Resource.ROLLOUT)
+            if isinstance(obj.spec, Rollout)
+            for one in await self._of(story, obj.spec, obj)
         ] + await self._stray_holds()
 
-    async def _of(self, story: Story, rollout: Rollout, entry: Entry) -> list[str]:
-        told = entry.standing
+    async def _of(self, story: Story, rollout: Rollout, entry: CachedObject) -> list[str]:
+        told = entry.rollout_state
         if told is None or told.gate is None:
             return ["nothing is told of its gate"]
         now = datetime.now(UTC)
-        seen = await self._workloads.observe(
+        workload = await self._workloads.observe(
             self._namespace, rollout.workload, hold_manager(rollout)
         )
-        seen = with_manager(seen, self._managers.manager_of(self._namespace, rollout.workload))
+        workload = with_manager(
+            workload, self._managers.manager_of(self._namespace, rollout.workload)
+        )
         guards = self._cache.rollouts_for_workload(self._namespace, rollout.workload)
         own = (self._namespace, entry.ref.name)
-        rival = guards[0][1] if guards[0] != own else None
+        conflicting = guards[0][1] if guards[0] != own else None
         named = self._cache.slos_for_rollout(rollout)
         slos = tuple([await self._judged(rollout, one, now) for one in named])
-        stepped = step(rollout, told, seen, slos, rival, now)
+        stepped = step(rollout, told, workload, slos, conflicting, now)
         record = story.read("gaterecords", entry.ref.name)
-        return list(compared(told, record.get("data") or {}, stepped, ours=seen.ours))
+        return list(compared(told, record.get("data") or {}, stepped, ours=workload.held_by_us))
 
-    async def _judged(self, rollout: Rollout, named: Named, now: datetime) -> Judged:
-        slo = named.entry.value if named.entry else None
+    async def _judged(self, rollout: Rollout, named: Named, now: datetime) -> SloEvidence:
+        slo = named.entry.spec if named.entry else None
         if not isinstance(slo, Slo):
-            kind = Kind.SLO_INVALID if named.entry else Kind.SLO_NOT_FOUND
-            return Judged(named.name, Evidence(kind), None)
-        applies = guard(rollout.policy, slo.objective, length(slo.window, now), SCRAPE)
-        return Judged(named.name, await self._evidence(slo, applies, now), applies)
+            kind = EvidenceKind.SLO_INVALID if named.entry else EvidenceKind.SLO_NOT_FOUND
+            return SloEvidence(named.name, Evidence(kind), None)
+        applies = resolve_policy(rollout.policy, slo.objective, length(slo.window, now), SCRAPE)
+        return SloEvidence(named.name, await self._evidence(slo, applies, now), applies)
 
-    async def _evidence(self, slo: Slo, applies: Guard, now: datetime) -> Evidence:
+    async def _evidence(self, slo: Slo, applies: EffectivePolicy, now: datetime) -> Evidence:
         source = parsed_source(self._cache.source_for_slo(slo))
         if source is None:
-            return Evidence(Kind.SOURCE_NOT_FOUND)
+            return Evidence(EvidenceKind.SOURCE_NOT_FOUND)
         window = length(slo.window, now)
-        looks = frozenset(look for look in applies.looks if look != window)
-        answers = await self._metrics.measure(source, [Inquiry(slo, looks)], now)
+        burn_windows = frozenset(
+            burn_window for burn_window in applies.burn_windows if burn_window != window
+        )
+        answers = await self._metrics.measure(source, [Inquiry(slo, burn_windows)], now)
         return answers[slo.ref]
 
     async def _stray_holds(self) -> list[str]:
-        known = {entry.ref.uid for entry in self._cache.all(Resource.ROLLOUT)}
+        known = {obj.ref.uid for obj in self._cache.all(Resource.ROLLOUT)}
         return [
             f"{held.ref} is held for a Rollout that is no more"
             for held in await self._workloads.held()
@@ -177,10 +181,10 @@ class _Eye:
 
 
 def compared(
-    told: Standing, record: Mapping[str, Any], stepped: StepResult, *, ours: bool
+    told: RolloutState, record: Mapping[str, Any], stepped: StepResult, *, ours: bool
 ) -> Iterator[str]:
     """What differs between what is told and what comes out; figures that move are no difference."""
-    said, decided = _facts(told), _facts(stepped.standing)
+    said, decided = _facts(told), _facts(stepped.state)
     for fact, value in decided.items():
         if said[fact] != value:
             yield f"{fact} is told as {said[fact]}, and comes out as {value}"
@@ -198,18 +202,18 @@ def compared(
         yield f"admission reads {read}, and should read {wanted}"
 
 
-def _facts(standing: Standing) -> dict[str, object]:
-    gate, release = standing.gate, standing.release
+def _facts(state: RolloutState) -> dict[str, object]:
+    gate, release = state.gate, state.release
     return {
         "gate": gate and (str(gate.verdict), str(gate.state), str(gate.reason), gate.slo),
-        "release": release and (release.id, release.from_hash, release.onset, release.reason),
-        "complete": standing.complete,
-        "stable": [one.hash for one in standing.stable],
-        "hold": (standing.hold.active, standing.hold.effect, standing.hold.contested_by),
+        "release": release and (release.id, release.from_hash, release.origin, release.reason),
+        "complete": state.complete,
+        "stable": [stable.hash for stable in state.stable],
+        "hold": (state.hold.active, state.hold.effect, state.hold.contested_by),
     }
 
 
-def _of_record(record: Record) -> dict[str, object]:
+def _of_record(record: GateRecord) -> dict[str, object]:
     return {
         "admits": record.admits,
         "admission": "Warn" if record.warns else "Deny",

@@ -10,15 +10,15 @@ from decimal import Decimal
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.adapters.metrics import MetricsRegistry
-from penstock.domain.counters import Counted, counted
-from penstock.domain.evidence import Count
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import EventCounts
+from penstock.domain.exported_counters import CounterTotals, count_final_hours
 from penstock.domain.ledger import HOUR, Ledger
-from penstock.domain.ring import Stage
 from support.history import NOW
 from support.scrapes import Scrapes, Target, series
 
 JOB = "penstock"
-Told = Callable[[], Iterable[tuple[str, Counted]]]
+Told = Callable[[], Iterable[tuple[str, CounterTotals]]]
 
 
 class PlayedClock:
@@ -67,19 +67,19 @@ class Month:
     def __init__(self, end: datetime) -> None:
         self.end, self.clock, self.scrapes = end, PlayedClock(end), Scrapes()
         self._pages: list[Scraped] = []
-        self._counting: list[tuple[Ledger, dict[str, Counted | None]]] = []
+        self._counting: list[tuple[Ledger, dict[str, CounterTotals | None]]] = []
 
     def ledger(self, more: int) -> Ledger:
         """All hours that there were, each with other events; ``more`` in each of them."""
         made, last = Ledger(300, 40 * 24 * HOUR), int(self.end.timestamp()) // HOUR
         for number in range(last - 40 * 24, last):
             bad, total = number % 7, 7 + more + number % 977
-            made.coarse.put(number, Count(Decimal(bad), Decimal(total)), Stage.SEALED)
+            made.coarse.put(number, EventCounts(Decimal(bad), Decimal(total)), BucketState.SEALED)
         return made
 
     def tell(self, name: str, ledger: Ledger, job: str = JOB) -> None:
         """There is an operator that counts this ledger's hours under this name."""
-        told: dict[str, Counted | None] = {name: None}
+        told: dict[str, CounterTotals | None] = {name: None}
         self._counting.append((ledger, told))
         instance = f"10.0.0.{len(self._pages)}:8080"
         self._pages.append(Scraped(self.scrapes, instance, lambda: _not_none(told), job))
@@ -91,11 +91,13 @@ class Month:
             for ledger, told in self._counting:
                 for name, one in told.items():
                     former = None if nth % (3 * self.DAY // self.EVERY) == 0 else one
-                    told[name] = counted(former, ledger, 0, int(self.clock.at.timestamp()))
+                    told[name] = count_final_hours(
+                        former, ledger, 0, int(self.clock.at.timestamp())
+                    )
             for page in self._pages:
                 page.scrape(self.clock.at)
         self.scrapes.send(url)
 
 
-def _not_none(told: dict[str, Counted | None]) -> list[tuple[str, Counted]]:
+def _not_none(told: dict[str, CounterTotals | None]) -> list[tuple[str, CounterTotals]]:
     return [(name, one) for name, one in told.items() if one is not None]

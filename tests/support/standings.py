@@ -8,14 +8,14 @@ from typing import Any
 
 from penstock.adapters.workloads.deployment import ADVICE
 from penstock.domain.actions import HoldWorkload, ReleaseWorkload
-from penstock.domain.case import Judged
+from penstock.domain.decision import SloEvidence
 from penstock.domain.gate import StepResult, hold_manager, step
 from penstock.domain.policy import Policy
 from penstock.domain.refs import ObjectRef, WorkloadRef
 from penstock.domain.rollout import Enforcement, Mode, OnDelete, OnExternalResume, Rollout
-from penstock.domain.standing import Standing
-from penstock.domain.template import Template, template
-from penstock.domain.workload import Effect, Observation, Phase
+from penstock.domain.rollout_state import RolloutState
+from penstock.domain.template import PodTemplate, pod_template
+from penstock.domain.workload import HoldEffect, Phase, WorkloadState
 from support.cases import NOW, slo, span
 
 WORKLOAD = WorkloadRef("apps/v1", "Deployment", "checkout")
@@ -36,34 +36,34 @@ ROLLOUT = Rollout(
 MANAGER = hold_manager(ROLLOUT)
 
 
-def version(number: int, source: str | None = None, **more: str) -> Template:
+def version(number: int, source: str | None = None, **more: str) -> PodTemplate:
     """The template of one version, as its ReplicaSet carries it."""
     body = {"spec": {"containers": [{"name": "app", "image": f"checkout:{number}", **more}]}}
-    return template(body, f"checkout-{number}" if source is None else source)
+    return pod_template(body, f"checkout-{number}" if source is None else source)
 
 
 def saw(
-    present: Template | None = None, phase: Phase = Phase.COMPLETE, **facts: Any
-) -> Observation:
+    present: PodTemplate | None = None, phase: Phase = Phase.COMPLETE, **facts: Any
+) -> WorkloadState:
     """One look at the workload: version 1, complete, unless something else is said."""
     present = present or version(1)
-    first = Observation(
+    first = WorkloadState(
         namespace="shop",
         ref=WORKLOAD,
         uid="d1",
         phase=phase,
         template=present,
-        ran=(present,),
+        former_templates=(present,),
         ever_complete=True,
         updated=3,
         total=3,
-        effect=Effect.PARTIAL,
+        effect=HoldEffect.PARTIAL,
         advice=ADVICE,
     )
     return replace(first, **facts)
 
 
-MISSING = Observation("shop", WORKLOAD, "", Phase.MISSING)
+MISSING = WorkloadState("shop", WORKLOAD, "", Phase.MISSING)
 
 
 @dataclass
@@ -71,9 +71,9 @@ class Story:
     """Rounds of one gate, one after the other."""
 
     rollout: Rollout = ROLLOUT
-    standing: Standing = field(default_factory=Standing)
-    seen: Observation = field(default_factory=saw)
-    slos: tuple[Judged, ...] = field(default_factory=lambda: (slo(),))
+    standing: RolloutState = field(default_factory=RolloutState)
+    seen: WorkloadState = field(default_factory=saw)
+    slos: tuple[SloEvidence, ...] = field(default_factory=lambda: (slo(),))
     rival: str | None = None
     now: datetime = NOW
     last: StepResult | None = None
@@ -84,7 +84,7 @@ class Story:
             setattr(self, name, value)
         self.now += span(after)
         done = step(self.rollout, self.standing, self.seen, self.slos, self.rival, self.now)
-        self.standing, self.last = done.standing, done
+        self.standing, self.last = done.state, done
         return done
 
     def acts(self, after: str = "0s", **changes: Any) -> list[type[HoldWorkload | ReleaseWorkload]]:
@@ -97,18 +97,22 @@ class Story:
                 break
             done.append(type(action))
             held = isinstance(action, HoldWorkload)
-            self.seen = replace(self.seen, ours=held, paused=held)
+            self.seen = replace(self.seen, held_by_us=held, paused=held)
         return done
 
-    def release(self, number: int = 2, **facts: Any) -> Observation:
+    def release(self, number: int = 2, **facts: Any) -> WorkloadState:
         """Version ``number`` begins to roll out."""
         present = version(number)
         facts = {"updated": 1, "phase": Phase.ROLLING} | facts
-        former = tuple(one for one in self.seen.ran if one.hash != present.hash)
-        self.seen = replace(self.seen, template=present, ran=(present, *former), **facts)
+        former = tuple(
+            template for template in self.seen.former_templates if template.hash != present.hash
+        )
+        self.seen = replace(
+            self.seen, template=present, former_templates=(present, *former), **facts
+        )
         return self.seen
 
-    def completes(self) -> Observation:
+    def completes(self) -> WorkloadState:
         """What is being released is whole."""
         self.seen = replace(self.seen, phase=Phase.COMPLETE, updated=self.seen.total)
         return self.seen

@@ -8,27 +8,27 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from penstock.domain.case import Onset
-from penstock.domain.evidence import Grade
-from penstock.domain.memory import Cause, Memory
+from penstock.domain.decision import ReleaseOrigin
+from penstock.domain.evidence import EvidenceGrade
+from penstock.domain.memory import HoldCause, Memory
 from penstock.domain.quantities import Duration
-from penstock.domain.standing import (
+from penstock.domain.rollout_state import (
     HISTORY_KEPT,
     STABLE_KEPT,
     Condition,
+    EffectiveSetting,
     Gate,
     Hold,
-    Seen,
-    Setting,
+    ReleaseState,
+    RolloutState,
     Spent,
-    Stable,
-    Standing,
+    StableTemplate,
     Transition,
-    UnderWay,
+    WorkloadSummary,
 )
-from penstock.domain.template import Template, template
+from penstock.domain.template import PodTemplate, pod_template
 from penstock.domain.verdict import GateState, Reason, Verdict
-from penstock.domain.workload import Effect, Phase
+from penstock.domain.workload import HoldEffect, Phase
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 WORDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
@@ -57,22 +57,22 @@ GATES = st.builds(
 MEMORIES = st.builds(
     Memory,
     serial=st.integers(0, 2**40),
-    held_for=maybe(one_of(Cause)),
+    held_for=maybe(one_of(HoldCause)),
     held_by=some(WORDS, 4),
     calm_since=maybe(MOMENTS),
     calm_required=st.integers(0, 604_800).map(Duration.of_seconds),
     recent_holds=some(MOMENTS, 17),
-    unknown=maybe(st.sampled_from([Grade.THIN, Grade.OUTAGE])),
+    unknown=maybe(st.sampled_from([EvidenceGrade.THIN, EvidenceGrade.OUTAGE])),
     unknown_since=maybe(MOMENTS),
     last_known=maybe(one_of(Verdict)),
 )
 RELEASES = st.builds(
-    UnderWay,
+    ReleaseState,
     id=WORDS,
     started_at=MOMENTS,
     from_hash=st.just("") | WORDS,
     remaining_at_start=st.sampled_from(["", "0.8120", "-0.0312"]),
-    onset=one_of(Onset),
+    origin=one_of(ReleaseOrigin),
     resumed_at=maybe(MOMENTS),
     reason=maybe(one_of(Reason)),
     spent=maybe(
@@ -80,14 +80,19 @@ RELEASES = st.builds(
     ),
 )
 SEEN = st.builds(
-    Seen, WORDS, st.just("") | WORDS, one_of(Phase), st.integers(0, 999), st.integers(0, 999)
+    WorkloadSummary,
+    WORDS,
+    st.just("") | WORDS,
+    one_of(Phase),
+    st.integers(0, 999),
+    st.integers(0, 999),
 )
-STABLE = st.builds(Stable, WORDS, some(TEXTS, 4), MOMENTS, st.just("") | WORDS)
+STABLE = st.builds(StableTemplate, WORDS, some(TEXTS, 4), MOMENTS, st.just("") | WORDS)
 HOLDS = st.builds(
     Hold,
     active=st.booleans(),
     manager=st.just("") | WORDS,
-    effect=maybe(one_of(Effect)),
+    effect=maybe(one_of(HoldEffect)),
     since=maybe(MOMENTS),
     lost_at=some(MOMENTS, 4),
     contested_by=TEXTS,
@@ -98,8 +103,8 @@ TRANSITIONS = st.builds(
 CONDITIONS = st.builds(
     Condition, WORDS, st.sampled_from(["True", "False", "Unknown"]), one_of(Reason), TEXTS, MOMENTS
 )
-TEMPLATES: st.SearchStrategy[Template] = st.builds(
-    lambda image, env, source: template(
+TEMPLATES: st.SearchStrategy[PodTemplate] = st.builds(
+    lambda image, env, source: pod_template(
         {"spec": {"containers": [{"name": "app", "image": image, "env": env}]}}, source
     ),
     WORDS,
@@ -109,10 +114,10 @@ TEMPLATES: st.SearchStrategy[Template] = st.builds(
 
 
 @st.composite
-def standings(draw: st.DrawFn) -> Standing:
+def standings(draw: st.DrawFn) -> RolloutState:
     """Any standing that a status and a record can say."""
     bodies = draw(some(TEMPLATES, 3))
-    return Standing(
+    return RolloutState(
         memory=draw(MEMORIES),
         gate=draw(maybe(GATES)),
         workload=draw(maybe(SEEN)),
@@ -123,7 +128,7 @@ def standings(draw: st.DrawFn) -> Standing:
         hold=draw(HOLDS),
         history=draw(some(TRANSITIONS, HISTORY_KEPT)),
         conditions=draw(some(CONDITIONS, 5)),
-        settings=draw(some(st.builds(Setting, WORDS, TEXTS, WORDS), 12)),
+        settings=draw(some(st.builds(EffectiveSetting, WORDS, TEXTS, WORDS), 12)),
         generation=draw(st.integers(0, 2**31)),
         bodies={body.hash: body for body in bodies},
     )

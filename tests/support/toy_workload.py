@@ -15,8 +15,8 @@ from penstock.adapters.api_server import ApiServer, object_path
 from penstock.adapters.workloads.apply_hold import ApplyHold, is_kept, person_hold
 from penstock.adapters.workloads.registry import ADAPTERS
 from penstock.domain.refs import ApiResource, WorkloadRef
-from penstock.domain.template import template
-from penstock.domain.workload import Effect, Observation, Phase
+from penstock.domain.template import pod_template
+from penstock.domain.workload import HoldEffect, Phase, WorkloadState
 from penstock.engine.ports import Held, Outcome
 from penstock.engine.watches import Watch, WatchItself
 from penstock.errors import Gone
@@ -59,35 +59,35 @@ class ToyAdapter:
         self._server = server
         self._hold = ApplyHold(server, TOYS, namespaces, {"paused": True})
 
-    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         try:
             body = await self._server.get(object_path(TOYS, namespace, ref.name))
         except Gone:
-            return Observation(namespace, ref, "", Phase.MISSING)
-        wanted = template(body["spec"]["template"])
+            return WorkloadState(namespace, ref, "", Phase.MISSING)
+        wanted = pod_template(body["spec"]["template"])
         runs = (body.get("status") or {}).get("runs")
-        former = template(runs) if runs else None
+        former = pod_template(runs) if runs else None
         complete = former is not None and former.hash == wanted.hash
         managers = self._hold.managers(body)
-        return Observation(
+        return WorkloadState(
             namespace=namespace,
             ref=ref,
             uid=body["metadata"]["uid"],
             phase=Phase.COMPLETE if complete else Phase.ROLLING,
             template=wanted,
-            ran=() if former is None or complete else (former,),
+            former_templates=() if former is None or complete else (former,),
             ever_complete=former is not None,
             updated=int(complete),
             total=1,
             paused=bool(body["spec"].get("paused")),
-            holders=managers,
-            ours=manager in managers,
-            kept=is_kept(body),
-            effect=Effect.NONE if complete else Effect.FULL,
+            pause_managers=managers,
+            held_by_us=manager in managers,
+            keep_held=is_kept(body),
+            effect=HoldEffect.NONE if complete else HoldEffect.FULL,
             person_holds=person_hold(body),
         )
 
-    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, seen: WorkloadState, manager: str, *, keep: bool) -> Outcome:
         return await self._hold.hold(seen, manager, keep=keep)
 
     async def release(self, held: Held) -> Outcome:

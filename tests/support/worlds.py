@@ -9,10 +9,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from penstock.domain.case import Case, Judged, Onset, Release
-from penstock.domain.evidence import Count, Evidence, Grade, Kind, Reading, judged
-from penstock.domain.guard import Guard, guard
-from penstock.domain.memory import Cause, Memory
+from penstock.domain.decision import DecisionInput, ReleaseInput, ReleaseOrigin, SloEvidence
+from penstock.domain.effective_policy import EffectivePolicy, resolve_policy
+from penstock.domain.evidence import (
+    EventCounts,
+    Evidence,
+    EvidenceGrade,
+    EvidenceKind,
+    Reading,
+    evidence_of,
+)
+from penstock.domain.memory import HoldCause, Memory
 from penstock.domain.policy import (
     BurnPair,
     InFlightPolicy,
@@ -38,7 +45,7 @@ WINDOWS = st.sampled_from(["2m", "20m", "1h", "1d", "6d", "7d", "28d", "30d", "9
     Duration.parse
 )
 NAMES = ("availability", "latency", "probe", "search")
-SILENT = [kind for kind in Kind if Evidence(kind).grade is not Grade.FRESH]
+SILENT = [kind for kind in EvidenceKind if Evidence(kind).grade is not EvidenceGrade.FRESH]
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -66,39 +73,43 @@ def policies() -> st.SearchStrategy[Policy]:
 
 
 @st.composite
-def counts(draw: st.DrawFn) -> Count:
+def counts(draw: st.DrawFn) -> EventCounts:
     total = draw(st.integers(0, 20) | st.integers(0, 1_000_000))
     bad = draw(st.integers(0, total) | st.integers(0, min(total, 10)))
-    return Count(Decimal(bad), Decimal(total))
+    return EventCounts(Decimal(bad), Decimal(total))
 
 
 @st.composite
-def readings(draw: st.DrawFn, guard: Guard, objective: Objective, window: Duration) -> Reading:
-    looks = {look: draw(counts()) for look in sorted(guard.looks)}
-    for gone in draw(st.lists(st.sampled_from(sorted(guard.looks)), max_size=1)):
+def readings(
+    draw: st.DrawFn, guard: EffectivePolicy, objective: Objective, window: Duration
+) -> Reading:
+    looks = {look: draw(counts()) for look in sorted(guard.burn_windows)}
+    for gone in draw(st.lists(st.sampled_from(sorted(guard.burn_windows)), max_size=1)):
         del looks[gone]
     return Reading(NOW, objective, window, draw(counts()), looks)
 
 
 @st.composite
-def slos(draw: st.DrawFn, name: str = "availability") -> Judged:
+def slos(draw: st.DrawFn, name: str = "availability") -> SloEvidence:
     """One SLO: mostly measured, at times thin, lost, without a policy, or by two indicators."""
     objective, window = draw(OBJECTIVES), draw(WINDOWS)
-    completed = guard(draw(policies()), objective, window)
+    completed = resolve_policy(draw(policies()), objective, window)
     if draw(st.integers(0, 9)) == 0:
-        kind = draw(st.sampled_from([Kind.SLO_NOT_FOUND, Kind.SLO_INVALID]))
-        return Judged(name, Evidence(kind, "gone"), None)
+        kind = draw(st.sampled_from([EvidenceKind.SLO_NOT_FOUND, EvidenceKind.SLO_INVALID]))
+        return SloEvidence(name, Evidence(kind, "gone"), None)
     if draw(st.integers(0, 3)) == 0:
-        return Judged(name, Evidence(draw(st.sampled_from(SILENT)), "no answer"), completed)
+        return SloEvidence(name, Evidence(draw(st.sampled_from(SILENT)), "no answer"), completed)
     reading = draw(readings(completed, objective, window))
     if draw(st.integers(0, 4)) == 0:
         other = draw(readings(completed, objective, window))
-        return Judged(name, Evidence(Kind.MIGRATING, "Migrating", reading, other), completed)
-    return Judged(name, judged(reading, draw(st.sampled_from([0, 10, 1_000]))), completed)
+        return SloEvidence(
+            name, Evidence(EvidenceKind.MIGRATING, "Migrating", reading, other), completed
+        )
+    return SloEvidence(name, evidence_of(reading, draw(st.sampled_from([0, 10, 1_000]))), completed)
 
 
 @st.composite
-def several(draw: st.DrawFn) -> tuple[Judged, ...]:
+def several(draw: st.DrawFn) -> tuple[SloEvidence, ...]:
     count = draw(st.integers(1, 3))
     return tuple(draw(slos(name)) for name in NAMES[:count])
 
@@ -108,32 +119,32 @@ def memories() -> st.SearchStrategy[Memory]:
     return st.builds(
         Memory,
         serial=st.integers(0, 10**9),
-        held_for=maybe(st.sampled_from(Cause)),
+        held_for=maybe(st.sampled_from(HoldCause)),
         held_by=st.sets(st.sampled_from(NAMES)).map(lambda names: tuple(sorted(names))),
         calm_since=maybe(MOMENTS),
         calm_required=LENGTHS,
         recent_holds=st.lists(MOMENTS, max_size=4).map(lambda times: tuple(sorted(times))),
-        unknown=maybe(st.sampled_from([Grade.THIN, Grade.OUTAGE])),
+        unknown=maybe(st.sampled_from([EvidenceGrade.THIN, EvidenceGrade.OUTAGE])),
         unknown_since=maybe(MOMENTS),
         last_known=maybe(st.sampled_from(Verdict)),
     )
 
 
-def releases() -> st.SearchStrategy[Release]:
+def releases() -> st.SearchStrategy[ReleaseInput]:
     return st.builds(
-        Release,
+        ReleaseInput,
         id=st.just("5d4f8c7b9"),
         returns=st.booleans(),
         first=st.booleans(),
-        onset=st.sampled_from(Onset),
+        origin=st.sampled_from(ReleaseOrigin),
         resumed_by_person=st.booleans(),
         held=st.booleans(),
     )
 
 
-def cases(now: datetime = NOW) -> st.SearchStrategy[Case]:
+def cases(now: datetime = NOW) -> st.SearchStrategy[DecisionInput]:
     return st.builds(
-        Case,
+        DecisionInput,
         slos=several(),
         memory=memories(),
         person=st.sampled_from([None, None, None, "", "migration"]),
@@ -145,8 +156,15 @@ def cases(now: datetime = NOW) -> st.SearchStrategy[Case]:
 def worse(reading: Reading, more: dict[Duration | None, Decimal]) -> Reading:
     """The same reading with more bad events, by look back; None is the whole window."""
 
-    def grown(count: Count, by: Decimal) -> Count:
+    def grown(count: EventCounts, by: Decimal) -> EventCounts:
         return replace(count, bad=min(count.total, count.bad + by))
 
-    looks = {look: grown(one, more.get(look, Decimal(0))) for look, one in reading.looks.items()}
-    return replace(reading, whole=grown(reading.whole, more.get(None, Decimal(0))), looks=looks)
+    burn_windows = {
+        burn_window: grown(one, more.get(burn_window, Decimal(0)))
+        for burn_window, one in reading.burn_windows.items()
+    }
+    return replace(
+        reading,
+        window_counts=grown(reading.window_counts, more.get(None, Decimal(0))),
+        burn_windows=burn_windows,
+    )

@@ -93,12 +93,12 @@ def read(log: Path, mention: str = "") -> list[Entry]:
     written, and is left for the next time.
     """
     text = log.read_bytes() if log.exists() else b""
-    entries: dict[str, Entry] = {}
+    objects: dict[str, Entry] = {}
     for line in text[: text.rfind(b"\n") + 1].splitlines():
         if line.strip() and mention.encode() in line:
-            entry = _entry(json.loads(line))
-            entries[entry.id] = entry
-    return list(entries.values())
+            obj = _entry(json.loads(line))
+            objects[obj.id] = obj
+    return list(objects.values())
 
 
 def wait_for(
@@ -109,32 +109,32 @@ def wait_for(
 ) -> list[Entry]:
     """Read until the condition holds: a request is logged shortly after its answer."""
     end = time.monotonic() + seconds
-    while not condition(entries := read(log, mention)):
+    while not condition(objects := read(log, mention)):
         if time.monotonic() > end:
-            recent = "\n".join(entry.describe() for entry in entries[-20:])
+            recent = "\n".join(obj.describe() for obj in objects[-20:])
             raise TimeoutError(f"not in {log} after {seconds:g} s; the last entries:\n{recent}")
         time.sleep(0.05)
-    return entries
+    return objects
 
 
-def of_user(entries: Iterable[Entry], user: str) -> list[Entry]:
+def of_user(objects: Iterable[Entry], user: str) -> list[Entry]:
     """What one user asked for."""
-    return [entry for entry in entries if entry.user == user]
+    return [obj for obj in objects if obj.user == user]
 
 
-def forbidden(entries: Iterable[Entry]) -> list[Entry]:
+def forbidden(objects: Iterable[Entry]) -> list[Entry]:
     """Requests that no rule allowed."""
-    return [entry for entry in entries if entry.is_forbidden]
+    return [obj for obj in objects if obj.is_forbidden]
 
 
-def used_permissions(entries: Iterable[Entry]) -> set[Permission]:
+def used_permissions(objects: Iterable[Entry]) -> set[Permission]:
     """What was asked for and allowed, in the words of rules; object names are left out."""
     return {
-        Permission("", "", entry.verb, path=_without_query(entry.path))
-        if not entry.resource
-        else Permission(entry.group, _with_subresource(entry), entry.verb)
-        for entry in entries
-        if not entry.is_forbidden
+        Permission("", "", obj.verb, path=_without_query(obj.path))
+        if not obj.resource
+        else Permission(obj.group, _with_subresource(obj), obj.verb)
+        for obj in objects
+        if not obj.is_forbidden
     }
 
 
@@ -157,16 +157,16 @@ def permissions(rules: Rules) -> list[Permission]:
     return parts + paths
 
 
-def unused(rules: Rules, entries: Collection[Entry]) -> list[Permission]:
+def unused(rules: Rules, objects: Collection[Entry]) -> list[Permission]:
     """Parts of the rules that no allowed request needed: candidates for removal."""
-    allowed = [entry for entry in entries if not entry.is_forbidden]
+    allowed = [obj for obj in objects if not obj.is_forbidden]
     return [part for part in permissions(rules) if not any(map(part.covers, allowed))]
 
 
-def uncovered(rules: Rules, entries: Iterable[Entry]) -> list[Entry]:
+def uncovered(rules: Rules, objects: Iterable[Entry]) -> list[Entry]:
     """Requests that these rules do not allow, whether refused or allowed by some other role."""
     parts = permissions(rules)
-    return [entry for entry in entries if not any(part.covers(entry) for part in parts)]
+    return [obj for obj in objects if not any(part.covers(obj) for part in parts)]
 
 
 def _entry(event: Mapping[str, Any]) -> Entry:
@@ -189,14 +189,14 @@ def _entry(event: Mapping[str, Any]) -> Entry:
     )
 
 
-def _with_subresource(entry: Entry) -> str:
-    return f"{entry.resource}/{entry.subresource}" if entry.subresource else entry.resource
+def _with_subresource(obj: Entry) -> str:
+    return f"{obj.resource}/{obj.subresource}" if obj.subresource else obj.resource
 
 
-def _resource_covers(resource: str, entry: Entry) -> bool:
-    if resource in {"*", _with_subresource(entry)}:
+def _resource_covers(resource: str, obj: Entry) -> bool:
+    if resource in {"*", _with_subresource(obj)}:
         return True
-    return bool(entry.subresource) and resource == f"*/{entry.subresource}"
+    return bool(obj.subresource) and resource == f"*/{obj.subresource}"
 
 
 def _path_covers(pattern: str, path: str) -> bool:

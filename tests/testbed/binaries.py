@@ -90,9 +90,9 @@ def search(binary: Binary, cache: Cache) -> Search:
         found = _judge(binary, path, source, passed_over)
         if found is not None:
             return Search(binary, found, tuple(passed_over))
-    entry = cache.lookup(binary)
-    if entry is not None:
-        own = Found(entry.path, entry.version, f"cache, {entry.source}")
+    obj = cache.lookup(binary)
+    if obj is not None:
+        own = Found(obj.path, obj.version, f"cache, {obj.source}")
         return Search(binary, own, tuple(passed_over))
     for path in _envtest_store(binary, cache):
         found = _judge(binary, path, "setup-envtest", passed_over)
@@ -199,11 +199,11 @@ def _take_published(hunt: _Hunt, group: Iterable[Binary], cache: Cache) -> list[
     """Another process may have got some while we waited for its lock; the rest is returned."""
     left = []
     for binary in group:
-        entry = cache.lookup(binary)
-        if entry is None:
+        obj = cache.lookup(binary)
+        if obj is None:
             left.append(binary)
         else:
-            hunt.got(binary.name, entry.path)
+            hunt.got(binary.name, obj.path)
     return left
 
 

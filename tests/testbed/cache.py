@@ -87,9 +87,9 @@ class Cache:
     def lookup(self, binary: Binary) -> Entry | None:
         """The published binary, built or downloaded, if it is there and whole."""
         for origin in (RELEASE, recipe_hash(binary.tool)):
-            entry = _read_entry(self._folder(binary, origin), binary.name)
-            if entry is not None:
-                return entry
+            obj = _read_entry(self._folder(binary, origin), binary.name)
+            if obj is not None:
+                return obj
         return None
 
     def publish(self, file: Path, binary: Binary, origin: str, source: str, held: Held) -> Entry:

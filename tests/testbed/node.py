@@ -136,10 +136,10 @@ class Node:
         elif is_run(pod):
             self._write(uid, pod, *self._run(uid, pod))
         else:
-            standing, pause = played(pod, time.monotonic() - self._seen[uid], timestamp())
+            state, pause = played(pod, time.monotonic() - self._seen[uid], timestamp())
             if pause is not None:
                 self._agenda.add(uid, pause)
-            self._write(uid, pod, standing, self._made_up.of(pod))
+            self._write(uid, pod, state, self._made_up.of(pod))
 
     def _run(self, uid: str, pod: Mapping[str, Any]) -> tuple[Standing, str | None]:
         run = self._runs.get(uid)

@@ -102,16 +102,16 @@ def played(pod: Object, age: float, now: str) -> tuple[Standing, float | None]:
 
 
 def status(
-    pod: Object, standing: Standing, address: str | None, host: str, now: str
+    pod: Object, state: Standing, address: str | None, host: str, now: str
 ) -> dict[str, Any]:
     """The status to write, as a strategic merge patch of what the pod says now."""
     present = pod.get("status") or {}
     wanted: dict[str, Any] = {
-        "phase": standing.phase,
+        "phase": state.phase,
         "hostIP": host,
         "startTime": present.get("startTime") or now,
-        "conditions": [_dated(present, c, now) for c in _conditions(pod, standing)],
-        "containerStatuses": [_container_status(c, standing) for c in pod["spec"]["containers"]],
+        "conditions": [_dated(present, c, now) for c in _conditions(pod, state)],
+        "containerStatuses": [_container_status(c, state) for c in pod["spec"]["containers"]],
     }
     if address and present.get("podIP") != address:
         wanted |= {"podIP": address, "podIPs": [{"$patch": "replace"}, {"ip": address}]}
@@ -160,23 +160,23 @@ def _failing(reason: str, since: str) -> Standing:
     return waiting(reason, message, restarts=1, last_state={"terminated": ended})
 
 
-def _container_status(container: Object, standing: Standing) -> dict[str, Any]:
+def _container_status(container: Object, state: Standing) -> dict[str, Any]:
     return {
         "name": container["name"],
         "image": container["image"],
         "imageID": "",
-        "ready": standing.ready,
-        "started": "running" in standing.state,
-        "restartCount": standing.restarts,
-        "state": standing.state,
-        "lastState": standing.last_state,
+        "ready": state.ready,
+        "started": "running" in state.state,
+        "restartCount": state.restarts,
+        "state": state.state,
+        "lastState": state.last_state,
     }
 
 
-def _conditions(pod: Object, standing: Standing) -> Sequence[Object]:
+def _conditions(pod: Object, state: Standing) -> Sequence[Object]:
     names = [container["name"] for container in pod["spec"]["containers"]]
     unready = None
-    if not standing.ready:
+    if not state.ready:
         unready = ("ContainersNotReady", f"containers with unready status: {names}")
     gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []]
     closed = [gate for gate in gates if condition(pod, gate) != "True"]

@@ -68,9 +68,9 @@ def test_the_rules_are_printed_as_they_stand_over_the_code() -> None:
 
 
 def test_every_setting_is_told_with_its_variable() -> None:
-    told = (DOCS / "operations.md").read_text()
+    message = (DOCS / "operations.md").read_text()
     assert [
-        name for name in Settings.model_fields if f"`PENSTOCK_{name.upper()}`" not in told
+        name for name in Settings.model_fields if f"`PENSTOCK_{name.upper()}`" not in message
     ] == []
 
 

@@ -126,8 +126,8 @@ class ApiServer:
                 )
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            told = str(error) or type(error).__name__
-            raise Unavailable(f"the API server does not answer: {told[:200]}") from error
+            message = str(error) or type(error).__name__
+            raise Unavailable(f"the API server does not answer: {message[:200]}") from error
         return _answer(method, path, response.status, raw, response.headers)
 
 

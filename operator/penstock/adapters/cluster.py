@@ -14,10 +14,10 @@ from penstock.adapters.latest import Latest
 from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import API_VERSION, KINDS, KindSpec
-from penstock.api.printing import invalid_status, record_data
-from penstock.domain.entry import Entry, Resource
+from penstock.api.printing import encode_gate_record, encode_invalid_status
+from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.refs import ObjectRef
-from penstock.domain.standing import Record
+from penstock.domain.rollout_state import GateRecord
 from penstock.errors import Forbidden, SpecInvalid
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class OurObjects:
         )
         """The kinds that the last lists could read."""
 
-    async def list(self, resource: str) -> Sequence[Entry]:
+    async def list(self, resource: str) -> Sequence[CachedObject]:
         """All objects of a kind; Rollouts with the template bodies that their records keep."""
         kind = self._kinds[resource]
         companions: dict[tuple[str, str], Body] = {}
@@ -83,12 +83,12 @@ class OurObjects:
         kind = self._kinds[resource]
         await self._apply_status(kind, ref, kind.encode_status(status))
 
-    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
-        status = invalid_status(problem, entry.version, datetime.now(UTC))
-        await self._apply_status(self._kinds[resource], entry.ref, status)
+        status = encode_invalid_status(problem, obj.generation, datetime.now(UTC))
+        await self._apply_status(self._kinds[resource], obj.ref, status)
 
-    async def write_record(self, ref: ObjectRef, record: Record) -> None:
+    async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
         """Write the GateRecord of one Rollout; garbage collection removes it with its owner.
 
         It is replaced as a whole, because only a plain creation is refused when the record is there
@@ -102,7 +102,7 @@ class OurObjects:
             "controller": True,
             "blockOwnerDeletion": False,
         }
-        data = record_data(record)
+        data = encode_gate_record(record)
         body: Body = {
             "apiVersion": API_VERSION,
             "kind": "GateRecord",

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.refs import SecretKeyRef
-from penstock.domain.slo import SourceKind
-from penstock.domain.source import (
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import (
     BasicAuth,
     BearerAuth,
     Header,
+    MetricsSource,
     OAuth2Auth,
-    Source,
     Tls,
     TokenFileAuth,
 )
-from penstock.domain.source_report import SourceReason
+from penstock.domain.refs import SecretKeyRef
+from penstock.domain.slo import SourceKind
+from penstock.domain.source_status import SourceReason
 from penstock.engine.ports import Clock
 from penstock.errors import ClusterError, Forbidden, Gone
 
@@ -60,7 +60,7 @@ class Unready(Exception):
     @property
     def evidence(self) -> Evidence:
         """The same for an SLO: we cannot show who we are."""
-        return Evidence(Kind.UNAUTHORIZED, self.detail)
+        return Evidence(EvidenceKind.UNAUTHORIZED, self.detail)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -118,7 +118,7 @@ class Vault:
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._reading: dict[tuple[str, str], asyncio.Lock] = {}
 
-    async def credentials(self, source: Source) -> Credentials:
+    async def credentials(self, source: MetricsSource) -> Credentials:
         """What a source's manifest refers to, no older than a minute.
 
         Raises:
@@ -143,13 +143,13 @@ class Vault:
                 return _with(found, bearer=await self._file(path))
         return found
 
-    def doubt(self, source: Source) -> None:
+    def doubt(self, source: MetricsSource) -> None:
         """What was read does not serve: look again soon, it may be mended or rotated."""
         for key in _keys(source, self._namespace):
             if key in self._kept:
                 self._kept[key].doubted = True
 
-    async def _header(self, source: Source, index: int, header: Header) -> tuple[str, str]:
+    async def _header(self, source: MetricsSource, index: int, header: Header) -> tuple[str, str]:
         if isinstance(header.value, str):
             return header.name, header.value
         field = f"spec.headers[{index}].valueFrom"
@@ -158,7 +158,7 @@ class Vault:
             raise _unusable(field, "is empty or has characters that a header may not contain")
         return header.name, value
 
-    async def _tls(self, source: Source, tls: Tls) -> dict[str, Any]:
+    async def _tls(self, source: MetricsSource, tls: Tls) -> dict[str, Any]:
         ca = await self._bytes(source, "spec.tls.caRef", tls.ca) if tls.ca else None
         pair = None
         if tls.client_certificate:
@@ -168,7 +168,7 @@ class Vault:
             pair = certificate, key
         return {"ca": ca, "certificate": pair, "server_name": tls.server_name}
 
-    async def _text(self, source: Source, field: str, ref: SecretKeyRef) -> str:
+    async def _text(self, source: MetricsSource, field: str, ref: SecretKeyRef) -> str:
         """A key's text; the line break that editors and `echo` leave at its end is none of it."""
         content = await self._bytes(source, field, ref)
         try:
@@ -179,7 +179,7 @@ class Vault:
             raise _unusable(field, f"key {ref.key} of Secret {ref.name} is empty")
         return text
 
-    async def _bytes(self, source: Source, field: str, ref: SecretKeyRef) -> bytes:
+    async def _bytes(self, source: MetricsSource, field: str, ref: SecretKeyRef) -> bytes:
         namespace = _namespace(source, self._namespace)
         if not namespace:
             raise Unready(
@@ -221,11 +221,11 @@ class Vault:
             async with asyncio.timeout(READ_SECONDS):
                 return await self._read(namespace, name)
         except Gone:
-            told = f"there is no {where}; create it"
-            return Unready(SourceReason.SECRET_NOT_FOUND, told)
+            message = f"there is no {where}; create it"
+            return Unready(SourceReason.SECRET_NOT_FOUND, message)
         except Forbidden:
-            told = f'Penstock may not read {where}; grant its service account "get" on it there'
-            return Unready(SourceReason.SECRET_FORBIDDEN, told)
+            message = f'Penstock may not read {where}; grant its service account "get" on it there'
+            return Unready(SourceReason.SECRET_FORBIDDEN, message)
         except (ClusterError, TimeoutError):
             return None
 
@@ -250,11 +250,11 @@ def _is_old(kept: _Kept, now: float) -> bool:
     return now - kept.at >= (DOUBTED_SECONDS if again else LOOK_AGAIN_SECONDS)
 
 
-def _namespace(source: Source, own: str) -> str:
+def _namespace(source: MetricsSource, own: str) -> str:
     return source.ref.namespace if source.kind is SourceKind.METRICS_SOURCE else own
 
 
-def _keys(source: Source, own: str) -> Iterator[tuple[str, str]]:
+def _keys(source: MetricsSource, own: str) -> Iterator[tuple[str, str]]:
     """Under which names a source's secrets are kept."""
     if isinstance(source.auth, TokenFileAuth):
         yield "", source.auth.path
@@ -274,13 +274,15 @@ def _token_file(folder: Path, path: str) -> Data | Unready:
     try:
         real = wanted.resolve(strict=True)
         if not real.is_relative_to(folder.resolve()):
-            told = f"spec.auth.tokenFile: {path} leads out of {TOKEN_FOLDER}; mount the token there"
-            return Unready(SourceReason.SECRET_INVALID, told)
+            message = (
+                f"spec.auth.tokenFile: {path} leads out of {TOKEN_FOLDER}; mount the token there"
+            )
+            return Unready(SourceReason.SECRET_INVALID, message)
         with real.open("rb") as file:
             return {path: file.read(LARGEST_TOKEN)}
     except (OSError, ValueError, RuntimeError):
-        told = f"spec.auth.tokenFile: {path} cannot be read; mount it into the operator's pod"
-        return Unready(SourceReason.SECRET_NOT_FOUND, told)
+        message = f"spec.auth.tokenFile: {path} cannot be read; mount it into the operator's pod"
+        return Unready(SourceReason.SECRET_NOT_FOUND, message)
 
 
 def _token(field: str, text: str) -> str:
@@ -290,8 +292,10 @@ def _token(field: str, text: str) -> str:
 
 
 def _away(namespace: str, name: str) -> Unready:
-    told = f"the API server does not answer, so Secret {name} in namespace {namespace} is not known"
-    return Unready(SourceReason.SECRET_NOT_FOUND, told)
+    message = (
+        f"the API server does not answer, so Secret {name} in namespace {namespace} is not known"
+    )
+    return Unready(SourceReason.SECRET_NOT_FOUND, message)
 
 
 def _unusable(field: str, what: str) -> Unready:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.domain.source import Dialect, Source
+from penstock.domain.metrics_source import Dialect, MetricsSource
 
 # How far back an instant selector of Prometheus looks by default.
 LOOK_BACK = "5m"
 
 
-def parameters(source: Source) -> Mapping[str, str]:
+def parameters(source: MetricsSource) -> Mapping[str, str]:
     """Form fields that go with each query."""
     match source.dialect:
         case Dialect.THANOS:

@@ -9,11 +9,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from penstock.domain.counters import Counted
+from penstock.domain.exported_counters import CounterTotals
 from penstock.engine.budget.recall import BAD, KIND, SINCE, SLI, TOTAL
 from penstock.engine.metric_names import CounterName, GaugeName
 
-Counting = Callable[[], Iterable[tuple[str, Counted]]]
+Counting = Callable[[], Iterable[tuple[str, CounterTotals]]]
 Naming = Callable[[], Iterable[tuple[tuple[str, str], str]]]
 
 COUNTERS: Mapping[CounterName, str] = {

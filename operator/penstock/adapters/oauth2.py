@@ -129,14 +129,14 @@ class Tokens:
     def _refused(self, status: int, answer: dict[str, Any]) -> Failed:
         word = answer.get("error")
         why = f" ({word})" if isinstance(word, str) and _ERROR.fullmatch(word) else ""
-        told = f"{self._server} answers {status}{why}"
+        message = f"{self._server} answers {status}{why}"
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             proxy = None if is_tunnelled(self._client.token_url) else self._proxy
             asked = login_required("407 Proxy Authentication Required", proxy)
             return Failed(Outcome.UNAUTHORIZED, f"{self._server}: {asked}")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Failed(Outcome.UNREACHABLE, told)
-        return Failed(Outcome.UNAUTHORIZED, f"{told}; check spec.auth.oauth2")
+            return Failed(Outcome.UNREACHABLE, message)
+        return Failed(Outcome.UNAUTHORIZED, f"{message}; check spec.auth.oauth2")
 
 
 def _decoded(content: bytes) -> dict[str, Any]:

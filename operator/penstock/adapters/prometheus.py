@@ -17,9 +17,9 @@ from typing import Generic
 from penstock.adapters.prometheus_answer import Failed, Matrix, NotAsked, Outcome, Vector
 from penstock.adapters.prometheus_link import Link
 from penstock.adapters.sources import Sources
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import MetricsSource
+from penstock.domain.source_status import SourceHealth
 from penstock.engine.asking import Answer, Asked, Form, Joint, Q, Row, Span
 from penstock.engine.ports import Clock
 
@@ -36,7 +36,10 @@ class Prometheus:
         self._company = Company(clock)
 
     async def ask(
-        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+        self,
+        source: MetricsSource,
+        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
+        when: datetime | Span,
     ) -> Mapping[Hashable, Answer | Evidence]:
         """For each question, by its key: its rows, or why there are none."""
         questions = [one for _, group in groups for one in group]
@@ -53,11 +56,11 @@ class Prometheus:
         ]
         return {key: one for part in await asyncio.gather(*batches) for key, one in part.items()}
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
         return await self._sources.look(source)
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether a source has said lately that it has too much to do."""
         return self._sources.is_overloaded(source)
 
@@ -181,7 +184,7 @@ class _Batch(Generic[Q]):
         parts = await asyncio.gather(*settled)
         found = parts[0] | parts[1]
         kinds = {one.kind for one in found.values() if isinstance(one, Evidence)}
-        if not {Kind.REJECTED, Kind.PARTIAL} & kinds:
+        if not {EvidenceKind.REJECTED, EvidenceKind.PARTIAL} & kinds:
             self.company.limit(batch, middle)  # none of them is at fault: together they are too big
         return found
 

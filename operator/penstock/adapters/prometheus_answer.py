@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from penstock.adapters.http_proxy import HttpProxy, login_required
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 
 MOST_QUOTED = 256
 # VictoriaMetrics repeats the whole query, of many lines, before it says what is wrong with it.
@@ -43,11 +43,11 @@ class Outcome(StrEnum):
 
 
 _KINDS = {
-    Outcome.PARTIAL: Kind.PARTIAL,
-    Outcome.REJECTED: Kind.REJECTED,
-    Outcome.UNAUTHORIZED: Kind.UNAUTHORIZED,
-    Outcome.MALFORMED: Kind.MALFORMED,
-    Outcome.SKEWED: Kind.CLOCK_SKEW,
+    Outcome.PARTIAL: EvidenceKind.PARTIAL,
+    Outcome.REJECTED: EvidenceKind.REJECTED,
+    Outcome.UNAUTHORIZED: EvidenceKind.UNAUTHORIZED,
+    Outcome.MALFORMED: EvidenceKind.MALFORMED,
+    Outcome.SKEWED: EvidenceKind.CLOCK_SKEW,
 }
 # What a network or a restart does to a single request, and the next one may be spared.
 _PASSING = frozenset({Outcome.UNREACHABLE, Outcome.MALFORMED})
@@ -76,9 +76,9 @@ class Failed(Exception):
         self.too_much = too_much
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> EvidenceKind:
         """What it is as evidence."""
-        return _KINDS.get(self.outcome, Kind.UNREACHABLE)
+        return _KINDS.get(self.outcome, EvidenceKind.UNREACHABLE)
 
     @property
     def is_passing(self) -> bool:

@@ -24,7 +24,7 @@ from penstock.adapters.http_proxy import is_tunnelled, settle
 from penstock.adapters.network import LONGEST_CONNECT, NoAuth, body
 from penstock.adapters.oauth2 import Tokens
 from penstock.adapters.prometheus_answer import Answer
-from penstock.domain.source import Source
+from penstock.domain.metrics_source import MetricsSource
 
 LARGEST_ANSWER = 4 << 20
 _OURS = {
@@ -55,7 +55,7 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
 
     def __init__(
         self,
-        source: Source,
+        source: MetricsSource,
         credentials: Credentials,
         connections: int,
         monotonic: Callable[[], float],

@@ -40,8 +40,8 @@ from penstock.adapters.prometheus_answer import (
 from penstock.adapters.prometheus_connection import Connection
 from penstock.adapters.slots import Slots
 from penstock.domain.evidence import Evidence
-from penstock.domain.source import Dialect, Source
-from penstock.domain.source_report import Health, SourceReason
+from penstock.domain.metrics_source import Dialect, MetricsSource
+from penstock.domain.source_status import SourceHealth, SourceReason
 from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Clock, Tally
 
@@ -77,7 +77,7 @@ class Link:
 
     def __init__(
         self,
-        source: Source,
+        source: MetricsSource,
         credentials: Credentials,
         clock: Clock,
         tally: Tally,
@@ -173,7 +173,7 @@ class Link:
         return Evidence(failed.kind, excerpt(detail, 400))
 
     @property
-    def health(self) -> Health:
+    def health(self) -> SourceHealth:
         """How it stood when it was asked last."""
         answered = self._answered[1] if self._answered else None
         reason, detail = SourceReason.CONNECTED, ""
@@ -182,7 +182,7 @@ class Link:
             detail = self.told(self._wrong).detail
         if self.is_overloaded:
             detail = f"{detail or 'it answers again'}; {SPARED}"
-        return Health(reason, detail, answered)
+        return SourceHealth(reason, detail, answered)
 
     @property
     def is_overloaded(self) -> bool:
@@ -292,14 +292,14 @@ class Link:
     def _skewed(self) -> Failed:
         ahead = self._check.skew
         way = "ahead of" if ahead > 0 else "behind"
-        told = (
+        message = (
             f"its clock is {abs(ahead):.0f} s {way} ours, more than {TOLERANCE:.0f} s; mend the "
             "time of the server, or of the node where Penstock runs"
         )
         if ahead < 0 and self.source.dialect is not Dialect.VICTORIA_METRICS:
             # Asked like Prometheus it answers for half a minute ago.
-            told += "; of VictoriaMetrics say so in spec.dialect"
-        return Failed(Outcome.SKEWED, told)
+            message += "; of VictoriaMetrics say so in spec.dialect"
+        return Failed(Outcome.SKEWED, message)
 
 
 def _seconds(at: datetime) -> str:

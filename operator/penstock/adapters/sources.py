@@ -14,11 +14,11 @@ import asyncio
 
 from penstock.adapters.credentials import Credentials, Unready, Vault
 from penstock.adapters.prometheus_link import Link
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health, SourceReason
+from penstock.domain.source_status import SourceHealth, SourceReason
 from penstock.engine.ports import Clock, Tally
 
 REQUESTS_EVERYWHERE = 32
@@ -37,7 +37,7 @@ class Sources:
         self._everywhere = asyncio.Semaphore(REQUESTS_EVERYWHERE)
         self._links: dict[Key, Link] = {}
 
-    async def reach(self, source: Source) -> Link | Evidence:
+    async def reach(self, source: MetricsSource) -> Link | Evidence:
         """The way to a source that is worth asking now, or why there is none."""
         try:
             link = await self._link(source)
@@ -45,17 +45,17 @@ class Sources:
             return unready.evidence
         return await link.refusal() or link
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """How it stands; asked only when nobody has asked it for a while."""
         try:
             link = await self._link(source)
         except Unready as unready:
-            return Health(unready.reason, unready.detail)
+            return SourceHealth(unready.reason, unready.detail)
         if not link.was_asked_within(LOOK_SECONDS):
             await link.refusal(LOOK_SECONDS)
         return link.health
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether it has said lately that it has too much to do."""
         link = self._links.get((source.kind, source.ref))
         return link is not None and link.is_overloaded
@@ -66,7 +66,7 @@ class Sources:
             link.close()
         self._links.clear()
 
-    async def _link(self, source: Source) -> Link:
+    async def _link(self, source: MetricsSource) -> Link:
         """A changed source or Secret gets a new link, and what the old one failed by is over."""
         try:
             return self._known(source, await self._vault.credentials(source))
@@ -74,7 +74,7 @@ class Sources:
             self._vault.doubt(source)
             raise
 
-    def _known(self, source: Source, credentials: Credentials) -> Link:
+    def _known(self, source: MetricsSource, credentials: Credentials) -> Link:
         now = self._clock.monotonic()
         for idle in [k for k, link in self._links.items() if now - link.used_at > IDLE_SECONDS]:
             self._links.pop(idle).close()
@@ -87,7 +87,7 @@ class Sources:
         link.used_at = now
         return link
 
-    def _new(self, source: Source, credentials: Credentials) -> Link:
+    def _new(self, source: MetricsSource, credentials: Credentials) -> Link:
         try:
             return Link(
                 source,
@@ -107,4 +107,4 @@ class _NoAddress(Unready):
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(Kind.UNREACHABLE, self.detail)
+        return Evidence(EvidenceKind.UNREACHABLE, self.detail)

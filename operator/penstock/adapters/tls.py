@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.adapters.credentials import Credentials, Unready
 from penstock.adapters.crew import Trust
-from penstock.domain.source_report import SourceReason
+from penstock.domain.source_status import SourceReason
 
 
 def trust(credentials: Credentials) -> Trust:
@@ -44,8 +44,8 @@ def _trust(into: ssl.SSLContext, ca: bytes) -> None:
     try:
         into.load_verify_locations(cadata=ca.decode("ascii"))
     except (ssl.SSLError, ValueError):
-        told = "spec.tls.caRef: this is not a PEM certificate; correct it"
-        raise Unready(SourceReason.SECRET_INVALID, told) from None
+        message = "spec.tls.caRef: this is not a PEM certificate; correct it"
+        raise Unready(SourceReason.SECRET_INVALID, message) from None
 
 
 def _show(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
@@ -57,8 +57,8 @@ def _show(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         try:
             made.load_cert_chain(chain, password=lambda: b"")  # without one it would ask a terminal
         except (ssl.SSLError, ValueError):
-            told = (
+            message = (
                 "spec.tls.clientCertificateRef: tls.crt and tls.key are not a PEM key pair, or the "
                 "key is encrypted; correct them"
             )
-            raise Unready(SourceReason.SECRET_INVALID, told) from None
+            raise Unready(SourceReason.SECRET_INVALID, message) from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from penstock.api.kinds import KindSpec
 from penstock.api.parse import Body
-from penstock.domain.entry import Entry
+from penstock.domain.cached_object import CachedObject
 from penstock.domain.refs import ObjectRef
 from penstock.errors import SpecInvalid
 
 
-def decode_object(kind: KindSpec, body: Body, companion: Body | None = None) -> Entry:
+def decode_object(kind: KindSpec, body: Body, companion: Body | None = None) -> CachedObject:
     """One object, parsed or with what is wrong with it.
 
     Args:
@@ -26,10 +26,10 @@ def decode_object(kind: KindSpec, body: Body, companion: Body | None = None) -> 
     except SpecInvalid as problem:
         value = problem
     ref = ObjectRef(metadata.get("namespace", ""), metadata["name"], str(metadata.get("uid", "")))
-    return Entry(
+    return CachedObject(
         ref=ref,
-        version=int(metadata.get("generation") or 0),
-        value=value,
+        generation=int(metadata.get("generation") or 0),
+        spec=value,
         created=str(metadata.get("creationTimestamp", "")),
         status=kind.decode_status(ref, body.get("status"), companion),
     )

@@ -15,7 +15,7 @@ from penstock.api.parse import (
     parse_rollout,
     parse_slo,
 )
-from penstock.api.printing import rollout_status, slo_status, source_status
+from penstock.api.printing import encode_rollout_status, encode_slo_status, encode_source_status
 from penstock.api.resume import source_told_of, standing_of, told_of
 from penstock.api.rollout import Rollout
 from penstock.api.slo import SLO
@@ -105,7 +105,7 @@ KINDS = (
         ),
         parse=parse_slo,
         decode_status=lambda ref, status, _: told_of(ref, status),
-        encode_status=slo_status,
+        encode_status=encode_slo_status,
     ),
     KindSpec(
         Rollout,
@@ -124,7 +124,7 @@ KINDS = (
         ),
         parse=parse_rollout,
         decode_status=lambda _, status, record: standing_of(status, record),
-        encode_status=rollout_status,
+        encode_status=encode_rollout_status,
         companion="gaterecords",
     ),
     KindSpec(
@@ -151,7 +151,7 @@ KINDS = (
         ),
         parse=parse_metrics_source,
         decode_status=_source_status_of(SourceKind.METRICS_SOURCE),
-        encode_status=source_status,
+        encode_status=encode_source_status,
     ),
     KindSpec(
         ClusterMetricsSource,
@@ -166,7 +166,7 @@ KINDS = (
         namespaced=False,
         parse=parse_cluster_metrics_source,
         decode_status=_source_status_of(SourceKind.CLUSTER_METRICS_SOURCE),
-        encode_status=source_status,
+        encode_status=encode_source_status,
     ),
 )
 KIND_BY_PLURAL = {kind.plural: kind for kind in KINDS}

@@ -41,9 +41,9 @@ from penstock.api.source import (
     TlsSpec,
 )
 from penstock.domain import indicator as indicators
+from penstock.domain import metrics_source as sources
 from penstock.domain import policy as policies
 from penstock.domain import rollout as rollouts
-from penstock.domain import source as sources
 from penstock.domain.quantities import Duration, Objective, Percentage
 from penstock.domain.refs import ObjectRef, SecretKeyRef, WorkloadRef
 from penstock.domain.slo import (
@@ -112,13 +112,13 @@ def parse_rollout(body: Body, *, unknown: Extra = "ignore") -> rollouts.Rollout:
     )
 
 
-def parse_metrics_source(body: Body, *, unknown: Extra = "ignore") -> sources.Source:
+def parse_metrics_source(body: Body, *, unknown: Extra = "ignore") -> sources.MetricsSource:
     """A MetricsSource's body to its value; arguments and errors as of ``parse_slo``."""
     model = validated(MetricsSource, body, unknown)
     return _source(model, body, SourceKind.METRICS_SOURCE)
 
 
-def parse_cluster_metrics_source(body: Body, *, unknown: Extra = "ignore") -> sources.Source:
+def parse_cluster_metrics_source(body: Body, *, unknown: Extra = "ignore") -> sources.MetricsSource:
     """A ClusterMetricsSource's body to its value; arguments and errors as of ``parse_slo``."""
     model = validated(ClusterMetricsSource, body, unknown)
     return _source(model, body, SourceKind.CLUSTER_METRICS_SOURCE)
@@ -214,7 +214,11 @@ def _budgeting(spec: BudgetingSpec) -> Budgeting:
 def _indicator(spec: IndicatorSpec) -> indicators.Indicator:
     path = "spec.indicator"
     if spec.ratio is not None:
-        counted = indicators.Counted.GOOD if spec.ratio.bad is None else indicators.Counted.BAD
+        counted = (
+            indicators.CountedEvents.GOOD
+            if spec.ratio.bad is None
+            else indicators.CountedEvents.BAD
+        )
         events = spec.ratio.bad or spec.ratio.good or ""
         return indicators.RatioIndicator(
             counted,
@@ -283,10 +287,10 @@ def _unknown(spec: OutageSpec | ThinSpec | None) -> policies.UnknownPolicy:
 
 def _source(
     model: MetricsSource | ClusterMetricsSource, body: Body, kind: SourceKind
-) -> sources.Source:
+) -> sources.MetricsSource:
     spec = model.spec
     ref, generation, _ = _identity(body)
-    return sources.Source(
+    return sources.MetricsSource(
         ref=ref,
         generation=generation,
         kind=kind,

@@ -31,12 +31,12 @@ from penstock.api.slo import (
     SLODisplay,
     SLOStatus,
 )
-from penstock.api.source import SourceStatus
+from penstock.api.source import SourceStatus as SourceStatusModel
 from penstock.domain.evidence import NO_FORECAST, Forecast
 from penstock.domain.quantities import Ratio
-from penstock.domain.report import SloReport
-from penstock.domain.source_report import SourceReport
-from penstock.domain.standing import Condition, Record, Standing
+from penstock.domain.rollout_state import Condition, GateRecord, RolloutState
+from penstock.domain.slo_status import SloStatus
+from penstock.domain.source_status import SourceStatus
 from penstock.domain.wording import cut, percent, times
 from penstock.errors import SpecInvalid
 
@@ -44,99 +44,102 @@ LONGEST_TEXT = 1_024
 MOST_LISTED = 32
 
 
-def slo_status(report: SloReport) -> dict[str, Any]:
+def encode_slo_status(status: SloStatus) -> dict[str, Any]:
     """The whole status of an SLO."""
-    remaining = report.remaining
-    burns = report.burns
+    remaining = status.remaining
+    burns = status.burns
     return SLOStatus(
-        state=report.state,
-        summary=_cut(report.summary),
-        budget=_budget(report),
-        burn_rates=[BurnRateStatus(window=str(look), rate=f"{burn:.2f}") for look, burn in burns],
-        forecast=_forecast(report.forecast),
-        coverage=_ratio(report.coverage),
-        evaluated_at=_time(report.evaluated_at),
+        state=status.state,
+        summary=_cut(status.summary),
+        budget=_budget(status),
+        burn_rates=[
+            BurnRateStatus(window=str(burn_window), rate=f"{burn:.2f}")
+            for burn_window, burn in burns
+        ],
+        forecast=_forecast(status.forecast),
+        coverage=_ratio(status.coverage),
+        evaluated_at=_time(status.evaluated_at),
         display=SLODisplay(
-            objective=report.objective,
-            window=report.window,
-            indicator=report.indicator,
+            objective=status.objective,
+            window=status.window,
+            indicator=status.indicator,
             budget_left=None if remaining is None else percent(remaining),
             burn=times(burns[0][1]) if burns else None,
         ),
-        observed_generation=report.generation,
-        conditions=_conditions(report.conditions, report.generation),
+        observed_generation=status.generation,
+        conditions=_conditions(status.conditions, status.generation),
     ).dump()
 
 
-def _budget(report: SloReport) -> BudgetStatus | None:
+def _budget(status: SloStatus) -> BudgetStatus | None:
     """None where nothing is known: server-side apply makes null of a map that has lost all it had,
     and the API server refuses that.
     """
     found = BudgetStatus(
-        remaining_ratio=_ratio(report.remaining),
-        remaining_seconds=report.remaining_time,
-        remaining_events=report.remaining_events,
-        allowed_events=report.allowed_events,
+        remaining_ratio=_ratio(status.remaining),
+        remaining_seconds=status.remaining_time,
+        remaining_events=status.remaining_events,
+        allowed_events=status.allowed_events,
     )
     return found if found.dump() else None
 
 
-def rollout_status(standing: Standing) -> dict[str, Any]:
+def encode_rollout_status(state: RolloutState) -> dict[str, Any]:
     """The whole status of a Rollout."""
     return RolloutStatus(
-        gate=_gate(standing),
-        workload=_workload(standing),
-        release=_release(standing),
+        gate=_gate(state),
+        workload=_workload(state),
+        release=_release(state),
         stable=[
             StableTemplate(
-                hash=one.hash,
-                images=[_cut(image) for image in one.images[:MOST_LISTED]],
-                completed_at=_time(one.completed_at),
-                source=one.source or None,
+                hash=stable.hash,
+                images=[_cut(image) for image in stable.images[:MOST_LISTED]],
+                completed_at=_time(stable.completed_at),
+                source=stable.source or None,
             )
-            for one in standing.stable
+            for stable in state.stable
         ],
-        hold=_hold(standing),
-        memory=_memory(standing),
+        hold=_hold(state),
+        memory=_memory(state),
         effective_policy=[
-            EffectiveSetting(field=one.field, value=_cut(one.value), source=one.source)
-            for one in standing.settings
+            EffectiveSetting(field=stable.field, value=_cut(stable.value), source=stable.source)
+            for stable in state.settings
         ],
         history=[
             TransitionStatus(
-                at=_time(one.at),
-                verdict=one.verdict,
-                state=one.state,
-                reason=one.reason,
-                slo=one.slo or None,
-                message=_cut(one.message),
+                at=_time(stable.at),
+                verdict=stable.verdict,
+                state=stable.state,
+                reason=stable.reason,
+                slo=stable.slo or None,
+                message=_cut(stable.message),
             )
-            for one in standing.history
+            for stable in state.history
         ],
-        observed_generation=standing.generation,
-        conditions=_conditions(standing.conditions, standing.generation),
+        observed_generation=state.generation,
+        conditions=_conditions(state.conditions, state.generation),
     ).dump()
 
 
-def source_status(report: SourceReport) -> dict[str, Any]:
+def encode_source_status(status: SourceStatus) -> dict[str, Any]:
     """The whole status of a source."""
-    return SourceStatus(
-        observed_generation=report.generation,
-        last_answered_at=_maybe(report.answered_at),
-        conditions=_conditions((report.ready,), report.generation),
+    return SourceStatusModel(
+        observed_generation=status.generation,
+        last_answered_at=_maybe(status.answered_at),
+        conditions=_conditions((status.ready,), status.generation),
     ).dump()
 
 
-def invalid_status(problem: SpecInvalid, generation: int, now: datetime) -> dict[str, Any]:
+def encode_invalid_status(problem: SpecInvalid, generation: int, now: datetime) -> dict[str, Any]:
     """The status of an object that cannot be acted on: one condition, nothing else is claimed."""
     ready = Condition("Ready", "False", "SpecInvalid", str(problem), now)
     return {
         "observedGeneration": generation,
-        "conditions": [one.dump() for one in _conditions((ready,), generation)],
+        "conditions": [condition.dump() for condition in _conditions((ready,), generation)],
     }
 
 
-def record_data(record: Record) -> dict[str, Any]:
+def encode_gate_record(record: GateRecord) -> dict[str, Any]:
     """What the admission policy reads."""
     return GateRecordData(
         workload=RecordedWorkload(
@@ -157,8 +160,8 @@ def record_data(record: Record) -> dict[str, Any]:
     ).dump()
 
 
-def _gate(standing: Standing) -> GateStatus | None:
-    gate = standing.gate
+def _gate(state: RolloutState) -> GateStatus | None:
+    gate = state.gate
     if gate is None:
         return None
     return GateStatus(
@@ -176,8 +179,8 @@ def _gate(standing: Standing) -> GateStatus | None:
     )
 
 
-def _workload(standing: Standing) -> WorkloadStatus | None:
-    seen = standing.workload
+def _workload(state: RolloutState) -> WorkloadStatus | None:
+    seen = state.workload
     if seen is None:
         return None
     return WorkloadStatus(
@@ -189,8 +192,8 @@ def _workload(standing: Standing) -> WorkloadStatus | None:
     )
 
 
-def _release(standing: Standing) -> ReleaseStatus | None:
-    release = standing.release
+def _release(state: RolloutState) -> ReleaseStatus | None:
+    release = state.release
     if release is None:
         return None
     return ReleaseStatus(
@@ -201,13 +204,13 @@ def _release(standing: Standing) -> ReleaseStatus | None:
         spent_slo=release.spent.slo if release.spent else None,
         from_hash=release.from_hash or None,
         reason=release.reason,
-        onset=release.onset,
+        onset=release.origin,
         resumed_at=_maybe(release.resumed_at),
     )
 
 
-def _hold(standing: Standing) -> HoldStatus:
-    hold = standing.hold
+def _hold(state: RolloutState) -> HoldStatus:
+    hold = state.hold
     return HoldStatus(
         active=hold.active,
         effective=hold.effect,
@@ -218,8 +221,8 @@ def _hold(standing: Standing) -> HoldStatus:
     )
 
 
-def _memory(standing: Standing) -> MemoryStatus:
-    memory = standing.memory
+def _memory(state: RolloutState) -> MemoryStatus:
+    memory = state.memory
     return MemoryStatus(
         serial=memory.serial,
         held_for=memory.held_for,
@@ -230,22 +233,22 @@ def _memory(standing: Standing) -> MemoryStatus:
         unknown=memory.unknown,
         unknown_since=_maybe(memory.unknown_since),
         last_known=memory.last_known,
-        complete=standing.complete or None,
-        proving_since=_maybe(standing.proving_since),
+        complete=state.complete or None,
+        proving_since=_maybe(state.proving_since),
     )
 
 
 def _conditions(conditions: Iterable[Condition], generation: int) -> list[ConditionModel]:
     return [
         ConditionModel(
-            type=one.type,
-            status=one.status,
-            reason=one.reason,
-            message=_cut(one.message),
-            last_transition_time=_time(one.since),
+            type=condition.type,
+            status=condition.status,
+            reason=condition.reason,
+            message=_cut(condition.message),
+            last_transition_time=_time(condition.since),
             observed_generation=generation,
         )
-        for one in conditions
+        for condition in conditions
     ]
 
 

@@ -15,7 +15,7 @@ import re
 
 import promql_parser
 
-from penstock.domain.indicator import BORDER, BUCKET
+from penstock.domain.indicator import BUCKET, BUCKET_BOUND
 from penstock.domain.selector import NAME, Matcher, Op, Selector
 from penstock.errors import SpecInvalid
 
@@ -84,7 +84,7 @@ def histogram(path: str, text: str) -> Selector:
         raise SpecInvalid(
             path, "write the name of the histogram: it distinguishes classic from native ones"
         )
-    if found.name.endswith(BUCKET) and found.on(BORDER):
+    if found.name.endswith(BUCKET) and found.on(BUCKET_BOUND):
         raise SpecInvalid(path, "leave out le: the threshold selects the bucket")
     return found
 

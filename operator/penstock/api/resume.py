@@ -23,30 +23,30 @@ from penstock.api.rollout_status import (
     TransitionStatus,
 )
 from penstock.api.slo import SLODisplay, SLOStatus
-from penstock.api.source import SourceStatus
-from penstock.domain.case import Onset
-from penstock.domain.evidence import Grade
-from penstock.domain.memory import Cause, Memory
+from penstock.api.source import SourceStatus as SourceStatusModel
+from penstock.domain.decision import ReleaseOrigin
+from penstock.domain.evidence import EvidenceGrade
+from penstock.domain.memory import HoldCause, Memory
 from penstock.domain.quantities import Duration, Ratio
 from penstock.domain.refs import ObjectRef
-from penstock.domain.report import SloReport, State
-from penstock.domain.slo import SourceKind
-from penstock.domain.source_report import READY, SourceReport
-from penstock.domain.standing import (
+from penstock.domain.rollout_state import (
     Condition,
+    EffectiveSetting,
     Gate,
     Hold,
-    Seen,
-    Setting,
+    ReleaseState,
+    RolloutState,
     Spent,
-    Stable,
-    Standing,
+    StableTemplate,
     Transition,
-    UnderWay,
+    WorkloadSummary,
 )
-from penstock.domain.template import Template, template
+from penstock.domain.slo import SourceKind
+from penstock.domain.slo_status import SloState, SloStatus
+from penstock.domain.source_status import READY, SourceStatus
+from penstock.domain.template import PodTemplate, pod_template
 from penstock.domain.verdict import GateState, Reason, Verdict
-from penstock.domain.workload import Effect, Phase
+from penstock.domain.workload import HoldEffect, Phase
 
 M = TypeVar("M")
 T = TypeVar("T")
@@ -57,7 +57,7 @@ LONGEST_SECONDS = 10 * 366 * 86_400
 
 def standing_of(
     status: Mapping[str, Any] | None, record: Mapping[str, Any] | None
-) -> Standing | None:
+) -> RolloutState | None:
     """What a Rollout's status remembers; None when it has none yet or none that can be read.
 
     Args:
@@ -73,19 +73,21 @@ def standing_of(
         return None
 
 
-def told_of(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloReport | None:
+def told_of(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloStatus | None:
     """What an SLO's status said last, as far as a new report is compared with it; else None."""
     try:
         model = SLOStatus.model_validate(status or {})
-        ready = next((one for one in model.conditions or () if one.type == "Ready"), None)
+        ready = next(
+            (condition for condition in model.conditions or () if condition.type == "Ready"), None
+        )
         if model.state is None or model.evaluated_at is None or ready is None:
             return None
         shown = model.display or SLODisplay()
         left = model.budget.remaining_ratio if model.budget else None
-        return SloReport(
+        return SloStatus(
             ref=ref,
             generation=model.observed_generation or 0,
-            state=State(model.state),
+            state=SloState(model.state),
             reason=Reason(ready.reason),
             summary=model.summary or "",
             objective=shown.objective or "",
@@ -101,40 +103,51 @@ def told_of(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloReport | Non
 
 def source_told_of(
     kind: SourceKind, ref: ObjectRef, status: Mapping[str, Any] | None
-) -> SourceReport | None:
+) -> SourceStatus | None:
     """What a source's status said last; None where it says nothing that can be read.
 
     When it was written does not stand there: as far as is known when it changed.
     """
     try:
-        model = SourceStatus.model_validate(status or {})
-        ready = next((one for one in _conditions(model.conditions) if one.type == READY), None)
+        model = SourceStatusModel.model_validate(status or {})
+        ready = next(
+            (condition for condition in _conditions(model.conditions) if condition.type == READY),
+            None,
+        )
         if ready is None:
             return None
         answered = _given(model.last_answered_at, _time)
         generation = model.observed_generation or 0
-        return SourceReport(kind, ref, generation, ready, answered, answered or ready.since)
+        return SourceStatus(kind, ref, generation, ready, answered, answered or ready.since)
     except (ValidationError, ValueError, TypeError):
         return None
 
 
 def _conditions(models: Iterable[ConditionModel] | None) -> tuple[Condition, ...]:
     return tuple(
-        Condition(one.type, one.status, one.reason, one.message, _time(one.last_transition_time))
-        for one in models or ()
+        Condition(
+            condition.type,
+            condition.status,
+            condition.reason,
+            condition.message,
+            _time(condition.last_transition_time),
+        )
+        for condition in models or ()
     )
 
 
-def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
+def _standing(model: RolloutStatus, bodies: Mapping[str, PodTemplate]) -> RolloutState:
     memory = model.memory or MemoryStatus()
-    return Standing(
+    return RolloutState(
         memory=_memory(memory),
         gate=next(_readable(_gate, [model.gate] if model.gate else []), None),
         workload=next(_readable(_seen, [model]), None),
         release=next(_readable(_release, [model]), None),
         complete=memory.complete or "",
         stable=tuple(
-            Stable(one.hash, tuple(one.images or ()), _time(one.completed_at), one.source or "")
+            StableTemplate(
+                one.hash, tuple(one.images or ()), _time(one.completed_at), one.source or ""
+            )
             for one in model.stable or ()
             if one.completed_at
         ),
@@ -143,7 +156,8 @@ def _standing(model: RolloutStatus, bodies: Mapping[str, Template]) -> Standing:
         history=tuple(_readable(_transition, model.history or ())),
         conditions=_conditions(model.conditions),
         settings=tuple(
-            Setting(one.field, one.value, one.source) for one in model.effective_policy or ()
+            EffectiveSetting(one.field, one.value, one.source)
+            for one in model.effective_policy or ()
         ),
         generation=model.observed_generation or 0,
         bodies=bodies,
@@ -167,15 +181,15 @@ def _memory(model: MemoryStatus) -> Memory:
         calm_since=_given(model.calm_since, _time),
         calm_required=_length(model.calm_required or 0),
         recent_holds=tuple(_time(at) for at in model.recent_holds or ()),
-        unknown=_given(model.unknown, Grade),
+        unknown=_given(model.unknown, EvidenceGrade),
         unknown_since=_given(model.unknown_since, _time),
         last_known=_given(model.last_known, Verdict),
     )
 
 
-def _cause(word: str) -> Cause:
+def _cause(word: str) -> HoldCause:
     """Of a hold that a newer version made for a cause of its own: the one that holds longest."""
-    return next(_readable(Cause, [word]), Cause.BUDGET)
+    return next(_readable(HoldCause, [word]), HoldCause.BUDGET)
 
 
 def _gate(model: GateStatus) -> Gate:
@@ -205,25 +219,25 @@ def _transition(model: TransitionStatus) -> Transition:
     )
 
 
-def _seen(model: RolloutStatus) -> Seen | None:
+def _seen(model: RolloutStatus) -> WorkloadSummary | None:
     seen = model.workload
     if seen is None or not seen.phase:
         return None
-    return Seen(
+    return WorkloadSummary(
         seen.name or "", seen.uid or "", Phase(seen.phase), seen.updated or 0, seen.total or 0
     )
 
 
-def _release(model: RolloutStatus) -> UnderWay | None:
+def _release(model: RolloutStatus) -> ReleaseState | None:
     release = model.release
     if release is None or not release.id or not release.started_at:
         return None
-    return UnderWay(
+    return ReleaseState(
         id=release.id,
         started_at=_time(release.started_at),
         from_hash=release.from_hash or "",
         remaining_at_start=release.remaining_at_start or "",
-        onset=Onset(release.onset or Onset.ADMITTED),
+        origin=ReleaseOrigin(release.onset or ReleaseOrigin.ADMITTED),
         resumed_at=_given(release.resumed_at, _time),
         reason=next(_readable(Reason, [release.reason] if release.reason else []), None),
         spent=next(_readable(_spent, [release]), None),
@@ -243,14 +257,14 @@ def _hold(model: RolloutStatus) -> Hold:
     return Hold(
         active=bool(hold.active),
         manager=hold.manager or "",
-        effect=next(_readable(Effect, [hold.effective] if hold.effective else []), None),
+        effect=next(_readable(HoldEffect, [hold.effective] if hold.effective else []), None),
         since=_given(hold.since, _time),
         lost_at=tuple(_time(at) for at in hold.lost_at or ()),
         contested_by=hold.contested_by or "",
     )
 
 
-def _bodies(record: Mapping[str, Any] | None) -> dict[str, Template]:
+def _bodies(record: Mapping[str, Any] | None) -> dict[str, PodTemplate]:
     """Stable templates by hash; the record is a cache, so one that cannot be read costs nothing."""
     if not record:
         return {}
@@ -258,11 +272,11 @@ def _bodies(record: Mapping[str, Any] | None) -> dict[str, Template]:
         data = GateRecord.model_validate({"data": record.get("data")}).data
     except ValidationError:
         return {}
-    return {one.hash: one for one in _readable(_template, data.templates or ())}
+    return {template.hash: template for template in _readable(_template, data.templates or ())}
 
 
-def _template(model: RecordedTemplate) -> Template:
-    return template(model.template, model.source or "")
+def _template(model: RecordedTemplate) -> PodTemplate:
+    return pod_template(model.template, model.source or "")
 
 
 def _given(value: str | None, read: Callable[[str], T]) -> T | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penstock.domain.standing import Record
+from penstock.domain.rollout_state import GateRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class WriteGateRecord:
             they alone are not worth a write.
     """
 
-    record: Record
+    record: GateRecord
     decision: str
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from penstock.domain.report import condition
 from penstock.domain.rollout import Mode, Rollout
-from penstock.domain.standing import Condition, Standing, Truth, too_large
+from penstock.domain.rollout_state import Condition, RolloutState, Truth, too_large
+from penstock.domain.slo_status import condition
 from penstock.domain.verdict import GateState, Reason
-from penstock.domain.workload import Effect, Observation, Phase
+from penstock.domain.workload import HoldEffect, Phase, WorkloadState
 
 Aspect = tuple[Truth, str, str]
 
@@ -29,30 +29,30 @@ _BROKEN = frozenset(
 
 
 def conditions(
-    rollout: Rollout, standing: Standing, seen: Observation, now: datetime
+    rollout: Rollout, state: RolloutState, workload: WorkloadState, now: datetime
 ) -> tuple[Condition, ...]:
     """Ready, GateOpen, Held, Contested, WorkloadSupported, in this order."""
-    gate = standing.gate
+    gate = state.gate
     if gate is None:
-        return standing.conditions
+        return state.conditions
     wanted: tuple[tuple[str, Truth, str, str], ...] = (
-        ("Ready", *_ready(rollout, standing, seen)),
+        ("Ready", *_ready(rollout, state, workload)),
         ("GateOpen", _OPEN[gate.state], gate.reason, gate.message),
-        ("Held", *_held(standing)),
-        ("Contested", *_contested(standing, seen)),
-        ("WorkloadSupported", *_supported(seen)),
+        ("Held", *_held(state)),
+        ("Contested", *_contested(state, workload)),
+        ("WorkloadSupported", *_supported(workload)),
     )
-    return tuple(condition(standing.conditions, *one, now) for one in wanted)
+    return tuple(condition(state.conditions, *one, now) for one in wanted)
 
 
-def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> Aspect:
-    gate = standing.gate
+def _ready(rollout: Rollout, state: RolloutState, workload: WorkloadState) -> Aspect:
+    gate = state.gate
     if gate is not None and gate.reason in _BROKEN:
         return "False", gate.reason, gate.message
-    supported, reason, message = _supported(seen)
+    supported, reason, message = _supported(workload)
     if supported != "True":
         return "False", reason, message
-    if too_large(standing):
+    if too_large(state):
         return (
             "False",
             Reason.TEMPLATE_TOO_LARGE,
@@ -66,34 +66,34 @@ def _ready(rollout: Rollout, standing: Standing, seen: Observation) -> Aspect:
     return "True", "Enforcing", "decisions are enforced"
 
 
-def _held(standing: Standing) -> Aspect:
-    hold, gate = standing.hold, standing.gate
+def _held(state: RolloutState) -> Aspect:
+    hold, gate = state.hold, state.gate
     if hold.active and gate is not None:
-        effect = hold.effect or Effect.NONE
+        effect = hold.effect or HoldEffect.NONE
         return "True", gate.reason, f"held by field manager {hold.manager}; effect: {effect}"
     return "False", Reason.NOT_HELD, "not held by Penstock"
 
 
-def _contested(standing: Standing, seen: Observation) -> Aspect:
-    who = standing.hold.contested_by
+def _contested(state: RolloutState, workload: WorkloadState) -> Aspect:
+    who = state.hold.contested_by
     if not who:
         return "False", Reason.NOT_HELD, "no competing writer"
     return (
         "True",
         Reason.CONTESTED,
         f"{who} keeps resuming the workload, so Penstock no longer pauses it. "
-        f"{seen.advice.let_hold}",
+        f"{workload.advice.let_hold}",
     )
 
 
-def _supported(seen: Observation) -> Aspect:
-    if seen.phase is Phase.MISSING:
+def _supported(workload: WorkloadState) -> Aspect:
+    if workload.phase is Phase.MISSING:
         return (
             "False",
             Reason.WORKLOAD_NOT_FOUND,
-            f"{seen.ref} does not exist in namespace {seen.namespace}; create it, or create a "
-            "Rollout with the right workloadRef",
+            f"{workload.ref} does not exist in namespace {workload.namespace}; create it, or "
+            "create a Rollout with the right workloadRef",
         )
-    if seen.refusal is not None:
-        return "False", Reason.WORKLOAD_UNSUPPORTED, f"{seen.ref} {seen.refusal}"
-    return "True", "Supported", f"{seen.ref} can be held"
+    if workload.unsupported_reason is not None:
+        return "False", Reason.WORKLOAD_UNSUPPORTED, f"{workload.ref} {workload.unsupported_reason}"
+    return "True", "Supported", f"{workload.ref} can be held"

@@ -43,124 +43,133 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from penstock.domain.case import Case, Decision, Judged, Judgement, Onset, Question
-from penstock.domain.evidence import Grade
-from penstock.domain.guard import OUTAGE, Unknown
-from penstock.domain.judge import (
-    admissible,
-    apart,
-    crossing,
-    quiet,
-    short_of_margin,
-    silent,
-    worst,
+from penstock.domain.decision import (
+    Decision,
+    DecisionInput,
+    DecisionPoint,
+    Decisions,
+    ReleaseOrigin,
+    SloEvidence,
 )
-from penstock.domain.memory import Cause, Memory
+from penstock.domain.effective_policy import OUTAGE, UnknownRule
+from penstock.domain.evidence import EvidenceGrade
+from penstock.domain.memory import HoldCause, Memory
 from penstock.domain.policy import UnknownThen
 from penstock.domain.quantities import Duration
+from penstock.domain.thresholds import (
+    breach_reason,
+    has_no_traffic,
+    is_below_margin,
+    is_calm,
+    split_migration,
+    with_usable_evidence,
+    worst,
+)
 from penstock.domain.verdict import Reason, Verdict
 
-Rule = Callable[[Case], Decision | None]
+Rule = Callable[[DecisionInput], Decision | None]
 
-_GRAVITY = (Grade.FRESH, Grade.THIN, Grade.OUTAGE)
+_GRAVITY = (EvidenceGrade.FRESH, EvidenceGrade.THIN, EvidenceGrade.OUTAGE)
 
 
-def judgement(case: Case) -> Judgement:
+def decide(facts: DecisionInput) -> Decisions:
     """Both answers for one instant. Total: any case has an answer, and no rule raises."""
-    gate = _first(GATE_RULES, case)
-    return Judgement(gate, _first(RELEASE_RULES, case) if case.release else None)
+    gate = _first(GATE_RULES, facts)
+    return Decisions(gate, _first(RELEASE_RULES, facts) if facts.release else None)
 
 
-def noticed(case: Case) -> Case:
+def prepare(facts: DecisionInput) -> DecisionInput:
     """The case with evidence that its policy can use, and a memory that knows this instant."""
-    slos = tuple(admissible(one) for judged in case.slos for one in apart(judged))
-    memory = case.memory.noticing(
-        calm=_calm(slos, case.memory),
-        grade=max((judged.evidence.grade for judged in slos), key=_GRAVITY.index),
-        now=case.now,
+    slos = tuple(with_usable_evidence(one) for slo in facts.slos for one in split_migration(slo))
+    memory = facts.memory.observe(
+        calm=_calm(slos, facts.memory),
+        grade=max((slo.evidence.grade for slo in slos), key=_GRAVITY.index),
+        now=facts.now,
     )
-    return replace(case, slos=slos, memory=memory)
+    return replace(facts, slos=slos, memory=memory)
 
 
-def _calm(slos: tuple[Judged, ...], memory: Memory) -> bool:
+def _calm(slos: tuple[SloEvidence, ...], memory: Memory) -> bool:
     """Calm is read from events: of those that have some, and of those that the hold is for."""
-    asked = [one for one in slos if not (silent(one) and memory.spares(one.name))]
-    return bool(asked) and all(map(quiet, asked))
+    asked = [slo for slo in slos if not (has_no_traffic(slo) and memory.excludes(slo.name))]
+    return bool(asked) and all(map(is_calm, asked))
 
 
-def _first(rules: tuple[Rule, ...], case: Case) -> Decision:
-    return next(answer for rule in rules if (answer := rule(case)) is not None)
+def _first(rules: tuple[Rule, ...], facts: DecisionInput) -> Decision:
+    return next(answer for rule in rules if (answer := rule(facts)) is not None)
 
 
-def _person_holds_gate(case: Case) -> Decision | None:
-    return _person_holds(case, Question.START)
+def _person_holds_gate(facts: DecisionInput) -> Decision | None:
+    return _person_holds(facts, DecisionPoint.START)
 
 
-def _slo_crosses_for_start(case: Case) -> Decision | None:
-    return _slo_crosses(case, Question.START)
+def _slo_crosses_for_start(facts: DecisionInput) -> Decision | None:
+    return _slo_crosses(facts, DecisionPoint.START)
 
 
-def _unknown_at_gate(case: Case) -> Decision | None:
-    return _unknown(case, Question.START)
+def _unknown_at_gate(facts: DecisionInput) -> Decision | None:
+    return _unknown(facts, DecisionPoint.START)
 
 
-def _still_recovering(case: Case) -> Decision | None:
-    if not _recovering(case):
+def _still_recovering(facts: DecisionInput) -> Decision | None:
+    if not _recovering(facts):
         return None
-    return Decision(Question.START, Verdict.HOLD, Reason.RECOVERING, False, _poorest(case))
+    return Decision(DecisionPoint.START, Verdict.HOLD, Reason.RECOVERING, False, _poorest(facts))
 
 
-def _nothing_against_start(case: Case) -> Decision:
-    slo = _poorest(case)
-    return Decision(Question.START, Verdict.PERMIT, Reason.BUDGET_HEALTHY, True, slo)
+def _nothing_against_start(facts: DecisionInput) -> Decision:
+    slo = _poorest(facts)
+    return Decision(DecisionPoint.START, Verdict.PERMIT, Reason.BUDGET_HEALTHY, True, slo)
 
 
-def _returns_to_stable(case: Case) -> Decision | None:
-    return _permitted(case.release is not None and case.release.returns, Reason.ROLLBACK_PERMITTED)
+def _returns_to_stable(facts: DecisionInput) -> Decision | None:
+    return _permitted(
+        facts.release is not None and facts.release.returns, Reason.ROLLBACK_PERMITTED
+    )
 
 
-def _is_first(case: Case) -> Decision | None:
-    first = case.release is not None and case.release.first
+def _is_first(facts: DecisionInput) -> Decision | None:
+    first = facts.release is not None and facts.release.first
     return _permitted(first, Reason.FIRST_RELEASE_PERMITTED)
 
 
-def _person_resumed(case: Case) -> Decision | None:
-    resumed = case.release is not None and case.release.resumed_by_person
+def _person_resumed(facts: DecisionInput) -> Decision | None:
+    resumed = facts.release is not None and facts.release.resumed_by_person
     return _permitted(resumed, Reason.OVERRIDE_ACTIVE)
 
 
-def _person_holds_release(case: Case) -> Decision | None:
-    return _person_holds(case, Question.GO_ON)
+def _person_holds_release(facts: DecisionInput) -> Decision | None:
+    return _person_holds(facts, DecisionPoint.CONTINUE)
 
 
-def _slipped_past_gate(case: Case) -> Decision | None:
-    if case.release is None or case.release.onset is Onset.ADMITTED:
+def _slipped_past_gate(facts: DecisionInput) -> Decision | None:
+    if facts.release is None or facts.release.origin is ReleaseOrigin.ADMITTED:
         return None
-    gate = _first(GATE_RULES, case)
+    gate = _first(GATE_RULES, facts)
     if gate.proceeds:
         return None
-    slipped = case.release.onset is Onset.WHILE_CLOSED
+    slipped = facts.release.origin is ReleaseOrigin.WHILE_CLOSED
     reason = Reason.ADMITTED_WHILE_CLOSED if slipped else Reason.RELEASED_UNGATED
-    return Decision(Question.GO_ON, Verdict.HOLD, reason, False, gate.slo)
+    return Decision(DecisionPoint.CONTINUE, Verdict.HOLD, reason, False, gate.slo)
 
 
-def _slo_crosses_for_release(case: Case) -> Decision | None:
-    return _slo_crosses(case, Question.GO_ON)
+def _slo_crosses_for_release(facts: DecisionInput) -> Decision | None:
+    return _slo_crosses(facts, DecisionPoint.CONTINUE)
 
 
-def _unknown_for_release(case: Case) -> Decision | None:
-    return _unknown(case, Question.GO_ON)
+def _unknown_for_release(facts: DecisionInput) -> Decision | None:
+    return _unknown(facts, DecisionPoint.CONTINUE)
 
 
-def _release_still_recovering(case: Case) -> Decision | None:
-    if not _is_held(case) or not _recovering(case):
+def _release_still_recovering(facts: DecisionInput) -> Decision | None:
+    if not _is_held(facts) or not _recovering(facts):
         return None
-    return Decision(Question.GO_ON, Verdict.HOLD, Reason.RECOVERING, False, _poorest(case))
+    return Decision(DecisionPoint.CONTINUE, Verdict.HOLD, Reason.RECOVERING, False, _poorest(facts))
 
 
-def _nothing_against_release(case: Case) -> Decision:
-    slo = _poorest(case)
-    return Decision(Question.GO_ON, Verdict.PERMIT, Reason.BUDGET_HEALTHY, True, slo)
+def _nothing_against_release(facts: DecisionInput) -> Decision:
+    slo = _poorest(facts)
+    return Decision(DecisionPoint.CONTINUE, Verdict.PERMIT, Reason.BUDGET_HEALTHY, True, slo)
 
 
 GATE_RULES: tuple[Rule, ...] = (
@@ -184,79 +193,79 @@ RELEASE_RULES: tuple[Rule, ...] = (
 
 
 def _permitted(applies: bool, reason: Reason) -> Decision | None:
-    return Decision(Question.GO_ON, Verdict.PERMIT, reason, True) if applies else None
+    return Decision(DecisionPoint.CONTINUE, Verdict.PERMIT, reason, True) if applies else None
 
 
-def _person_holds(case: Case, question: Question) -> Decision | None:
-    if case.person is None:
+def _person_holds(facts: DecisionInput, point: DecisionPoint) -> Decision | None:
+    if facts.person is None:
         return None
-    return Decision(question, Verdict.HOLD, Reason.HELD_BY_PERSON, False)
+    return Decision(point, Verdict.HOLD, Reason.HELD_BY_PERSON, False)
 
 
-def _slo_crosses(case: Case, question: Question) -> Decision | None:
-    reasons = ((judged, crossing(judged, question)) for judged in case.slos)
-    found = worst(((slo, reason) for slo, reason in reasons if reason is not None), case.named)
+def _slo_crosses(facts: DecisionInput, point: DecisionPoint) -> Decision | None:
+    reasons = ((judged, breach_reason(judged, point)) for judged in facts.slos)
+    found = worst(((slo, reason) for slo, reason in reasons if reason is not None), facts.named)
     if found is None:
         return None
-    return Decision(question, Verdict.HOLD, found[1], False, found[0])
+    return Decision(point, Verdict.HOLD, found[1], False, found[0])
 
 
-def _unknown(case: Case, question: Question) -> Decision | None:
-    missing = [judged for judged in case.slos if judged.evidence.grade is not Grade.FRESH]
+def _unknown(facts: DecisionInput, point: DecisionPoint) -> Decision | None:
+    missing = [slo for slo in facts.slos if slo.evidence.grade is not EvidenceGrade.FRESH]
     if not missing:
         return None
     named = min(missing, key=lambda it: (-_GRAVITY.index(it.evidence.grade), it.name))
-    proceeds = all(_may_without_evidence(case, question, judged) for judged in missing)
-    return Decision(question, Verdict.UNKNOWN, named.evidence.reason, proceeds, named)
+    proceeds = all(_may_without_evidence(facts, point, slo) for slo in missing)
+    return Decision(point, Verdict.UNKNOWN, named.evidence.reason, proceeds, named)
 
 
-def _may_without_evidence(case: Case, question: Question, judged: Judged) -> bool:
-    terms, starting = unknown_rule(judged), question is Question.START
-    held = case.memory.held_for is not None if starting else _is_held(case)
-    if not _keeps_last(case, terms):
-        return terms.then is UnknownThen.PERMIT and (not held or _hold_is_over(case))
+def _may_without_evidence(facts: DecisionInput, point: DecisionPoint, slo: SloEvidence) -> bool:
+    terms, starting = unknown_rule(slo), point is DecisionPoint.START
+    held = facts.memory.held_for is not None if starting else _is_held(facts)
+    if not _keeps_last(facts, terms):
+        return terms.then is UnknownThen.PERMIT and (not held or _hold_is_over(facts))
     if starting:
-        thin = judged.evidence.grade is Grade.THIN
-        return thin and not held and case.memory.last_known is Verdict.PERMIT
+        thin = slo.evidence.grade is EvidenceGrade.THIN
+        return thin and not held and facts.memory.last_known is Verdict.PERMIT
     return not held
 
 
-def unknown_rule(judged: Judged) -> Unknown:
+def unknown_rule(slo: SloEvidence) -> UnknownRule:
     """What its class of missing evidence means; strict where no policy could be completed."""
-    if judged.guard is None:
-        return Unknown(OUTAGE.keep_last or Duration(0), UnknownThen.HOLD)
-    outage = judged.evidence.grade is Grade.OUTAGE
-    return judged.guard.outage if outage else judged.guard.thin
+    if slo.policy is None:
+        return UnknownRule(OUTAGE.keep_last or Duration(0), UnknownThen.HOLD)
+    outage = slo.evidence.grade is EvidenceGrade.OUTAGE
+    return slo.policy.outage if outage else slo.policy.thin
 
 
-def _keeps_last(case: Case, terms: Unknown) -> bool:
-    since = case.memory.unknown_since
+def _keeps_last(facts: DecisionInput, terms: UnknownRule) -> bool:
+    since = facts.memory.unknown_since
     kept = timedelta(milliseconds=terms.keep_last.milliseconds)
-    return since is not None and case.now - since < kept
+    return since is not None and facts.now - since < kept
 
 
-def _is_held(case: Case) -> bool:
-    return case.release is not None and case.release.held
+def _is_held(facts: DecisionInput) -> bool:
+    return facts.release is not None and facts.release.held
 
 
-def _hold_is_over(case: Case) -> bool:
+def _hold_is_over(facts: DecisionInput) -> bool:
     """Whether the hold in force has seen what ends it, although some evidence is missing."""
-    return case.memory.held_for is not None and not _recovering(case)
+    return facts.memory.held_for is not None and not _recovering(facts)
 
 
-def _recovering(case: Case) -> bool:
-    memory = case.memory
+def _recovering(facts: DecisionInput) -> bool:
+    memory = facts.memory
     if memory.held_for is None:
         return False
-    lacking = memory.held_for is Cause.BUDGET and any(
-        short_of_margin(one)
-        for one in case.slos
-        if one.evidence.grade is not Grade.THIN or not memory.spares(one.name)
+    lacking = memory.held_for is HoldCause.BUDGET and any(
+        is_below_margin(slo)
+        for slo in facts.slos
+        if slo.evidence.grade is not EvidenceGrade.THIN or not memory.excludes(slo.name)
     )
-    return lacking or not memory.calm_enough(case.now)
+    return lacking or not memory.is_calm_long_enough(facts.now)
 
 
-def _poorest(case: Case) -> Judged | None:
+def _poorest(facts: DecisionInput) -> SloEvidence | None:
     """The SLO with the least budget left, as the one that an all-clear names."""
-    found = worst(((judged, Reason.BUDGET_HEALTHY) for judged in case.slos), case.named)
+    found = worst(((slo, Reason.BUDGET_HEALTHY) for slo in facts.slos), facts.named)
     return found[0] if found else None

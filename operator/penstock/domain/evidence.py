@@ -17,7 +17,7 @@ from penstock.domain.quantities import Duration, Objective, Ratio
 from penstock.domain.verdict import Reason
 
 
-class Unit(StrEnum):
+class CountUnit(StrEnum):
     """What a count counts."""
 
     EVENTS = "events"
@@ -27,8 +27,8 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """Bad and all events in one look back; measured by increase(), so not always whole.
+class EventCounts:
+    """Bad and all events in one burn window; measured by increase(), so not always whole.
 
     ``events`` are the bad events behind it, where ``bad`` itself counts slices of time.
     """
@@ -61,10 +61,10 @@ class Reading:
     Attributes:
         at: the evaluation's time, on the metrics server's scale.
         window: the length of the SLO's window at that instant.
-        whole: events in the whole window.
-        looks: events in the shorter looks back that burn rates need.
+        window_counts: events in the whole window.
+        burn_windows: events in the shorter burn windows that burn rates need.
         unit: what the counts count.
-        traffic: events in the whole window, where ``whole`` counts slices of time.
+        traffic: events in the whole window, where ``window_counts`` counts slices of time.
         coverage: the share of the window that there is data of; None where it was not looked at.
         bad_since: what was bad in the window since moments that were asked about, as far as known.
     """
@@ -72,10 +72,10 @@ class Reading:
     at: datetime
     objective: Objective
     window: Duration
-    whole: Count
-    looks: Mapping[Duration, Count] = field(default_factory=dict)
-    unit: Unit = Unit.EVENTS
-    traffic: Count | None = None
+    window_counts: EventCounts
+    burn_windows: Mapping[Duration, EventCounts] = field(default_factory=dict)
+    unit: CountUnit = CountUnit.EVENTS
+    traffic: EventCounts | None = None
     coverage: Decimal | None = None
     forecast: Forecast = NO_FORECAST
     bad_since: Mapping[datetime, Decimal] = field(default_factory=dict)
@@ -83,11 +83,13 @@ class Reading:
     @property
     def remaining(self) -> Ratio | None:
         """Share of the budget that is left; None without events."""
-        return budget.remaining(self.objective, self.whole.bad, self.whole.total)
+        return budget.remaining(self.objective, self.window_counts.bad, self.window_counts.total)
 
-    def burn(self, look: Duration) -> Ratio | None:
-        """Burn rate of one look back: 0 where nothing happened, None where it was not read."""
-        count = self.whole if look == self.window else self.looks.get(look)
+    def burn(self, burn_window: Duration) -> Ratio | None:
+        """Burn rate of one burn window: 0 where nothing happened, None where it was not read."""
+        count = (
+            self.window_counts if burn_window == self.window else self.burn_windows.get(burn_window)
+        )
         if count is None:
             return None
         return budget.burn_rate(self.objective, count.bad, count.total) or Ratio(Decimal(0))
@@ -95,21 +97,23 @@ class Reading:
     def spent_since(self, moment: datetime) -> Ratio | None:
         """Share of the window's budget that was spent since then; None where it is not known."""
         bad = self.bad_since.get(moment)
-        return None if bad is None else budget.spent(self.objective, bad, self.whole.total)
+        return None if bad is None else budget.spent(self.objective, bad, self.window_counts.total)
 
-    def events(self, look: Duration) -> Count | None:
-        """The events of one look back."""
-        return self.whole if look == self.window else self.looks.get(look)
+    def events(self, burn_window: Duration) -> EventCounts | None:
+        """The events of one burn window."""
+        return (
+            self.window_counts if burn_window == self.window else self.burn_windows.get(burn_window)
+        )
 
-    def bad_events(self, look: Duration) -> Decimal | None:
-        """Bad events of one look back; None where there are no counts of events at all."""
-        count = self.events(look)
-        if count is None or self.unit is Unit.SHARES:
+    def bad_events(self, burn_window: Duration) -> Decimal | None:
+        """Bad events of one burn window; None where there are no counts of events at all."""
+        count = self.events(burn_window)
+        if count is None or self.unit is CountUnit.SHARES:
             return None
         return count.bad if count.events is None else count.events
 
 
-class Grade(StrEnum):
+class EvidenceGrade(StrEnum):
     """How far evidence can be relied on."""
 
     FRESH = "Fresh"
@@ -117,7 +121,7 @@ class Grade(StrEnum):
     OUTAGE = "Outage"
 
 
-class Kind(StrEnum):
+class EvidenceKind(StrEnum):
     """What there is, or why there is nothing."""
 
     FRESH = "Fresh"
@@ -142,28 +146,33 @@ class Kind(StrEnum):
 
 
 REASONS = {
-    Kind.FRESH: Reason.BUDGET_HEALTHY,
-    Kind.MIGRATING: Reason.MIGRATING,
-    Kind.NO_TRAFFIC: Reason.NO_TRAFFIC,
-    Kind.INSUFFICIENT_EVENTS: Reason.INSUFFICIENT_EVENTS,
-    Kind.INSUFFICIENT_HISTORY: Reason.INSUFFICIENT_HISTORY,
-    Kind.WARMING_UP: Reason.WARMING_UP,
-    Kind.STALE: Reason.EVIDENCE_STALE,
-    Kind.ABSENT: Reason.EVIDENCE_ABSENT,
-    Kind.AMBIGUOUS: Reason.EVIDENCE_AMBIGUOUS,
-    Kind.MALFORMED: Reason.MALFORMED,
-    Kind.PARTIAL: Reason.PARTIAL_RESPONSE,
-    Kind.UNREACHABLE: Reason.METRICS_UNREACHABLE,
-    Kind.UNAUTHORIZED: Reason.UNAUTHORIZED,
-    Kind.CLOCK_SKEW: Reason.CLOCK_SKEW,
-    Kind.REJECTED: Reason.QUERY_REJECTED,
-    Kind.SLO_NOT_FOUND: Reason.SLO_NOT_FOUND,
-    Kind.SLO_INVALID: Reason.SLO_INVALID,
-    Kind.SOURCE_NOT_FOUND: Reason.SOURCE_NOT_FOUND,
-    Kind.POLICY_INVALID: Reason.POLICY_INVALID,
+    EvidenceKind.FRESH: Reason.BUDGET_HEALTHY,
+    EvidenceKind.MIGRATING: Reason.MIGRATING,
+    EvidenceKind.NO_TRAFFIC: Reason.NO_TRAFFIC,
+    EvidenceKind.INSUFFICIENT_EVENTS: Reason.INSUFFICIENT_EVENTS,
+    EvidenceKind.INSUFFICIENT_HISTORY: Reason.INSUFFICIENT_HISTORY,
+    EvidenceKind.WARMING_UP: Reason.WARMING_UP,
+    EvidenceKind.STALE: Reason.EVIDENCE_STALE,
+    EvidenceKind.ABSENT: Reason.EVIDENCE_ABSENT,
+    EvidenceKind.AMBIGUOUS: Reason.EVIDENCE_AMBIGUOUS,
+    EvidenceKind.MALFORMED: Reason.MALFORMED,
+    EvidenceKind.PARTIAL: Reason.PARTIAL_RESPONSE,
+    EvidenceKind.UNREACHABLE: Reason.METRICS_UNREACHABLE,
+    EvidenceKind.UNAUTHORIZED: Reason.UNAUTHORIZED,
+    EvidenceKind.CLOCK_SKEW: Reason.CLOCK_SKEW,
+    EvidenceKind.REJECTED: Reason.QUERY_REJECTED,
+    EvidenceKind.SLO_NOT_FOUND: Reason.SLO_NOT_FOUND,
+    EvidenceKind.SLO_INVALID: Reason.SLO_INVALID,
+    EvidenceKind.SOURCE_NOT_FOUND: Reason.SOURCE_NOT_FOUND,
+    EvidenceKind.POLICY_INVALID: Reason.POLICY_INVALID,
 }
 _THIN = frozenset(
-    {Kind.NO_TRAFFIC, Kind.INSUFFICIENT_EVENTS, Kind.INSUFFICIENT_HISTORY, Kind.WARMING_UP}
+    {
+        EvidenceKind.NO_TRAFFIC,
+        EvidenceKind.INSUFFICIENT_EVENTS,
+        EvidenceKind.INSUFFICIENT_HISTORY,
+        EvidenceKind.WARMING_UP,
+    }
 )
 
 
@@ -178,17 +187,17 @@ class Evidence:
             indicator is replaced, the other one's reading, which counts besides ``reading``.
     """
 
-    kind: Kind
+    kind: EvidenceKind
     detail: str = ""
     reading: Reading | None = None
     so_far: Reading | None = None
 
     @property
-    def grade(self) -> Grade:
+    def grade(self) -> EvidenceGrade:
         """Fresh, thin, or an outage."""
-        if self.kind in (Kind.FRESH, Kind.MIGRATING):
-            return Grade.FRESH
-        return Grade.THIN if self.kind in _THIN else Grade.OUTAGE
+        if self.kind in (EvidenceKind.FRESH, EvidenceKind.MIGRATING):
+            return EvidenceGrade.FRESH
+        return EvidenceGrade.THIN if self.kind in _THIN else EvidenceGrade.OUTAGE
 
     @property
     def reason(self) -> Reason:
@@ -196,15 +205,15 @@ class Evidence:
         return REASONS[self.kind]
 
 
-def judged(reading: Reading, minimum_events: int) -> Evidence:
+def evidence_of(reading: Reading, minimum_events: int) -> Evidence:
     """A reading as evidence: without traffic, or with too few events, its budget says nothing."""
-    total = (reading.traffic or reading.whole).total
+    total = (reading.traffic or reading.window_counts).total
     if total <= 0:
-        return Evidence(Kind.NO_TRAFFIC, "no events in the window", reading)
-    if reading.unit is not Unit.SHARES and total < minimum_events:
+        return Evidence(EvidenceKind.NO_TRAFFIC, "no events in the window", reading)
+    if reading.unit is not CountUnit.SHARES and total < minimum_events:
         return Evidence(
-            Kind.INSUFFICIENT_EVENTS,
+            EvidenceKind.INSUFFICIENT_EVENTS,
             f"{int(total)} of at least {minimum_events} events in the window",
             reading,
         )
-    return Evidence(Kind.FRESH, reading=reading)
+    return Evidence(EvidenceKind.FRESH, reading=reading)

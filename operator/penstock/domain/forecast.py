@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from penstock.domain.budget import exhausted_in
-from penstock.domain.evidence import NO_FORECAST, Count, Forecast, Reading
+from penstock.domain.evidence import NO_FORECAST, EventCounts, Forecast, Reading
 from penstock.domain.quantities import ONE, Duration
 from penstock.domain.window import CalendarWindow, Window
 
-LOOKS = (Duration.parse("1h"), Duration.parse("6h"))
+BURN_WINDOWS = (Duration.parse("1h"), Duration.parse("6h"))
 
 
 def forecast(reading: Reading, window: Window, oldest: Iterable[tuple[int, Decimal]]) -> Forecast:
@@ -23,7 +23,7 @@ def forecast(reading: Reading, window: Window, oldest: Iterable[tuple[int, Decim
         oldest: the hours of the window from the oldest on: end in seconds since the epoch, and what
             was bad in it.
     """
-    whole = reading.whole
+    whole = reading.window_counts
     if whole.total <= 0:
         return NO_FORECAST
     if _burns_at_least_evenly(reading, whole):
@@ -39,12 +39,17 @@ def _exhausted_at(reading: Reading, window: Window) -> datetime | None:
     as what leaves it makes up for what comes; a calendar one only if it is before its end.
     """
     calendar = isinstance(window, CalendarWindow)
-    looks = [count for look in LOOKS if (count := reading.events(look)) is not None]
+    looks = [
+        count for burn_window in BURN_WINDOWS if (count := reading.events(burn_window)) is not None
+    ]
     # So it is with nearly every SLO in every round: no burn rate needs to be worked out.
     if not calendar and not any(_burns_at_least_evenly(reading, count) for count in looks):
         return None
     left = reading.remaining
-    burn = max([burn for look in LOOKS if (burn := reading.burn(look)) is not None], default=None)
+    burn = max(
+        [burn for burn_window in BURN_WINDOWS if (burn := reading.burn(burn_window)) is not None],
+        default=None,
+    )
     if left is None or burn is None or (burn.value <= ONE and not calendar):
         return None
     span = exhausted_in(left, burn, reading.window)
@@ -54,7 +59,7 @@ def _exhausted_at(reading: Reading, window: Window) -> datetime | None:
     return at if not calendar or at < window.end(reading.at) else None
 
 
-def _burns_at_least_evenly(reading: Reading, count: Count) -> bool:
+def _burns_at_least_evenly(reading: Reading, count: EventCounts) -> bool:
     """Whether at least as many are bad as the budget allows: 10 of 10,000 at 99.9%."""
     return count.bad >= reading.objective.budget * count.total
 
@@ -69,7 +74,7 @@ def _recovers_at(
     """
     if isinstance(window, CalendarWindow):
         return window.end(reading.at)
-    bad, allowed = reading.whole.bad, reading.objective.budget * reading.whole.total
+    bad, allowed = reading.window_counts.bad, reading.objective.budget * reading.window_counts.total
     for end, gone in oldest:
         bad -= gone
         if bad < allowed:

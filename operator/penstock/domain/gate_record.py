@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from penstock.domain.case import Decision
+from penstock.domain.decision import Decision
 from penstock.domain.rollout import Admission, Mode, Rollout
-from penstock.domain.standing import Record, Standing
+from penstock.domain.rollout_state import GateRecord, RolloutState
 
 
-def record(rollout: Rollout, standing: Standing, gate: Decision | None) -> Record:
+def record(rollout: Rollout, state: RolloutState, gate: Decision | None) -> GateRecord:
     """What admission reads: mode, enforcement and what Unknown does are already in ``admits``.
 
     Where a stable template is too large to be shown to admission, it only warns: a rollback that
@@ -16,18 +16,18 @@ def record(rollout: Rollout, standing: Standing, gate: Decision | None) -> Recor
     enforced = rollout.mode is Mode.ENFORCE and rollout.enforcement.admission is not Admission.OFF
     admits = gate is None or gate.proceeds or not enforced
     known = [
-        (body, one.completed_at)
-        for one in standing.stable
-        if (body := standing.bodies.get(one.hash)) is not None
+        (body, stable.completed_at)
+        for stable in state.stable
+        if (body := state.bodies.get(stable.hash)) is not None
     ]
     shown = tuple((body, at) for body, at in known if body.storable)
-    complete = len(shown) == len(standing.stable)
-    return Record(
+    complete = len(shown) == len(state.stable)
+    return GateRecord(
         workload=rollout.workload.name,
         api_version=rollout.workload.api_version,
         kind=rollout.workload.kind,
         admits=admits,
         warns=rollout.enforcement.admission is Admission.WARN or not complete,
-        message=standing.gate.message if standing.gate else "",
+        message=state.gate.message if state.gate else "",
         templates=shown,
     )

@@ -10,11 +10,11 @@ from penstock.domain.selector import Selector
 
 # Stands in a query for the range that Penstock asks about: "5m", "1h", ...
 WINDOW_PLACEHOLDER = "$window"
-# The name of a classic histogram's buckets ends in this; their upper borders are in this label.
-BUCKET, BORDER = "_bucket", "le"
+# The name of a classic histogram's buckets ends in this; their upper bounds are in this label.
+BUCKET, BUCKET_BOUND = "_bucket", "le"
 
 
-class Counted(StrEnum):
+class CountedEvents(StrEnum):
     """Which of the two kinds of events the author's selector counts."""
 
     BAD = "bad"
@@ -25,7 +25,7 @@ class Counted(StrEnum):
 class RatioIndicator:
     """Two counters read apart, never as a quotient: an error series that was never born is 0."""
 
-    counted: Counted
+    counted: CountedEvents
     events: Selector
     total: Selector
 
@@ -34,7 +34,7 @@ class RatioIndicator:
 class LatencyIndicator:
     """Good are the events at or under the threshold.
 
-    It must be the border of a bucket, unless the histogram is a native one.
+    It must be the upper bound of a bucket, unless the histogram is a native one.
     """
 
     histogram: Selector

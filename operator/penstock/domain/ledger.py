@@ -1,4 +1,4 @@
-"""The ledger of one indicator: what happened in each stretch of time, read once and kept.
+"""The ledger of one indicator: what happened in each range of time, read once and kept.
 
 A fine ring holds closed buckets of the last day, a coarse ring hours for as long as any window
 reaches. Windows, burn rates and slices are sums of these and of what is still open, so a window
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-from penstock.domain.evidence import Count
-from penstock.domain.ring import Ring, Run, Stage, exact
-from penstock.domain.slices import Slicing, sliced
+from penstock.domain.bucket_ring import BucketRing, BucketState, RangeSum, exact_decimal
+from penstock.domain.evidence import EventCounts
+from penstock.domain.timeslices import TimesliceRule, count_slices
 
 HOUR = 3_600
 FINE_HOURS = 26
@@ -26,105 +26,110 @@ REREAD_AFTER = 600
 SEAL_AFTER = 3_900
 
 
-class Stretch(NamedTuple):
-    """What is known of a stretch of time.
+class RangeCounts(NamedTuple):
+    """What is known of a range of time.
 
     Attributes:
         seconds: how long it is.
-        run: its events, and of how much of it they are known or were asked for.
+        range_sum: its events, and of how much of it they are known or were asked for.
     """
 
     seconds: int
-    run: Run
+    range_sum: RangeSum
 
     @property
-    def events(self) -> Count:
+    def events(self) -> EventCounts:
         """Its events."""
-        return Count(exact(self.run.bad), exact(self.run.total))
+        return EventCounts(exact_decimal(self.range_sum.bad), exact_decimal(self.range_sum.total))
 
-    def plus(self, more: Count | None) -> Count:
+    def plus(self, more: EventCounts | None) -> EventCounts:
         """Its events and those that came since."""
         if more is None:
             return self.events
-        return Count(exact(self.run.bad) + more.bad, exact(self.run.total) + more.total)
+        return EventCounts(
+            exact_decimal(self.range_sum.bad) + more.bad,
+            exact_decimal(self.range_sum.total) + more.total,
+        )
 
     @property
     def covered(self) -> Decimal:
         """The share that events are known of, from 0 to 1."""
-        return _share(self.run.covered, self.seconds)
+        return _share(self.range_sum.covered, self.seconds)
 
     @property
-    def asked(self) -> Decimal:
+    def queried(self) -> Decimal:
         """The share that has been asked for, from 0 to 1."""
-        return _share(self.run.asked, self.seconds)
+        return _share(self.range_sum.queried, self.seconds)
 
-    def is_asked(self, share: Decimal) -> bool:
+    def is_queried(self, share: Decimal) -> bool:
         """Whether at least this share has been asked for."""
-        return self.run.asked >= self.seconds or self.asked >= share
+        return self.range_sum.queried >= self.seconds or self.queried >= share
 
 
 _ALL = Decimal(1)
-_NOTHING = Stretch(0, Run())
+_NOTHING = RangeCounts(0, RangeSum())
 
 
 class Ledger:
-    """Buckets of one indicator; ``grain`` is their length in seconds and divides an hour."""
+    """Buckets of one indicator; ``resolution`` is their length in seconds and divides an hour."""
 
-    def __init__(self, grain: int, reach: int) -> None:
-        self.grain, self.reach = grain, reach
-        self.fine = Ring(grain, FINE_HOURS * HOUR // grain)
-        self.coarse = Ring(HOUR, reach // HOUR + SPARE_HOURS)
-        self.slices: dict[Slicing, Ring] = {}
+    def __init__(self, resolution: int, retention: int) -> None:
+        self.resolution, self.retention = resolution, retention
+        self.fine = BucketRing(resolution, FINE_HOURS * HOUR // resolution)
+        self.coarse = BucketRing(HOUR, retention // HOUR + SPARE_HOURS)
+        self.slices: dict[TimesliceRule, BucketRing] = {}
         # Where exact closing began: before it, buckets come from backfill alone.
         self.closed_until = 0
 
-    def stretch_out(self, reach: int) -> None:
+    def extend_retention(self, retention: int) -> None:
         """A longer window wants more hours; those that are there stay."""
-        if reach > self.reach:
-            self.reach = reach
+        if retention > self.retention:
+            self.retention = retention
             for ring in (self.coarse, *self.slices.values()):
-                ring.keep = reach // HOUR + SPARE_HOURS
+                ring.capacity = retention // HOUR + SPARE_HOURS
 
-    def slice_by(self, slicing: Slicing) -> None:
+    def add_timeslices(self, timeslices: TimesliceRule) -> None:
         """Also keep slices of this kind, from what the fine ring still has."""
-        if slicing in self.slices:
+        if timeslices in self.slices:
             return
-        self.slices[slicing] = Ring(HOUR, self.coarse.keep)
-        for hour in range(self.fine.first * self.grain // HOUR, self._hour(self.fine.end) + 1):
-            self._total_up(hour)
+        self.slices[timeslices] = BucketRing(HOUR, self.coarse.capacity)
+        for hour in range(self.fine.first * self.resolution // HOUR, self._hour(self.fine.end) + 1):
+            self._sum_hour(hour)
 
-    def close(self, end: int, count: Count | None, stage: Stage = Stage.CLOSED) -> None:
+    def close(
+        self, end: int, count: EventCounts | None, state: BucketState = BucketState.CLOSED
+    ) -> None:
         """Write the bucket that ends at ``end``; None: it was asked for, and nothing was there."""
-        number = end // self.grain - 1
-        if stage is Stage.APPROXIMATE and self.fine.stage(number) > stage:
+        number = end // self.resolution - 1
+        if state is BucketState.APPROXIMATE and self.fine.state(number) > state:
             return
-        self.fine.put(number, count, stage)
-        self._total_up(number * self.grain // HOUR)
-        while self.fine.stage(self.closed_until // self.grain) >= Stage.CLOSED:
-            self.closed_until += self.grain
+        self.fine.put(number, count, state)
+        self._sum_hour(number * self.resolution // HOUR)
+        while self.fine.state(self.closed_until // self.resolution) >= BucketState.CLOSED:
+            self.closed_until += self.resolution
 
-    def begin(self, border: int) -> None:
-        """Close from this border on; what lies before it is for the backfill."""
-        self.closed_until = border
+    def begin(self, boundary: int) -> None:
+        """Close from this boundary on; what lies before it is for the backfill."""
+        self.closed_until = boundary
 
-    def fill(self, hour: int, parts: list[Count | None], stage: Stage) -> None:
+    def backfill(self, hour: int, parts: list[EventCounts | None], state: BucketState) -> None:
         """Write an hour that is older than the fine ring: one part, or one for each bucket."""
-        if self.coarse.stage(hour) > stage:
+        if self.coarse.state(hour) > state:
             return
         there = [part for part in parts if part is not None]
-        self.coarse.put(hour, _sum(there) if there else None, stage)
-        if there and stage is Stage.SEALED:
+        self.coarse.put(hour, _sum(there) if there else None, state)
+        if there and state is BucketState.SEALED:
             self._cover_gap(hour)
-        if len(parts) == HOUR // self.grain:
-            for slicing, ring in self.slices.items():
-                ring.put(hour, sliced(slicing, parts, self.grain), stage)
+        if len(parts) == HOUR // self.resolution:
+            for timeslices, ring in self.slices.items():
+                ring.put(hour, count_slices(timeslices, parts, self.resolution), state)
 
-    def mend(self, begin: int, end: int, count: Count) -> None:
+    def repair_gap(self, begin: int, end: int, count: EventCounts) -> None:
         """Write the bucket after a gap, which now holds the gap's events too."""
-        self.fine.put(end // self.grain - 1, count, Stage.SEALED)
-        self.fine.mend(begin // self.grain, end // self.grain - 1)
-        for hour in range(begin // HOUR, self._hour(end // self.grain - 1) + 1):
-            self._total_up(hour)
+        self.fine.put(end // self.resolution - 1, count, BucketState.SEALED)
+        self.fine.repair_gap(begin // self.resolution, end // self.resolution - 1)
+        for hour in range(begin // HOUR, self._hour(end // self.resolution - 1) + 1):
+            self._sum_hour(hour)
 
     @property
     def has_events(self) -> bool:
@@ -137,84 +142,93 @@ class Ledger:
     def begins(self) -> int:
         """Nothing is known of what was before."""
         if not len(self.coarse):
-            return self.fine.first * self.grain
-        return min(self.fine.first * self.grain, self.coarse.first * HOUR)
+            return self.fine.first * self.resolution
+        return min(self.fine.first * self.resolution, self.coarse.first * HOUR)
 
-    def over(self, start: int, end: int) -> Stretch:
-        """The events from ``start`` up to ``end``, a border that is closed or an hour's.
+    def counts_between(self, start: int, end: int) -> RangeCounts:
+        """The events from ``start`` up to ``end``, a boundary that is closed or an hour's.
 
         A bucket or hour that ``start`` cuts counts by the share that lies inside.
         """
         if start >= end:
             return _NOTHING
-        if start >= self.fine.first * self.grain:
-            run = self.fine.run(start, end)
-            if run.asked >= end - start:
-                return Stretch(end - start, run)
+        if start >= self.fine.first * self.resolution:
+            run = self.fine.sum_between(start, end)
+            if run.queried >= end - start:
+                return RangeCounts(end - start, run)
         last = end // HOUR * HOUR
-        newer = self.fine.run(max(start, last), end)
-        return Stretch(end - start, self.coarse.run(start, last).and_then(newer))
+        newer = self.fine.sum_between(max(start, last), end)
+        return RangeCounts(end - start, self.coarse.sum_between(start, last).plus(newer))
 
-    def slices_over(self, slicing: Slicing, start: int, end: int) -> Stretch:
+    def slices_between(self, timeslices: TimesliceRule, start: int, end: int) -> RangeCounts:
         """The slices from ``start`` up to ``end``; one that ``end`` cuts is not judged yet."""
-        width = slicing.seconds
+        width = timeslices.seconds
         end = end // width * width
         first = -(-start // width) * width
         if first >= end:
             return _NOTHING
         if self.knows(first, end):
-            return Stretch(end - first, self._sliced(slicing, first, end))
+            return RangeCounts(end - first, self._sliced(timeslices, first, end))
         last = end // HOUR * HOUR
-        newer = self._sliced(slicing, max(first, last), end)
-        return Stretch(end - first, self.slices[slicing].run(first, last).and_then(newer))
+        newer = self._sliced(timeslices, max(first, last), end)
+        return RangeCounts(
+            end - first, self.slices[timeslices].sum_between(first, last).plus(newer)
+        )
 
-    def hours(self, start: int, slicing: Slicing | None) -> Iterator[tuple[int, Decimal]]:
+    def hours(self, start: int, timeslices: TimesliceRule | None) -> Iterator[tuple[int, Decimal]]:
         """Each hour from the one around ``start`` on, oldest first: its end and what was bad."""
-        ring = self.coarse if slicing is None else self.slices[slicing]
+        ring = self.coarse if timeslices is None else self.slices[timeslices]
         for hour in range(max(start // HOUR, ring.first), ring.end):
             yield (hour + 1) * HOUR, ring.sums(hour, hour + 1).bad
 
-    def _sliced(self, slicing: Slicing, start: int, end: int) -> Run:
-        begin, finish = start // self.grain, end // self.grain
-        found = sliced(
-            slicing, [self.fine.count(number) for number in range(begin, finish)], self.grain
+    def _sliced(self, timeslices: TimesliceRule, start: int, end: int) -> RangeSum:
+        begin, finish = start // self.resolution, end // self.resolution
+        counts = count_slices(
+            timeslices,
+            [self.fine.count(number) for number in range(begin, finish)],
+            self.resolution,
         )
         covered, known = self.fine.covered(begin, finish), self.fine.known(begin, finish)
-        return Run(float(found.bad), float(found.total), covered * self.grain, known * self.grain)
+        return RangeSum(
+            float(counts.bad),
+            float(counts.total),
+            covered * self.resolution,
+            known * self.resolution,
+        )
 
     def knows(self, start: int, end: int) -> bool:
         """Whether all of the fine ring from ``start`` to ``end`` has been asked for."""
-        begin, finish = start // self.grain, -(-end // self.grain)
+        begin, finish = start // self.resolution, -(-end // self.resolution)
         return self.fine.known(begin, finish) == finish - begin
 
-    def to_close(self, border: int) -> tuple[int, int] | None:
-        """The first and the last end of the buckets up to ``border`` that are not closed."""
-        first = self.closed_until + self.grain
-        return (first, border) if first <= border else None
+    def to_close(self, boundary: int) -> tuple[int, int] | None:
+        """The first and the last end of the buckets up to ``boundary`` that are not closed."""
+        first = self.closed_until + self.resolution
+        return (first, boundary) if first <= boundary else None
 
-    def to_read_again(self, now: int) -> list[int]:
+    def to_reread(self, now: int) -> list[int]:
         """Ends of buckets that late samples may have changed, each due for its next reading."""
-        oldest = max(self.fine.first, (now - FINE_HOURS * HOUR) // self.grain)
+        oldest = max(self.fine.first, (now - FINE_HOURS * HOUR) // self.resolution)
         due = [
             number
-            for stage, age in ((Stage.CLOSED, REREAD_AFTER), (Stage.REREAD, SEAL_AFTER))
-            for number in self.fine.of_stage(stage, oldest, (now - age) // self.grain)
+            for state, age in ((BucketState.CLOSED, REREAD_AFTER), (BucketState.REREAD, SEAL_AFTER))
+            for number in self.fine.in_state(state, oldest, (now - age) // self.resolution)
         ]
-        return sorted((number + 1) * self.grain for number in due)
+        return sorted((number + 1) * self.resolution for number in due)
 
-    def next_stage(self, end: int, now: int) -> Stage:
+    def next_state(self, end: int, now: int) -> BucketState:
         """What a bucket that is read now becomes."""
         if now - end >= SEAL_AFTER:
-            return Stage.SEALED
-        return Stage.REREAD if now - end >= REREAD_AFTER else Stage.CLOSED
+            return BucketState.SEALED
+        return BucketState.REREAD if now - end >= REREAD_AFTER else BucketState.CLOSED
 
     def gap_before(self, end: int) -> tuple[int, int] | None:
-        """Begin and end of the stretch of nothing before a bucket with events, both included.
+        """Begin and end of the empty range before a bucket with events, both included.
 
         None unless there are events before it that it can be measured from. A short one counts too:
         what began in it is new, however long ago that was.
         """
-        number = end // self.grain - 1
+        number = end // self.resolution - 1
         begin = number
         while begin > self.fine.first and self.fine.is_empty(begin - 1):
             begin -= 1
@@ -222,9 +236,9 @@ class Ledger:
             return None
         if self.fine.count(number) is None or self.fine.count(begin - 1) is None:
             return None
-        return begin * self.grain, end
+        return begin * self.resolution, end
 
-    def to_fill(self, start: int) -> int | None:
+    def to_backfill(self, start: int) -> int | None:
         """The newest hour since ``start`` that was never asked for, as long as it is needed."""
         begin, end = start // HOUR, self.closed_until // HOUR
         rings = (self.coarse, *self.slices.values())
@@ -234,7 +248,7 @@ class Ledger:
     def unknown_up_to(self, hour: int, first: int) -> int:
         """The oldest hour of those up to ``hour`` in a row that were never asked for."""
         rings = (self.coarse, *self.slices.values())
-        while hour > first and any(ring.stage(hour - 1) is Stage.UNKNOWN for ring in rings):
+        while hour > first and any(ring.state(hour - 1) is BucketState.UNKNOWN for ring in rings):
             hour -= 1
         return hour
 
@@ -248,32 +262,33 @@ class Ledger:
         while self.coarse.is_empty(begin - 1):
             begin -= 1
         if (hour - begin) * HOUR < LONGEST_GAP and self.coarse.count(begin - 1) is not None:
-            self.coarse.mend(begin, hour)
+            self.coarse.repair_gap(begin, hour)
 
     def _hour(self, number: int) -> int:
-        return number * self.grain // HOUR
+        return number * self.resolution // HOUR
 
-    def _total_up(self, hour: int) -> None:
+    def _sum_hour(self, hour: int) -> None:
         """An hour all of whose buckets are known is their sum."""
-        begin = hour * HOUR // self.grain
-        numbers = range(begin, begin + HOUR // self.grain)
+        begin = hour * HOUR // self.resolution
+        numbers = range(begin, begin + HOUR // self.resolution)
         if begin < self.fine.first or self.fine.known(begin, numbers.stop) < len(numbers):
             return
-        stage = min(self.fine.stage(number) for number in numbers)
+        state = min(self.fine.state(number) for number in numbers)
         covered = self.fine.covered(begin, numbers.stop)
         count = self.fine.sums(begin, numbers.stop) if covered else None
-        self.coarse.put(hour, count, stage)
-        for slicing, ring in self.slices.items():
+        self.coarse.put(hour, count, state)
+        for timeslices, ring in self.slices.items():
             parts = [self.fine.count(number) for number in numbers]
-            ring.put(hour, sliced(slicing, parts, self.grain), stage)
+            ring.put(hour, count_slices(timeslices, parts, self.resolution), state)
 
 
 def _share(part: int, seconds: int) -> Decimal:
     """Of no time at all, everything is known."""
-    return _ALL if part >= seconds else exact(part / seconds)
+    return _ALL if part >= seconds else exact_decimal(part / seconds)
 
 
-def _sum(counts: list[Count]) -> Count:
-    return Count(
-        sum((one.bad for one in counts), Decimal(0)), sum((one.total for one in counts), Decimal(0))
+def _sum(counts: list[EventCounts]) -> EventCounts:
+    return EventCounts(
+        sum((count.bad for count in counts), Decimal(0)),
+        sum((count.total for count in counts), Decimal(0)),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from penstock.domain.evidence import Grade
+from penstock.domain.evidence import EvidenceGrade
 from penstock.domain.quantities import Duration
 from penstock.domain.verdict import Reason, Verdict
 
@@ -21,18 +21,18 @@ NO_TIME = Duration.of_seconds(0)
 LONGEST_CALM = Duration.parse("2h")
 
 
-class Cause(StrEnum):
+class HoldCause(StrEnum):
     """What a hold in force is for: a budget hold also waits for budget to come back."""
 
     BUDGET = "Budget"
     BURN = "Burn"
 
 
-CAUSES = {
-    Reason.BUDGET_EXHAUSTED: Cause.BUDGET,
-    Reason.BUDGET_LOW: Cause.BUDGET,
-    Reason.BURNING_FAST: Cause.BURN,
-    Reason.BURNING_SLOW: Cause.BURN,
+HOLD_CAUSES = {
+    Reason.BUDGET_EXHAUSTED: HoldCause.BUDGET,
+    Reason.BUDGET_LOW: HoldCause.BUDGET,
+    Reason.BURNING_FAST: HoldCause.BURN,
+    Reason.BURNING_SLOW: HoldCause.BURN,
 }
 
 
@@ -53,31 +53,31 @@ class Memory:
     """
 
     serial: int = 0
-    held_for: Cause | None = None
+    held_for: HoldCause | None = None
     held_by: tuple[str, ...] = ()
     calm_since: datetime | None = None
     calm_required: Duration = NO_TIME
     recent_holds: tuple[datetime, ...] = ()
-    unknown: Grade | None = None
+    unknown: EvidenceGrade | None = None
     unknown_since: datetime | None = None
     last_known: Verdict | None = None
 
-    def calm_enough(self, now: datetime) -> bool:
+    def is_calm_long_enough(self, now: datetime) -> bool:
         """Whether the hold in force has seen its calm."""
         return self.calm_since is not None and now - self.calm_since >= timedelta(
             milliseconds=self.calm_required.milliseconds
         )
 
-    def spares(self, slo: str) -> bool:
+    def excludes(self, slo: str) -> bool:
         """Whether the hold in force is known to be for others: this SLO never crossed meanwhile."""
         return bool(self.held_by) and slo not in self.held_by
 
-    def noticing(self, *, calm: bool, grade: Grade, now: datetime) -> Memory:
+    def observe(self, *, calm: bool, grade: EvidenceGrade, now: datetime) -> Memory:
         """The memory with what this instant shows, before anything is decided.
 
         Nothing began later than now: a clock that was set back must not keep a verdict for long.
         """
-        unknown = None if grade is Grade.FRESH else grade
+        unknown = None if grade is EvidenceGrade.FRESH else grade
         since = self.unknown_since if unknown is self.unknown else None
         return replace(
             self,
@@ -86,7 +86,7 @@ class Memory:
             unknown_since=min(since or now, now) if unknown else None,
         )
 
-    def settled(
+    def after_decision(
         self,
         verdict: Verdict,
         reason: Reason,
@@ -99,25 +99,25 @@ class Memory:
         A hold that is already in force keeps its calm time; one that now lacks budget as well waits
         for budget too.
         """
-        cause = CAUSES.get(reason)
+        cause = HOLD_CAUSES.get(reason)
         known = self.last_known if verdict is Verdict.UNKNOWN else verdict
         if cause is not None:
             return replace(self._held(cause, calm, now, by), last_known=known, calm_since=None)
         settled = replace(self, last_known=known)
-        return settled.recovered(now) if verdict is Verdict.PERMIT else settled
+        return settled.after_recovery(now) if verdict is Verdict.PERMIT else settled
 
-    def recovered(self, now: datetime) -> Memory:
+    def after_recovery(self, now: datetime) -> Memory:
         """The memory once no hold is in force: what comes next is a new one."""
         return replace(
             self, held_for=None, held_by=(), calm_since=None, recent_holds=self._recent(now)
         )
 
-    def _held(self, cause: Cause, calm: Duration, now: datetime, by: Collection[str]) -> Memory:
+    def _held(self, cause: HoldCause, calm: Duration, now: datetime, by: Collection[str]) -> Memory:
         if self.held_for is not None:
             both = {self.held_for, cause}
             return replace(
                 self,
-                held_for=Cause.BUDGET if Cause.BUDGET in both else cause,
+                held_for=HoldCause.BUDGET if HoldCause.BUDGET in both else cause,
                 held_by=_named({*self.held_by, *by}) if self.held_by else (),
             )
         recent = self._recent(now)

@@ -27,7 +27,7 @@ class Admission(StrEnum):
 
 
 class InFlight(StrEnum):
-    """What happens to a release that is under way when the gate closes."""
+    """What happens to a release that is in progress when the gate closes."""
 
     HOLD = "Hold"
     OFF = "Off"

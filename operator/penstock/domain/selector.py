@@ -67,7 +67,11 @@ class Selector:
     @property
     def name(self) -> str | None:
         """The metric's name, if there is one that must be equal."""
-        names = [one.value for one in self.matchers if one.label == NAME and one.op is Op.EQUAL]
+        names = [
+            matcher.value
+            for matcher in self.matchers
+            if matcher.label == NAME and matcher.op is Op.EQUAL
+        ]
         return names[0] if len(names) == 1 else None
 
     @property
@@ -80,17 +84,23 @@ class Selector:
         name = self.name
         if name is None or not _METRIC.fullmatch(name):
             return f"{{{','.join(map(str, self.matchers))}}}"
-        others = [str(one) for one in self.matchers if (one.label, one.op) != (NAME, Op.EQUAL)]
+        others = [
+            str(matcher)
+            for matcher in self.matchers
+            if (matcher.label, matcher.op) != (NAME, Op.EQUAL)
+        ]
         return f"{name}{{{','.join(others)}}}" if others else name
 
     def on(self, label: str) -> tuple[Matcher, ...]:
         """The matchers on one label."""
-        return tuple(one for one in self.matchers if one.label == label)
+        return tuple(matcher for matcher in self.matchers if matcher.label == label)
 
     def but(self, *matchers: Matcher) -> Selector:
         """The same with these in place of all on their labels."""
-        labels = {one.label for one in matchers}
-        return Selector.of(*(one for one in self.matchers if one.label not in labels), *matchers)
+        labels = {matcher.label for matcher in matchers}
+        return Selector.of(
+            *(matcher for matcher in self.matchers if matcher.label not in labels), *matchers
+        )
 
 
 def quoted(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from penstock.domain.evidence import Forecast, Reading, Unit
+from penstock.domain.evidence import CountUnit, Forecast, Reading
 from penstock.domain.quantities import Objective
 from penstock.domain.window import Window
 from penstock.domain.wording import LONGEST, cut, moment, one_line, percent
@@ -28,8 +28,8 @@ def summary(
 
 def _counted(reading: Reading) -> str:
     """What the budget was measured by."""
-    bad, total = reading.whole.bad, reading.whole.total
-    if reading.unit is Unit.SHARES:
+    bad, total = reading.window_counts.bad, reading.window_counts.total
+    if reading.unit is CountUnit.SHARES:
         return f"a mean share of {percent(bad / total)} bad"
     return f"{int(bad)} bad of {int(total)} {reading.unit}"
 

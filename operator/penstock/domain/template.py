@@ -19,7 +19,7 @@ LARGEST_TEMPLATE = 200_000  # bytes
 
 
 @dataclass(frozen=True)
-class Template:
+class PodTemplate:
     """One pod template, as it is compared.
 
     Attributes:
@@ -40,13 +40,13 @@ class Template:
         return len(_canonical(self.body).encode()) <= LARGEST_TEMPLATE
 
 
-def template(body: Mapping[str, Any], source: str = "") -> Template:
-    """The template that a workload's ``spec.template`` says."""
+def pod_template(body: Mapping[str, Any], source: str = "") -> PodTemplate:
+    """The template that a workload's ``spec.pod_template`` says."""
     compared = normalized(body)
     spec = compared.get("spec") or {}
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     digest = hashlib.sha256(_canonical(compared).encode()).hexdigest()
-    return Template(
+    return PodTemplate(
         digest[:16], tuple(str(one.get("image", "")) for one in containers), compared, source
     )
 

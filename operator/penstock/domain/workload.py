@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.domain.refs import WorkloadRef
-from penstock.domain.template import Template
+from penstock.domain.template import PodTemplate
 
 # A hold's field manager, before the uid of its Rollout. Flux would take over a "kubectl...".
 HOLD_MANAGER_PREFIX = "penstock-hold-"
@@ -24,7 +24,7 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
-class Effect(StrEnum):
+class HoldEffect(StrEnum):
     """How much a hold stops, or would stop, from this moment on."""
 
     FULL = "full"
@@ -46,23 +46,24 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class WorkloadState:
     """One look at a workload.
 
     Attributes:
         namespace, ref: which one.
-        uid: tells a re-created namesake; empty when it is missing.
+        uid: distinguishes a re-created namesake; empty when it is missing.
         phase: what it is doing. Complete: every pod is of the present template and available.
-        refusal: why it cannot be held, as a sentence part ("is owned by Canary web"); None if it
+        unsupported_reason: why it cannot be held, as a sentence part ("is owned by Canary web");
+            None if it
         can. template: the present template; None when it is missing.
-        ran: templates that its history still has, newest first.
+        former_templates: templates that its history still has, newest first.
         ever_complete: some template of its history is known to have run completely.
         updated: pods of the present template.
         total: pods that are wanted.
         paused: it is paused, by whomever.
-        holders: field managers that own the pause.
-        ours: our hold for this Rollout is in force, read back.
-        kept: a hold is marked as one that outlives its Rollout.
+        pause_managers: field managers that own the pause.
+        held_by_us: our hold for this Rollout is in force, read back.
+        keep_held: a hold is marked as one that outlives its Rollout.
         effect: how much our hold stops, or would stop.
         pinned_by: who declares ``paused: false`` and will write it again; None if nobody is known.
         advice: what people can do, in the words of this kind.
@@ -73,17 +74,17 @@ class Observation:
     ref: WorkloadRef
     uid: str
     phase: Phase
-    refusal: str | None = None
-    template: Template | None = None
-    ran: tuple[Template, ...] = ()
+    unsupported_reason: str | None = None
+    template: PodTemplate | None = None
+    former_templates: tuple[PodTemplate, ...] = ()
     ever_complete: bool = False
     updated: int = 0
     total: int = 0
     paused: bool = False
-    holders: tuple[str, ...] = ()
-    ours: bool = False
-    kept: bool = False
-    effect: Effect = Effect.NONE
+    pause_managers: tuple[str, ...] = ()
+    held_by_us: bool = False
+    keep_held: bool = False
+    effect: HoldEffect = HoldEffect.NONE
     pinned_by: str | None = None
     person_holds: str | None = None
     advice: Advice = Advice()

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from penstock.domain.actions import HoldWorkload, ReleaseWorkload, WorkloadAction, WriteGateRecord
 from penstock.domain.refs import ObjectRef
-from penstock.domain.standing import Record
-from penstock.domain.workload import Observation
+from penstock.domain.rollout_state import GateRecord
+from penstock.domain.workload import WorkloadState
 from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Cluster, Held, Lease, Outcome, Tally, Workloads
 from penstock.errors import ClusterError
@@ -18,7 +18,7 @@ class Actuator:
 
     def __init__(self, api: Cluster, workloads: Workloads, lease: Lease, tally: Tally) -> None:
         self._api, self._workloads, self._lease, self._tally = api, workloads, lease, tally
-        self._recorded: dict[str, Record] = {}
+        self._recorded: dict[str, GateRecord] = {}
 
     async def write_gate_record(self, rollout: ObjectRef, action: WriteGateRecord) -> None:
         """Write what admission reads, unless only numbers in its sentence differ.
@@ -33,7 +33,9 @@ class Actuator:
         await self._api.write_record(rollout, action.record)
         self._recorded[rollout.uid] = mark
 
-    async def apply(self, rollout: ObjectRef, seen: Observation, action: WorkloadAction) -> Outcome:
+    async def apply(
+        self, rollout: ObjectRef, workload: WorkloadState, action: WorkloadAction
+    ) -> Outcome:
         """Hold or release exactly the workload that was observed.
 
         Raises:
@@ -42,10 +44,10 @@ class Actuator:
         self._check_lease()
         match action:
             case HoldWorkload(manager, keep):
-                outcome = await self._workloads.hold(seen, manager, keep=keep)
+                outcome = await self._workloads.hold(workload, manager, keep=keep)
                 kind = "Hold"
             case ReleaseWorkload():
-                held = Held(seen.namespace, seen.ref, seen.uid, rollout.uid)
+                held = Held(workload.namespace, workload.ref, workload.uid, rollout.uid)
                 outcome = await self._workloads.release(held)
                 kind = "Release"
         self._tally.count(CounterName.WRITES, kind=kind, outcome=outcome.found)

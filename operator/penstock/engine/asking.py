@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from penstock.domain.evidence import Evidence
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health
+from penstock.domain.source_status import SourceHealth
 
 Row = tuple[Mapping[str, str], tuple[tuple[int, str], ...]]
 """One row of an answer: its labels as the server gave them, and its points.
@@ -108,7 +108,10 @@ class Asker(Protocol):
     """Asks metrics sources."""
 
     async def ask(
-        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+        self,
+        source: MetricsSource,
+        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
+        when: datetime | Span,
     ) -> Mapping[Hashable, Answer | Evidence]:
         """For each question, by its key: its rows, or why there are none.
 
@@ -117,8 +120,8 @@ class Asker(Protocol):
         not count (Partial).
         """
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """How a source stands; it is asked if nobody has asked it for a while."""
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether a source has said lately that it has too much to do."""

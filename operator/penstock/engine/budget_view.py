@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from penstock.domain.entry import Resource
-from penstock.domain.evidence import Evidence, Grade
+from penstock.domain.cached_object import Resource
+from penstock.domain.evidence import Evidence, EvidenceGrade
 from penstock.domain.quantities import Duration
-from penstock.domain.report import SloReport
+from penstock.domain.slo_status import SloStatus
 from penstock.engine.evidence_store import EvidenceStore
 from penstock.engine.evidence_view import MISSED_EVALUATIONS, EvaluationIntervals
 from penstock.engine.object_cache import Key, ObjectCache
@@ -50,14 +50,14 @@ class BudgetView:
 
     def get(self, key: Key, now: datetime) -> Budget | None:
         """The budget of one SLO as of ``now``, in UTC; None if there is no such SLO."""
-        entry = self._cache.get(Resource.SLO, key)
-        if entry is None:
+        obj = self._cache.get(Resource.SLO, key)
+        if obj is None:
             return None
         cached = self._evidence.get(key)
-        if cached is not None and cached.slo.ref.uid == entry.ref.uid:
+        if cached is not None and cached.slo.ref.uid == obj.ref.uid:
             return _measured(key, cached.evidence, now - self._measured_holds_for)
-        if isinstance(entry.told, SloReport):
-            return _reported(key, entry.told, now)
+        if isinstance(obj.slo_or_source_status, SloStatus):
+            return _reported(key, obj.slo_or_source_status, now)
         return Budget(*key, None, (), None, "NotEvaluated", False)
 
 
@@ -65,18 +65,18 @@ def _measured(key: Key, evidence: Evidence, since: datetime) -> Budget:
     reading = evidence.reading
     if reading is None:
         return Budget(*key, None, (), None, evidence.reason, False)
-    burns = ((window, reading.burn(window)) for window in sorted(reading.looks))
+    burns = ((window, reading.burn(window)) for window in sorted(reading.burn_windows))
     return Budget(
         *key,
         reading.remaining.value if reading.remaining is not None else None,
         tuple((window, burn.value) for window, burn in burns if burn is not None),
         reading.at,
         evidence.reason,
-        evidence.grade is Grade.FRESH and reading.at >= since,
+        evidence.grade is EvidenceGrade.FRESH and reading.at >= since,
     )
 
 
-def _reported(key: Key, status: SloReport, now: datetime) -> Budget:
+def _reported(key: Key, status: SloStatus, now: datetime) -> Budget:
     is_current = now - status.evaluated_at <= STATUS_HOLDS_FOR
     return Budget(
         *key, status.remaining, status.burns, status.evaluated_at, status.reason, is_current

@@ -277,5 +277,5 @@ def _sum(by: Sequence[str], expression: str) -> str:
     return f"sum by ({', '.join(by)}) ({expression})"
 
 
-def _sum_of(one: Duration, other: Duration) -> Duration:
-    return Duration(one.milliseconds + other.milliseconds)
+def _sum_of(duration: Duration, other: Duration) -> Duration:
+    return Duration(duration.milliseconds + other.milliseconds)

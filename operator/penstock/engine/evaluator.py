@@ -11,12 +11,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from penstock.domain.entry import Resource
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.cached_object import Resource
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
-from penstock.domain.source import Source
 from penstock.domain.window import length
 from penstock.engine import triggers
 from penstock.engine.evidence_store import CachedEvidence
@@ -67,13 +67,13 @@ class Evaluator:
 
     def _dispatch(self, due: Iterable[Key]) -> None:
         groups: dict[EvaluationGroup, list[Inquiry]] = defaultdict(list)
-        sources: dict[EvaluationGroup, Source] = {}
+        sources: dict[EvaluationGroup, MetricsSource] = {}
         for key in due:
-            entry = self._cache.get(Resource.SLO, key)
-            if entry is None or not isinstance(entry.value, Slo):
+            obj = self._cache.get(Resource.SLO, key)
+            if obj is None or not isinstance(obj.spec, Slo):
                 self._evidence.forget(key)
                 continue
-            slo = entry.value
+            slo = obj.spec
             found = self._cache.source_for_slo(slo)
             source = parsed_source(found)
             rollouts = self._cache.rollouts_for_slo(key)
@@ -90,7 +90,7 @@ class Evaluator:
         for group, inquiries in groups.items():
             self._start_asking(group, sources[group], inquiries)
 
-    def _set_next(self, key: Key, source: Source | None, *, hot: bool, rounds: int) -> None:
+    def _set_next(self, key: Key, source: MetricsSource | None, *, hot: bool, rounds: int) -> None:
         """All SLOs of one source at the same moments, since what is asked together costs least.
 
         What is asked a little early is not asked again at its moment. A source that is to be spared
@@ -104,7 +104,7 @@ class Evaluator:
         self._queues.slos.add_after(key, at - now)
 
     def _start_asking(
-        self, group: EvaluationGroup, source: Source, inquiries: Sequence[Inquiry]
+        self, group: EvaluationGroup, source: MetricsSource, inquiries: Sequence[Inquiry]
     ) -> None:
         """A source that still owes the last answer is not asked again before: it is slow already.
 
@@ -117,7 +117,7 @@ class Evaluator:
         self._asking[group] = asyncio.create_task(self._ask(group, source, inquiries))
 
     async def _ask(
-        self, group: EvaluationGroup, source: Source, inquiries: Sequence[Inquiry]
+        self, group: EvaluationGroup, source: MetricsSource, inquiries: Sequence[Inquiry]
     ) -> None:
         try:
             await self._measure(source, inquiries)
@@ -125,7 +125,7 @@ class Evaluator:
             del self._asking[group]
         self._queues.slos.add_all(self._postponed.pop(group, ()))
 
-    async def _measure(self, source: Source, inquiries: Sequence[Inquiry]) -> None:
+    async def _measure(self, source: MetricsSource, inquiries: Sequence[Inquiry]) -> None:
         at = self._clock.now()
         try:
             answers = await self._metrics.measure(source, inquiries, at)
@@ -134,7 +134,9 @@ class Evaluator:
             self._tally.count(CounterName.ERRORS, where="evaluator")
             answers = {}
         for one in inquiries:
-            missing = Evidence(Kind.MALFORMED, "internal error; see the log of the operator")
+            missing = Evidence(
+                EvidenceKind.MALFORMED, "internal error; see the log of the operator"
+            )
             self._store(one.slo, answers.get(one.slo.ref, missing), one.looks)
 
     def _store(
@@ -142,10 +144,10 @@ class Evaluator:
     ) -> None:
         """Unless the SLO is gone or another meanwhile: then it is evaluated again anyway."""
         key = _key(slo)
-        entry = self._cache.get(Resource.SLO, key)
-        if entry is None or entry.ref.uid != slo.ref.uid:
+        obj = self._cache.get(Resource.SLO, key)
+        if obj is None or obj.ref.uid != slo.ref.uid:
             return
-        if isinstance(entry.value, Slo) and entry.value.generation != slo.generation:
+        if isinstance(obj.spec, Slo) and obj.spec.generation != slo.generation:
             return
         found = CachedEvidence(slo, evidence, self._clock.monotonic(), windows)
         self._evidence.put(key, found)
@@ -157,9 +159,9 @@ class Evaluator:
         window = length(slo.window, self._clock.now())
         windows = {shown for shown in SHOWN_WINDOWS if shown < window}
         for key in rollouts:
-            entry = self._cache.get(Resource.ROLLOUT, key)
-            if entry is not None and isinstance(entry.value, Rollout):
-                windows |= self._intervals.policy_for(entry.value, slo, window).looks
+            obj = self._cache.get(Resource.ROLLOUT, key)
+            if obj is not None and isinstance(obj.spec, Rollout):
+                windows |= self._intervals.policy_for(obj.spec, slo, window).burn_windows
         return frozenset(windows - {window})
 
 
@@ -170,5 +172,5 @@ def _key(slo: Slo) -> Key:
 def _no_source(slo: Slo, found: object) -> Evidence:
     named = f"{slo.source.kind} {slo.source.name}" if slo.source else "a source named default"
     if found is None:
-        return Evidence(Kind.SOURCE_NOT_FOUND, f"{named} does not exist")
-    return Evidence(Kind.SOURCE_NOT_FOUND, f"{named} is invalid; its status says why")
+        return Evidence(EvidenceKind.SOURCE_NOT_FOUND, f"{named} does not exist")
+    return Evidence(EvidenceKind.SOURCE_NOT_FOUND, f"{named} is invalid; its status says why")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from penstock.domain.case import Judged
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.guard import Guard, guard
+from penstock.domain.decision import SloEvidence
+from penstock.domain.effective_policy import EffectivePolicy, resolve_policy
+from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.quantities import Duration
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
@@ -34,10 +34,10 @@ class EvaluationIntervals:
     hot: float
     scrape: float = 15.0
 
-    def policy_for(self, rollout: Rollout, slo: Slo, window: Duration) -> Guard:
+    def policy_for(self, rollout: Rollout, slo: Slo, window: Duration) -> EffectivePolicy:
         """The policy that applies to one SLO of a Rollout, complete."""
         scrape = Duration(int(self.scrape * 1_000))
-        return guard(rollout.policy, slo.objective, window, scrape)
+        return resolve_policy(rollout.policy, slo.objective, window, scrape)
 
 
 class EvidenceView:
@@ -53,41 +53,41 @@ class EvidenceView:
         self._cache, self._evidence = cache, evidence
         self._clock, self._intervals = clock, intervals
 
-    def for_rollout(self, rollout: Rollout, now: datetime) -> tuple[Judged, ...]:
+    def for_rollout(self, rollout: Rollout, now: datetime) -> tuple[SloEvidence, ...]:
         """A Rollout's SLOs, each with what is known of it and the policy that applies."""
         named = self._cache.slos_for_rollout(rollout)
         return tuple(self._judged(one, rollout, now) for one in named)
 
-    def _judged(self, named: Named, rollout: Rollout, now: datetime) -> Judged:
-        entry = named.entry
-        if entry is None:
+    def _judged(self, named: Named, rollout: Rollout, now: datetime) -> SloEvidence:
+        obj = named.entry
+        if obj is None:
             what = (
                 "spec.sloSelector matches no SLO"
                 if named.name.startswith("(")
                 else "no such SLO in this namespace"
             )
-            return Judged(named.name, Evidence(Kind.SLO_NOT_FOUND, what), None)
-        if isinstance(entry.value, SpecInvalid):
-            return Judged(named.name, Evidence(Kind.SLO_INVALID, str(entry.value)), None)
-        if not isinstance(entry.value, Slo):
+            return SloEvidence(named.name, Evidence(EvidenceKind.SLO_NOT_FOUND, what), None)
+        if isinstance(obj.spec, SpecInvalid):
+            return SloEvidence(named.name, Evidence(EvidenceKind.SLO_INVALID, str(obj.spec)), None)
+        if not isinstance(obj.spec, Slo):
             raise TypeError(f"{named.name} is not an SLO")
-        slo = entry.value
+        slo = obj.spec
         window = length(slo.window, now)
         policy = self._intervals.policy_for(rollout, slo, window)
-        return Judged(named.name, self._current(slo, policy, window), policy)
+        return SloEvidence(named.name, self._current(slo, policy, window), policy)
 
-    def _current(self, slo: Slo, policy: Guard, window: Duration) -> Evidence:
+    def _current(self, slo: Slo, policy: EffectivePolicy, window: Duration) -> Evidence:
         """What is known, if it is of this very object, recent, and looks back far enough.
 
         A new policy may need other burn windows than were read so far: that is not missing data.
         """
         known = self._evidence.get((slo.ref.namespace, slo.ref.name))
         if known is None or known.slo.ref.uid != slo.ref.uid:
-            return Evidence(Kind.WARMING_UP, "not evaluated yet")
+            return Evidence(EvidenceKind.WARMING_UP, "not evaluated yet")
         age = self._clock.monotonic() - known.measured_at
         if age > MISSED_EVALUATIONS * self._intervals.rest:
-            return Evidence(Kind.STALE, f"the last evaluation is {int(age)} s old")
+            return Evidence(EvidenceKind.STALE, f"the last evaluation is {int(age)} s old")
         asked = known.burn_windows | {window}
-        if known.evidence.reading is not None and not policy.looks <= asked:
-            return Evidence(Kind.WARMING_UP, "not evaluated for this policy yet")
+        if known.evidence.reading is not None and not policy.burn_windows <= asked:
+            return Evidence(EvidenceKind.WARMING_UP, "not evaluated for this policy yet")
         return known.evidence

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from penstock.domain.entry import Resource
-from penstock.domain.evidence import Kind
+from penstock.domain.cached_object import Resource
+from penstock.domain.evidence import EvidenceKind
 from penstock.domain.policy import UnknownThen
 from penstock.domain.rollout import Admission, InFlight, Mode, Rollout
-from penstock.domain.standing import Gate, Standing, UnderWay
+from penstock.domain.rollout_state import Gate, ReleaseState, RolloutState
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.engine.evidence_view import EvidenceView
 from penstock.engine.object_cache import Key, ObjectCache
@@ -95,11 +95,11 @@ class GateView:
 
     def get(self, key: Key, leadership: Leadership, now: datetime) -> GateDecision | None:
         """The decision for one Rollout as of ``now``, in UTC; None if there is no such Rollout."""
-        entry = self._cache.get(Resource.ROLLOUT, key)
-        if entry is None:
+        obj = self._cache.get(Resource.ROLLOUT, key)
+        if obj is None:
             return None
-        rollout = entry.value if isinstance(entry.value, Rollout) else None
-        standing = entry.standing or Standing()
+        rollout = obj.spec if isinstance(obj.spec, Rollout) else None
+        standing = obj.rollout_state or RolloutState()
         why_not = self._why_not(rollout, standing.gate, leadership, now)
         gate, is_current = standing.gate, not why_not
         if gate is not None and is_current:
@@ -129,7 +129,7 @@ class GateView:
             if rollout is None or rollout.mode is Mode.OFF:
                 return ""
             slos = self._evidence.for_rollout(rollout, now)
-            stale = next((one for one in slos if one.evidence.kind is Kind.STALE), None)
+            stale = next((slo for slo in slos if slo.evidence.kind is EvidenceKind.STALE), None)
             return f"{stale.name}: {stale.evidence.detail}" if stale is not None else ""
         if not leadership.is_renewed:
             return "no replica of Penstock leads"
@@ -149,28 +149,28 @@ def _admits(rollout: Rollout | None, state: GateState, *, is_current: bool) -> b
 
 
 def _release(
-    rollout: Rollout | None, standing: Standing, release: UnderWay | None, *, is_current: bool
+    rollout: Rollout | None, state: RolloutState, release: ReleaseState | None, *, is_current: bool
 ) -> ReleaseDecision | None:
     if release is None:
         return None
     return ReleaseDecision(
         id=release.id,
-        proceeds=_proceeds(rollout, standing, release, is_current=is_current),
+        proceeds=_proceeds(rollout, state, release, is_current=is_current),
         reason=release.reason or "",
     )
 
 
 def _proceeds(
-    rollout: Rollout | None, standing: Standing, release: UnderWay, *, is_current: bool
+    rollout: Rollout | None, state: RolloutState, release: ReleaseState, *, is_current: bool
 ) -> bool:
     if rollout is not None:
         if rollout.mode is not Mode.ENFORCE or rollout.enforcement.in_flight is InFlight.OFF:
             return True
         if not is_current:
-            return _permits_unknown(rollout) and not standing.hold.active
-    if standing.hold.active or release.reason in _HELD_BACK:
+            return _permits_unknown(rollout) and not state.hold.active
+    if state.hold.active or release.reason in _HELD_BACK:
         return False
-    is_open = standing.gate is not None and standing.gate.state is GateState.OPEN
+    is_open = state.gate is not None and state.gate.state is GateState.OPEN
     return release.reason in _PASSES or (is_current and is_open)
 
 

@@ -60,8 +60,8 @@ class Informer:
     def handle(self, event: Change) -> None:
         """One event of the watch; cheap, because a start brings thousands."""
         match event:
-            case Upsert(resource, entry):
-                self._changed(self._cache.upsert(resource, entry))
+            case Upsert(resource, obj):
+                self._changed(self._cache.upsert(resource, obj))
             case Removal(resource, namespace, name):
                 self._changed(self._cache.remove(resource, (namespace, name)))
             case Stirred(namespace, ref):

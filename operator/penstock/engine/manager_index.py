@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from penstock.domain.refs import ApiResource, WorkloadRef
-from penstock.domain.workload import Observation
+from penstock.domain.workload import WorkloadState
 
 Place = tuple[str, WorkloadRef]
 _Workload = tuple[str, str, str, str]
@@ -70,11 +70,13 @@ class ManagerIndex:
         return min(self._managers.get(_key(namespace, workload), ()), default=None)
 
 
-def with_manager(seen: Observation, manager: ManagerRef | None) -> Observation:
+def with_manager(workload: WorkloadState, manager: ManagerRef | None) -> WorkloadState:
     """The workload as observed, and not to be held if another tool manages it."""
-    if manager is None or not seen.exists or seen.refusal is not None:
-        return seen
-    return replace(seen, refusal=f"is managed by {manager}; point the Rollout at that instead")
+    if manager is None or not workload.exists or workload.unsupported_reason is not None:
+        return workload
+    return replace(
+        workload, unsupported_reason=f"is managed by {manager}; point the Rollout at that instead"
+    )
 
 
 def _key(namespace: str, ref: WorkloadRef) -> _Workload:

@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo, SourceKind
-from penstock.domain.source import Source
 from penstock.errors import SpecInvalid
 
 Key = tuple[str, str]
@@ -32,7 +32,7 @@ class Named:
     """An SLO as a Rollout names it; ``entry`` is None when there is no such SLO."""
 
     name: str
-    entry: Entry | None
+    entry: CachedObject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +40,23 @@ class ObjectChange:
     """An author changed something; ``old`` is None for a new object, ``new`` for a deleted one."""
 
     resource: str
-    old: Entry | None
-    new: Entry | None
+    old: CachedObject | None
+    new: CachedObject | None
 
     @property
     def key(self) -> Key:
         """The object's namespace and name."""
-        entry = self.new or self.old
-        if entry is None:
+        obj = self.new or self.old
+        if obj is None:
             raise ValueError("a change of nothing")
-        return key_of(entry)
+        return key_of(obj)
 
 
 class ObjectCache:
     """The relation between SLOs, Rollouts, sources and workloads, by namespace and name."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[Key, Entry]] = defaultdict(dict)
+        self._entries: dict[str, dict[Key, CachedObject]] = defaultdict(dict)
         self._touched: dict[str, set[Key]] = defaultdict(set)
         # Each index: what is looked up -> keys of the objects that are found by it.
         self._slos_of_namespace: dict[str, set[Key]] = defaultdict(set)
@@ -65,22 +65,22 @@ class ObjectCache:
         self._rollouts_selecting: dict[str, set[Key]] = defaultdict(set)
         self._rollouts_of_workload: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
 
-    def upsert(self, resource: str, entry: Entry) -> ObjectChange | None:
+    def upsert(self, resource: str, obj: CachedObject) -> ObjectChange | None:
         """Store what was seen.
 
         Returns:
             What its author changed; None for an answer older than what is known, which is not
             stored, and for a change of the status alone.
         """
-        key = key_of(entry)
+        key = key_of(obj)
         self._touched[resource].add(key)
         known = self._entries[resource].get(key)
-        if known and known.ref.uid == entry.ref.uid and known.version > entry.version:
+        if known and known.ref.uid == obj.ref.uid and known.generation > obj.generation:
             return None
         self._unlink(key, known)
-        self._entries[resource][key] = entry
-        self._link(key, entry)
-        return None if _is_same(known, entry) else ObjectChange(resource, known, entry)
+        self._entries[resource][key] = obj
+        self._link(key, obj)
+        return None if _is_same(known, obj) else ObjectChange(resource, known, obj)
 
     def remove(self, resource: str, key: Key) -> ObjectChange | None:
         """Forget one object; None if it was not known."""
@@ -93,24 +93,24 @@ class ObjectCache:
         """A list is asked for: what the watch reports from now on, the list may not know yet."""
         self._touched[resource].clear()
 
-    def replace(self, resource: str, listed: Collection[Entry]) -> list[ObjectChange]:
+    def replace(self, resource: str, listed: Collection[CachedObject]) -> list[ObjectChange]:
         """Merge a list; whatever the watch has reported since it was asked for stays as it is.
 
         Returns:
             Deletions that the watch missed, and what authors changed.
         """
         touched = set(self._touched[resource])
-        kept = {key_of(entry) for entry in listed} | touched
+        kept = {key_of(obj) for obj in listed} | touched
         gone = [key for key in self._entries[resource] if key not in kept]
         changes = [self.remove(resource, key) for key in gone]
         changes += [self.upsert(resource, one) for one in listed if key_of(one) not in touched]
         return [change for change in changes if change is not None]
 
-    def get(self, resource: str, key: Key) -> Entry | None:
+    def get(self, resource: str, key: Key) -> CachedObject | None:
         """One object."""
         return self._entries[resource].get(key)
 
-    def all(self, resource: str) -> list[Entry]:
+    def all(self, resource: str) -> list[CachedObject]:
         """All objects of one kind."""
         return list(self._entries[resource].values())
 
@@ -120,23 +120,23 @@ class ObjectCache:
         slos = self._entries[Resource.SLO]
         named = {name: slos.get((namespace, name)) for name in rollout.slos}
         if rollout.selector is not None:
-            chosen: dict[str, Entry | None] = {
+            chosen: dict[str, CachedObject | None] = {
                 key[1]: slos[key]
                 for key in self._slos_of_namespace.get(namespace, ())
-                if isinstance(slo := slos[key].value, Slo) and rollout.selector.matches(slo.labels)
+                if isinstance(slo := slos[key].spec, Slo) and rollout.selector.matches(slo.labels)
             }
             named.update(chosen or {"(sloSelector)": None})
-        return [Named(name, entry) for name, entry in sorted(named.items())]
+        return [Named(name, obj) for name, obj in sorted(named.items())]
 
     def rollouts_for_slo(self, slo: Key) -> list[Key]:
         """Rollouts that a change of this SLO may concern: by name, or by any selector."""
         named = self._rollouts_naming.get(slo, set())
         return sorted(named | self._rollouts_selecting.get(slo[0], set()))
 
-    def source_for_slo(self, slo: Slo) -> Entry | None:
+    def source_for_slo(self, slo: Slo) -> CachedObject | None:
         """The source that an SLO names, else its namespace's default, else the cluster's."""
         found = (self._entries[resource].get(key) for resource, key in _sources_of(slo))
-        return next((entry for entry in found if entry is not None), None)
+        return next((obj for obj in found if obj is not None), None)
 
     def rollouts_for_workload(self, namespace: str, workload: WorkloadRef) -> list[Key]:
         """Rollouts of one workload, the elder first: only the first enforces."""
@@ -150,26 +150,26 @@ class ObjectCache:
         return sorted(slo for slo in found if self._is_served(slo, (resource, key)))
 
     def _is_served(self, slo: Key, source: SourceKey) -> bool:
-        value = self._entries[Resource.SLO][slo].value
+        value = self._entries[Resource.SLO][slo].spec
         candidates = _sources_of(value) if isinstance(value, Slo) else ()
         there = (it for it in candidates if it == source or it[1] in self._entries[it[0]])
         return next(there, None) == source
 
-    def _link(self, key: Key, entry: Entry) -> None:
-        for index, where in self._places(entry):
+    def _link(self, key: Key, obj: CachedObject) -> None:
+        for index, where in self._places(obj):
             index[where].add(key)
 
-    def _unlink(self, key: Key, entry: Entry | None) -> None:
-        if entry is None:
+    def _unlink(self, key: Key, obj: CachedObject | None) -> None:
+        if obj is None:
             return
-        for index, where in self._places(entry):
+        for index, where in self._places(obj):
             index[where].discard(key)
             if not index[where]:
                 del index[where]
 
-    def _places(self, entry: Entry) -> Iterator[tuple[dict[Any, set[Key]], Any]]:
+    def _places(self, obj: CachedObject) -> Iterator[tuple[dict[Any, set[Key]], Any]]:
         """Each index that an object is in, and under what."""
-        value, namespace = entry.value, entry.ref.namespace
+        value, namespace = obj.spec, obj.ref.namespace
         if isinstance(value, Slo):
             yield self._slos_of_namespace, namespace
             for source in _sources_of(value):
@@ -182,14 +182,14 @@ class ObjectCache:
             yield self._rollouts_of_workload, _workload(namespace, value.workload)
 
 
-def key_of(entry: Entry) -> Key:
+def key_of(obj: CachedObject) -> Key:
     """Namespace and name of an object."""
-    return entry.ref.namespace, entry.ref.name
+    return obj.ref.namespace, obj.ref.name
 
 
-def parsed_source(entry: Entry | None) -> Source | None:
+def parsed_source(obj: CachedObject | None) -> MetricsSource | None:
     """The source's value, if there is one that can be used."""
-    return entry.value if entry is not None and isinstance(entry.value, Source) else None
+    return obj.spec if obj is not None and isinstance(obj.spec, MetricsSource) else None
 
 
 def _sources_of(slo: Slo) -> Iterable[SourceKey]:
@@ -210,10 +210,10 @@ def _workload(namespace: str, ref: WorkloadRef) -> tuple[str, str, str, str]:
     return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name
 
 
-def _is_same(known: Entry | None, entry: Entry) -> bool:
+def _is_same(known: CachedObject | None, obj: CachedObject) -> bool:
     """Whether an author has changed nothing: spec by its generation, labels by comparison."""
-    if known is None or known.ref != entry.ref or known.version != entry.version:
+    if known is None or known.ref != obj.ref or known.generation != obj.generation:
         return False
-    if isinstance(known.value, SpecInvalid) or isinstance(entry.value, SpecInvalid):
-        return type(known.value) is type(entry.value)
-    return known.value == entry.value
+    if isinstance(known.spec, SpecInvalid) or isinstance(obj.spec, SpecInvalid):
+        return type(known.spec) is type(obj.spec)
+    return known.spec == obj.spec

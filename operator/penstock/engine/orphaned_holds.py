@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from penstock.domain.entry import Resource
+from penstock.domain.cached_object import Resource
 from penstock.engine.actuator import Actuator
 from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Found, Held, Tally, Workloads
@@ -37,7 +37,7 @@ class OrphanedHolds:
         """
         del key, marked
         holds = await self._workloads.held()
-        owners = {entry.ref.uid for entry in self._cache.all(Resource.ROLLOUT)}
+        owners = {obj.ref.uid for obj in self._cache.all(Resource.ROLLOUT)}
         owners |= self._releases.owners()
         for held in holds:
             if held.owner not in owners and not held.keep:

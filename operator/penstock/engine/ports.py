@@ -12,15 +12,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from penstock.domain.entry import Entry
+from penstock.domain.cached_object import CachedObject
 from penstock.domain.evidence import Evidence
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ApiResource, ObjectRef, WorkloadRef
+from penstock.domain.rollout_state import GateRecord
 from penstock.domain.slo import Slo
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health
-from penstock.domain.standing import Record
-from penstock.domain.workload import Observation
+from penstock.domain.source_status import SourceHealth
+from penstock.domain.workload import WorkloadState
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.metric_names import CounterName, GaugeName
 from penstock.errors import SpecInvalid
@@ -54,7 +54,7 @@ class Metrics(Protocol):
     """Measures budgets. Issue by issue what stands behind it changes; this does not."""
 
     async def measure(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence for each inquiry, all for the same instant.
 
@@ -62,10 +62,10 @@ class Metrics(Protocol):
         unreadable query cost another's evidence.
         """
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """How a source stands; never raises for what it answers or fails to answer."""
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether a source has said lately that it has too much to do."""
 
 
@@ -116,10 +116,10 @@ class Held:
 class Workloads(Protocol):
     """Observes and holds workloads, one adapter for each kind behind it."""
 
-    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         """One look; ``manager`` is our hold's field manager, to distinguish it from others."""
 
-    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
         """Hold exactly the object that was seen (its uid), never by force.
 
         ``keep`` marks the hold as one that outlives its Rollout.
@@ -167,16 +167,16 @@ class Notifier(Protocol):
 class Cluster(Protocol):
     """Reads and writes our own objects. Every method raises ``ClusterError`` or its kin."""
 
-    async def list(self, resource: str) -> Sequence[Entry]:
+    async def list(self, resource: str) -> Sequence[CachedObject]:
         """All objects of a kind; Rollouts with the template bodies that their GateRecords keep."""
 
     async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
         """Apply an object's whole status, of the type of its kind, for exactly this uid."""
 
-    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
 
-    async def write_record(self, ref: ObjectRef, record: Record) -> None:
+    async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
         """Apply the GateRecord of one Rollout, owned by it."""
 
 
@@ -213,7 +213,7 @@ class Upsert:
     """The feed saw one of our objects."""
 
     resource: str
-    entry: Entry
+    entry: CachedObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.domain.entry import Resource
+from penstock.domain.cached_object import Resource
+from penstock.domain.rollout_state import RolloutState
 from penstock.domain.slo import Slo
-from penstock.domain.standing import Standing
 from penstock.domain.verdict import GateState
 from penstock.engine.budget.library import Library
 from penstock.engine.metric_names import GaugeName
@@ -16,22 +16,22 @@ from penstock.engine.ports import Tally
 
 def slis(cache: ObjectCache, library: Library) -> Iterator[tuple[Key, str]]:
     """Each SLO that has a ledger, and what its counters are called."""
-    for entry in cache.all(Resource.SLO):
-        if isinstance(entry.value, Slo):
-            source = parsed_source(cache.source_for_slo(entry.value))
-            name = library.counters_of(entry.value, source) if source else None
+    for obj in cache.all(Resource.SLO):
+        if isinstance(obj.spec, Slo):
+            source = parsed_source(cache.source_for_slo(obj.spec))
+            name = library.counters_of(obj.spec, source) if source else None
             if name is not None:
-                yield (entry.ref.namespace, entry.ref.name), name
+                yield (obj.ref.namespace, obj.ref.name), name
 
 
-def record(tally: Tally, rollout: Key, before: Standing, standing: Standing) -> None:
+def record(tally: Tally, rollout: Key, before: RolloutState, rollout_state: RolloutState) -> None:
     """Set what is known of one Rollout, and drop what is not any more."""
     names = {"namespace": rollout[0], "rollout": rollout[1]}
-    if standing.gate is not None:
+    if rollout_state.gate is not None:
         for state in GateState:
-            is_in = 1.0 if standing.gate.state is state else 0.0
+            is_in = 1.0 if rollout_state.gate.state is state else 0.0
             tally.gauge(GaugeName.GATE_STATE, is_in, **names, state=state)
-    former, spent = _spent(before), _spent(standing)
+    former, spent = _spent(before), _spent(rollout_state)
     if former and (spent is None or spent[0] != former[0]):
         tally.forget(**names, **former[0])
     if spent:
@@ -39,9 +39,9 @@ def record(tally: Tally, rollout: Key, before: Standing, standing: Standing) -> 
         tally.gauge(GaugeName.RELEASE_BUDGET_SPENT, share, **names, **labels)
 
 
-def _spent(standing: Standing) -> tuple[dict[str, str], float] | None:
+def _spent(rollout_state: RolloutState) -> tuple[dict[str, str], float] | None:
     """Of which release and SLO, and how much; None without a release, or while it is unknown."""
-    release = standing.release
+    release = rollout_state.release
     if release is None or release.spent is None:
         return None
     return {"release": release.id, "slo": release.spent.slo}, float(release.spent.share)

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from penstock.domain.actions import WriteGateRecord, WriteStatus
-from penstock.domain.case import Judged
+from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.conditions import conditions
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Kind
+from penstock.domain.decision import SloEvidence
+from penstock.domain.effective_settings import effective_settings
+from penstock.domain.evidence import EvidenceKind
 from penstock.domain.gate import StepResult, hold_manager, step
 from penstock.domain.rollout import OnDelete, Rollout
-from penstock.domain.settings_told import settings_told
-from penstock.domain.standing import Standing
+from penstock.domain.rollout_state import RolloutState
 from penstock.domain.verdict import GateState
-from penstock.domain.workload import Observation
+from penstock.domain.workload import WorkloadState
 from penstock.engine import rollout_metrics, triggers
 from penstock.engine.active_releases import ActiveRelease
 from penstock.engine.actuator import Actuator
@@ -46,18 +46,18 @@ class ReconcileState:
 
     Attributes:
         since: monotonic seconds when it was met, or its author changed it last.
-        seen: the workload as observed last; None: it has to be observed.
+        workload: the workload as observed last; None: it has to be observed.
         seen_at: monotonic seconds of that.
         not_before: no action on the workload is tried again before, as the API server has refused
             the last one.
         forbidden: what the API server forbade last, as a notification has said.
     """
 
-    entry: Entry
+    obj: CachedObject
     rollout: Rollout
-    standing: Standing
+    rollout_state: RolloutState
     since: float
-    seen: Observation | None = None
+    workload: WorkloadState | None = None
     seen_at: float = 0.0
     not_before: float = 0.0
     forbidden: str = ""
@@ -92,7 +92,7 @@ class RolloutReconciler:
         except Exception as error:
             state = self._states.get(key)
             if state is not None:
-                state.seen = None
+                state.workload = None
                 if isinstance(error, Forbidden):
                     await self._notify_forbidden(state, str(error))
             raise
@@ -101,17 +101,17 @@ class RolloutReconciler:
         return again_after
 
     async def _reconcile(self, key: Key, *, observe: bool) -> float | None:
-        entry = self._cache.get(Resource.ROLLOUT, key)
-        if entry is None:
+        obj = self._cache.get(Resource.ROLLOUT, key)
+        if obj is None:
             await self._finalize(key)
             return None
-        if isinstance(entry.value, SpecInvalid):
+        if isinstance(obj.spec, SpecInvalid):
             # An invalid Rollout changes nothing: its gate stays, and the object says why.
-            await self._statuses.write_invalid(Resource.ROLLOUT, entry, entry.value)
+            await self._statuses.write_invalid(Resource.ROLLOUT, obj, obj.spec)
             return None
-        if not isinstance(entry.value, Rollout):
-            raise TypeError(f"{entry.ref} is not a Rollout")
-        state = await self._state_of(key, entry, entry.value)
+        if not isinstance(obj.spec, Rollout):
+            raise TypeError(f"{obj.ref} is not a Rollout")
+        state = await self._state_of(key, obj, obj.spec)
         slos = self._evidence.for_rollout(state.rollout, self._clock.now())
         warming_up = self._warm_up_left(state, slos)
         if warming_up > 0:
@@ -119,26 +119,26 @@ class RolloutReconciler:
         look_again_at = await self._rounds(key, state, slos, observe=observe)
         return self._seconds_until(state, look_again_at)
 
-    async def _state_of(self, key: Key, entry: Entry, rollout: Rollout) -> ReconcileState:
+    async def _state_of(self, key: Key, obj: CachedObject, rollout: Rollout) -> ReconcileState:
         state = self._states.get(key)
         if state is None or state.rollout.ref.uid != rollout.ref.uid:
             if state is not None:
                 await self._finalize(key)
-            standing, now = entry.standing or Standing(), self._clock.monotonic()
-            state = self._states[key] = ReconcileState(entry, rollout, standing, now)
+            rollout_state, now = obj.rollout_state or RolloutState(), self._clock.monotonic()
+            state = self._states[key] = ReconcileState(obj, rollout, rollout_state, now)
             self._releases.put(key, _active(state))
         if state.rollout.generation != rollout.generation:
             # A new policy may look back further than its SLOs have been asked so far.
             state.since = self._clock.monotonic()
-        state.entry, state.rollout = entry, rollout
+        state.obj, state.rollout = obj, rollout
         return state
 
-    def _warm_up_left(self, state: ReconcileState, slos: tuple[Judged, ...]) -> float:
+    def _warm_up_left(self, state: ReconcileState, slos: tuple[SloEvidence, ...]) -> float:
         """Just met, or changed: a gate stays as it is until its SLOs have been evaluated once.
 
         Their evidence brings the Rollout back here; the seconds that are left are for none coming.
         """
-        if not any(one.evidence.kind is Kind.WARMING_UP for one in slos):
+        if not any(slo.evidence.kind is EvidenceKind.WARMING_UP for slo in slos):
             return 0.0
         return state.since + WARM_UP_SECONDS - self._clock.monotonic()
 
@@ -151,44 +151,50 @@ class RolloutReconciler:
         return max(0.0, min(seconds, refused) if refused > 0 else seconds)
 
     async def _rounds(
-        self, key: Key, state: ReconcileState, slos: tuple[Judged, ...], *, observe: bool
+        self, key: Key, state: ReconcileState, slos: tuple[SloEvidence, ...], *, observe: bool
     ) -> datetime | None:
         """Returns when the result must be looked at again at the latest."""
         result = None
         for _ in range(ROUNDS):
-            seen = await self._observe(state, afresh=observe)
-            result = self._decide(key, state, seen, slos)
-            if not await self._carry_out(state, seen, result):
+            workload = await self._observe(state, afresh=observe)
+            result = self._decide(key, state, workload, slos)
+            if not await self._carry_out(state, workload, result):
                 break
             observe = True
         else:
             await self._write_status(state)
         return result.look_again_at if result is not None else None
 
-    async def _observe(self, state: ReconcileState, *, afresh: bool) -> Observation:
+    async def _observe(self, state: ReconcileState, *, afresh: bool) -> WorkloadState:
         now, rollout = self._clock.monotonic(), state.rollout
-        if state.seen is None or afresh or now - state.seen_at >= OBSERVE_AGAIN_SECONDS:
-            state.seen = await self._workloads.observe(
+        if state.workload is None or afresh or now - state.seen_at >= OBSERVE_AGAIN_SECONDS:
+            state.workload = await self._workloads.observe(
                 rollout.ref.namespace, rollout.workload, hold_manager(rollout)
             )
             state.seen_at = now
         manager = self._managers.manager_of(rollout.ref.namespace, rollout.workload)
-        return with_manager(state.seen, manager)
+        return with_manager(state.workload, manager)
 
     def _decide(
-        self, key: Key, state: ReconcileState, seen: Observation, slos: tuple[Judged, ...]
+        self,
+        key: Key,
+        state: ReconcileState,
+        workload: WorkloadState,
+        slos: tuple[SloEvidence, ...],
     ) -> StepResult:
-        rollout, before, now = state.rollout, state.standing, self._clock.now()
+        rollout, before, now = state.rollout, state.rollout_state, self._clock.now()
         rollouts = self._cache.rollouts_for_workload(rollout.ref.namespace, rollout.workload)
-        rival = rollouts[0][1] if rollouts and rollouts[0] != key else None
-        result = step(rollout, before, seen, slos, rival, now)
-        standing = replace(result.standing, settings=settings_told(rollout, slos))
-        standing = replace(standing, conditions=conditions(rollout, standing, seen, now))
-        state.standing, gate = standing, standing.gate
+        conflicting = rollouts[0][1] if rollouts and rollouts[0] != key else None
+        result = step(rollout, before, workload, slos, conflicting, now)
+        rollout_state = replace(result.state, settings=effective_settings(rollout, slos))
+        rollout_state = replace(
+            rollout_state, conditions=conditions(rollout, rollout_state, workload, now)
+        )
+        state.rollout_state, gate = rollout_state, rollout_state.gate
         if gate is not None and (before.gate is None or gate.reason is not before.gate.reason):
             self._tally.count(CounterName.DECISIONS, verdict=gate.verdict, reason=gate.reason)
         self._set_active(key, state)
-        rollout_metrics.record(self._tally, key, before, standing)
+        rollout_metrics.record(self._tally, key, before, rollout_state)
         return result
 
     def _set_active(self, key: Key, state: ReconcileState) -> None:
@@ -197,7 +203,7 @@ class RolloutReconciler:
         self._queues.add(triggers.release_changed(self._cache, state.rollout, before, after))
 
     async def _carry_out(
-        self, state: ReconcileState, seen: Observation, result: StepResult
+        self, state: ReconcileState, workload: WorkloadState, result: StepResult
     ) -> bool:
         """All actions in their order; whether the workload is to be observed again."""
         for action in result.actions:
@@ -209,7 +215,7 @@ class RolloutReconciler:
                 await self._write_status(state)
                 return False
             else:
-                outcome = await self._actuator.apply(state.rollout.ref, seen, action)
+                outcome = await self._actuator.apply(state.rollout.ref, workload, action)
                 self._learn(state, outcome)
         return result.workload_action is not None
 
@@ -218,7 +224,7 @@ class RolloutReconciler:
 
         What the API server refuses is tried again after a while: a right may be granted.
         """
-        hold = state.standing.hold
+        hold = state.rollout_state.hold
         if outcome.found is Found.CONFLICT:
             by = ", ".join(outcome.by) or "another field manager"
             hold = replace(hold, contested_by=by)
@@ -227,10 +233,10 @@ class RolloutReconciler:
             hold = replace(hold, refused=outcome.why)
         elif outcome.found is Found.DONE:
             hold = replace(hold, refused="")
-        state.standing = replace(state.standing, hold=hold)
+        state.rollout_state = replace(state.rollout_state, hold=hold)
 
     async def _write_status(self, state: ReconcileState) -> None:
-        await self._statuses.write(Resource.ROLLOUT, state.entry, state.standing)
+        await self._statuses.write(Resource.ROLLOUT, state.obj, state.rollout_state)
 
     async def _finalize(self, key: Key) -> None:
         """The Rollout is gone: its GateRecord goes with it, its hold is released unless kept.
@@ -239,26 +245,26 @@ class RolloutReconciler:
         """
         state = self._states.get(key)
         if state is not None:
-            seen = await self._observe(state, afresh=False)
-            if seen.ours:
-                await self._release_held(state, seen)
+            workload = await self._observe(state, afresh=False)
+            if workload.held_by_us:
+                await self._release_held(state, workload)
             self._actuator.forget(state.rollout.ref)
         self._states.pop(key, None)
         self._releases.forget(key)
         self._statuses.forget(Resource.ROLLOUT, key)
         self._tally.forget(namespace=key[0], rollout=key[1])
 
-    async def _release_held(self, state: ReconcileState, seen: Observation) -> None:
+    async def _release_held(self, state: ReconcileState, workload: WorkloadState) -> None:
         rollout = state.rollout
         if rollout.on_delete is OnDelete.KEEP_HELD:
             return
-        held = Held(seen.namespace, seen.ref, seen.uid, rollout.ref.uid)
+        held = Held(workload.namespace, workload.ref, workload.uid, rollout.ref.uid)
         outcome = await self._actuator.release(held)
         if outcome.found is Found.GONE:
             return
         if outcome.found is not Found.DONE:
-            raise Refused(f"{seen.ref} keeps an old hold: {outcome.why or outcome.found}")
-        message = f"{seen.ref} continues: its Rollout was deleted while it held a release"
+            raise Refused(f"{workload.ref} keeps an old hold: {outcome.why or outcome.found}")
+        message = f"{workload.ref} continues: its Rollout was deleted while it held a release"
         await self._notify(state, "HoldReleased", message)
 
     async def _notify_forbidden(self, state: ReconcileState, why: str) -> None:
@@ -275,10 +281,10 @@ class RolloutReconciler:
 
 
 def _active(state: ReconcileState) -> ActiveRelease:
-    standing = state.standing
+    rollout_state = state.rollout_state
     return ActiveRelease(
         uid=state.rollout.ref.uid,
-        is_under_way=standing.release is not None or standing.hold.active,
-        is_shut=standing.gate is not None and standing.gate.state is not GateState.OPEN,
-        started_at=standing.release.started_at if standing.release is not None else None,
+        is_under_way=rollout_state.release is not None or rollout_state.hold.active,
+        is_shut=rollout_state.gate is not None and rollout_state.gate.state is not GateState.OPEN,
+        started_at=rollout_state.release.started_at if rollout_state.release is not None else None,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.domain.entry import Resource
-from penstock.domain.report import SloReport, report
+from penstock.domain.cached_object import Resource
 from penstock.domain.slo import Slo
+from penstock.domain.slo_status import SloStatus, slo_status
 from penstock.engine.metric_names import GaugeName
 from penstock.engine.object_cache import Key
 from penstock.engine.ports import Clock, Tally
@@ -25,28 +25,24 @@ class SloStatusReconciler:
     async def reconcile(self, key: Key, *, marked: bool) -> None:
         """Write the status, if it is worth a write. Raises ``ClusterError``."""
         del marked
-        entry = self._cache.get(Resource.SLO, key)
-        if entry is None:
+        obj = self._cache.get(Resource.SLO, key)
+        if obj is None:
             self._statuses.forget(Resource.SLO, key)
             self._tally.forget(namespace=key[0], slo=key[1])
             return
-        if isinstance(entry.value, SpecInvalid):
-            await self._statuses.write_invalid(Resource.SLO, entry, entry.value)
+        if isinstance(obj.spec, SpecInvalid):
+            await self._statuses.write_invalid(Resource.SLO, obj, obj.spec)
             return
         known = self._evidence.get(key)
-        if (
-            known is None
-            or not isinstance(entry.value, Slo)
-            or not _is_same(known.slo, entry.value)
-        ):
+        if known is None or not isinstance(obj.spec, Slo) or not _is_same(known.slo, obj.spec):
             return
-        last = self._statuses.last(Resource.SLO, entry)
-        before = last if isinstance(last, SloReport) else None
-        status = report(known.slo, known.evidence, self._clock.now(), before)
+        last = self._statuses.last(Resource.SLO, obj)
+        before = last if isinstance(last, SloStatus) else None
+        status = slo_status(known.slo, known.evidence, self._clock.now(), before)
         self._set_gauges(key, status)
-        await self._statuses.write(Resource.SLO, entry, status)
+        await self._statuses.write(Resource.SLO, obj, status)
 
-    def _set_gauges(self, key: Key, status: SloReport) -> None:
+    def _set_gauges(self, key: Key, status: SloStatus) -> None:
         labels = {"namespace": key[0], "slo": key[1]}
         if status.remaining is not None:
             remaining = float(status.remaining)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health, SourceReason, SourceReport, source_report
+from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
 from penstock.engine.object_cache import SourceKey
 from penstock.engine.ports import Clock, Metrics
 from penstock.engine.status_writer import StatusWriter
@@ -39,26 +39,26 @@ class SourceProber:
     async def reconcile(self, key: SourceKey, *, marked: bool) -> float | None:
         """Probe it and write what was found. Raises ``ClusterError``."""
         del marked
-        entry = self._cache.get(*key)
-        if entry is None:
+        obj = self._cache.get(*key)
+        if obj is None:
             self._statuses.forget(*key)
             return None
-        health = await self._health(entry)
+        health = await self._health(obj)
         present = self._cache.get(*key)
-        if present is None or _version(present) != _version(entry):
+        if present is None or _version(present) != _version(obj):
             return 0.0
-        last = self._statuses.last(key[0], entry)
-        before = last if isinstance(last, SourceReport) else None
+        last = self._statuses.last(key[0], obj)
+        before = last if isinstance(last, SourceStatus) else None
         now = self._clock.now()
-        status = source_report(KINDS[key[0]], entry.ref, entry.version, health, now, before)
-        await self._statuses.write(key[0], entry, status)
+        status = source_status(KINDS[key[0]], obj.ref, obj.generation, health, now, before)
+        await self._statuses.write(key[0], obj, status)
         return PROBE_SECONDS
 
-    async def _health(self, entry: Entry) -> Health:
-        if isinstance(entry.value, Source):
-            return await self._metrics.look(entry.value)
-        return Health(SourceReason.INVALID, str(entry.value))
+    async def _health(self, obj: CachedObject) -> SourceHealth:
+        if isinstance(obj.spec, MetricsSource):
+            return await self._metrics.look(obj.spec)
+        return SourceHealth(SourceReason.INVALID, str(obj.spec))
 
 
-def _version(entry: Entry) -> tuple[ObjectRef, int]:
-    return entry.ref, entry.version
+def _version(obj: CachedObject) -> tuple[ObjectRef, int]:
+    return obj.ref, obj.generation

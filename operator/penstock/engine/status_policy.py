@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from penstock.domain.budget import NOTABLE
 from penstock.domain.refs import ObjectRef
-from penstock.domain.report import SloReport
-from penstock.domain.source_report import SourceReason, SourceReport
-from penstock.domain.standing import Standing
+from penstock.domain.rollout_state import RolloutState
+from penstock.domain.slo_status import SloStatus
+from penstock.domain.source_status import SourceReason, SourceStatus
 from penstock.domain.verdict import GateState, Reason
 from penstock.engine.ports import Notification
 from penstock.engine.schedule import offset
@@ -42,12 +42,14 @@ def should_write(ref: ObjectRef, status: object, last: object) -> bool:
         last: what was written last; None: nothing, or something of another kind.
     """
     match status:
-        case SloReport():
-            return should_write_slo(status, last if isinstance(last, SloReport) else None)
-        case SourceReport():
-            return should_write_source(status, last if isinstance(last, SourceReport) else None)
-        case Standing():
-            return should_write_rollout(ref, status, last if isinstance(last, Standing) else None)
+        case SloStatus():
+            return should_write_slo(status, last if isinstance(last, SloStatus) else None)
+        case SourceStatus():
+            return should_write_source(status, last if isinstance(last, SourceStatus) else None)
+        case RolloutState():
+            return should_write_rollout(
+                ref, status, last if isinstance(last, RolloutState) else None
+            )
         case _:
             return status != last
 
@@ -58,17 +60,17 @@ def transition(ref: ObjectRef, status: object, last: object, now: datetime) -> N
     An SLO's status is not notified of: what depends on it is a gate.
     """
     match status:
-        case SloReport():
+        case SloStatus():
             return None
-        case SourceReport():
-            if not source_is_transition(status, last if isinstance(last, SourceReport) else None):
+        case SourceStatus():
+            if not source_is_transition(status, last if isinstance(last, SourceStatus) else None):
                 return None
             ready = status.ready
             warning = ready.status != "True"
             return Notification(status.kind, ref, warning, ready.reason, ready.message, now)
-        case Standing():
+        case RolloutState():
             gate = status.gate
-            known = last if isinstance(last, Standing) else None
+            known = last if isinstance(last, RolloutState) else None
             if gate is None or not rollout_is_transition(status, known):
                 return None
             warning = gate.state is not GateState.OPEN
@@ -77,76 +79,78 @@ def transition(ref: ObjectRef, status: object, last: object, now: datetime) -> N
             return None
 
 
-def should_write_slo(report: SloReport, last: SloReport | None) -> bool:
+def should_write_slo(status: SloStatus, last: SloStatus | None) -> bool:
     """Whether an SLO's status is written now."""
-    if last is None or _slo_transition(report, last):
+    if last is None or _slo_transition(status, last):
         return True
-    age = report.evaluated_at - last.evaluated_at
-    if age >= heartbeat_after(report.ref, last.evaluated_at):
+    age = status.evaluated_at - last.evaluated_at
+    if age >= heartbeat_after(status.ref, last.evaluated_at):
         return True
-    backfilled = report.reason in READING_THE_PAST and report.summary != last.summary
-    moved = backfilled or _moved(report.remaining, last.remaining)
+    backfilled = status.reason in READING_THE_PAST and status.summary != last.summary
+    moved = backfilled or _moved(status.remaining, last.remaining)
     return age >= BUDGET_AT_MOST_EVERY and moved
 
 
-def _slo_transition(report: SloReport, last: SloReport) -> bool:
+def _slo_transition(status: SloStatus, last: SloStatus) -> bool:
     facts = [
         (one.generation, one.state, one.reason, one.objective, one.window, one.remaining is None)
-        for one in (report, last)
+        for one in (status, last)
     ]
     return facts[0] != facts[1]
 
 
-def should_write_source(report: SourceReport, last: SourceReport | None) -> bool:
+def should_write_source(status: SourceStatus, last: SourceStatus | None) -> bool:
     """Whether a source's status is written now."""
-    if last is None or source_is_transition(report, last) or report.generation != last.generation:
+    if last is None or source_is_transition(status, last) or status.generation != last.generation:
         return True
-    age = report.told_at - last.told_at
-    if age >= heartbeat_after(report.ref, last.told_at):
+    age = status.reported_at - last.reported_at
+    if age >= heartbeat_after(status.ref, last.reported_at):
         return True
-    reworded = report.ready.message != last.ready.message
-    return reworded and (report.ready.reason in BY_AUTHORS or age >= WORDS_AT_MOST_EVERY)
+    reworded = status.ready.message != last.ready.message
+    return reworded and (status.ready.reason in BY_AUTHORS or age >= WORDS_AT_MOST_EVERY)
 
 
-def source_is_transition(report: SourceReport, last: SourceReport | None) -> bool:
+def source_is_transition(status: SourceStatus, last: SourceStatus | None) -> bool:
     """Whether it is worth an Event: it is ready or not, or not for another reason."""
-    marks = [one and (one.ref, one.ready.status, one.ready.reason) for one in (report, last)]
+    marks = [one and (one.ref, one.ready.status, one.ready.reason) for one in (status, last)]
     return marks[0] != marks[1]
 
 
-def should_write_rollout(ref: ObjectRef, standing: Standing, last: Standing | None) -> bool:
+def should_write_rollout(
+    ref: ObjectRef, rollout_state: RolloutState, last: RolloutState | None
+) -> bool:
     """Whether a Rollout's status is written now."""
-    if last is None or _facts(standing) != _facts(last):
+    if last is None or _facts(rollout_state) != _facts(last):
         return True
-    if standing.gate is None or last.gate is None:
+    if rollout_state.gate is None or last.gate is None:
         return False
-    age = standing.gate.decided_at - last.gate.decided_at
+    age = rollout_state.gate.decided_at - last.gate.decided_at
     if age >= heartbeat_after(ref, last.gate.decided_at):
         return True
-    if age >= BUDGET_AT_MOST_EVERY and _moved(_spent(standing), _spent(last)):
+    if age >= BUDGET_AT_MOST_EVERY and _moved(_spent(rollout_state), _spent(last)):
         return True
-    progress = standing.workload != last.workload
+    progress = rollout_state.workload != last.workload
     return progress and age >= PROGRESS_AT_MOST_EVERY
 
 
-def _spent(standing: Standing) -> Decimal | None:
-    spent = standing.release.spent if standing.release else None
+def _spent(rollout_state: RolloutState) -> Decimal | None:
+    spent = rollout_state.release.spent if rollout_state.release else None
     return spent.share if spent else None
 
 
-def _facts(standing: Standing) -> tuple[object, ...]:
+def _facts(rollout_state: RolloutState) -> tuple[object, ...]:
     """All that a reader acts on, and all that a restart must not lose; no moving numbers."""
-    gate, workload, memory = standing.gate, standing.workload, standing.memory
+    gate, workload, memory = rollout_state.gate, rollout_state.workload, rollout_state.memory
     return (
         gate and (gate.verdict, gate.state, gate.reason, gate.slo),
         workload and (workload.name, workload.uid, workload.phase),
-        standing.release and replace(standing.release, spent=None),
-        standing.complete,
-        standing.stable,
-        standing.proving_since,
-        standing.hold,
-        standing.settings,
-        standing.generation,
+        rollout_state.release and replace(rollout_state.release, spent=None),
+        rollout_state.complete,
+        rollout_state.stable,
+        rollout_state.proving_since,
+        rollout_state.hold,
+        rollout_state.settings,
+        rollout_state.generation,
         (
             memory.held_for,
             memory.held_by,
@@ -155,21 +159,24 @@ def _facts(standing: Standing) -> tuple[object, ...]:
             memory.recent_holds,
         ),
         (memory.unknown, memory.unknown_since, memory.last_known),
-        tuple((one.type, one.status, one.reason) for one in standing.conditions),
+        tuple(
+            (condition.type, condition.status, condition.reason)
+            for condition in rollout_state.conditions
+        ),
     )
 
 
-def rollout_is_transition(standing: Standing, last: Standing | None) -> bool:
+def rollout_is_transition(rollout_state: RolloutState, last: RolloutState | None) -> bool:
     """Whether it is worth an Event: the gate moved, a hold came or went, a person resumed it."""
     marks = [
-        one
+        state
         and (
-            one.gate and (one.gate.state, one.gate.reason),
-            one.hold.active,
-            one.hold.contested_by,
-            one.release and one.release.resumed_at,
+            state.gate and (state.gate.state, state.gate.reason),
+            state.hold.active,
+            state.hold.contested_by,
+            state.release and state.release.resumed_at,
         )
-        for one in (standing, last)
+        for state in (rollout_state, last)
     ]
     return marks[0] != marks[1]
 

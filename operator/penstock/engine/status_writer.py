@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from penstock.domain.entry import Entry
-from penstock.domain.source_report import SourceReport
+from penstock.domain.cached_object import CachedObject
+from penstock.domain.source_status import SourceStatus
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import Key, key_of
 from penstock.engine.ports import Clock, Cluster, Lease, Notification, Notifier, Tally
@@ -51,39 +51,39 @@ class StatusWriter:
         self._clock, self._tally, self._lease = clock, tally, lease
         self._written: dict[tuple[str, Key], _Written] = {}
 
-    def last(self, resource: str, entry: Entry) -> object:
+    def last(self, resource: str, obj: CachedObject) -> object:
         """What was written last of this very object; None also after it was invalid."""
-        written = self._of(resource, entry)
+        written = self._of(resource, obj)
         return None if written.problem else written.status
 
-    async def write(self, resource: str, entry: Entry, status: object) -> None:
+    async def write(self, resource: str, obj: CachedObject, status: object) -> None:
         """Write a status, if it is worth a write, and notify of a transition.
 
         Raises:
             ClusterError: it was not written.
         """
-        written = self._of(resource, entry)
-        if not should_write(entry.ref, status, self.last(resource, entry)):
+        written = self._of(resource, obj)
+        if not should_write(obj.ref, status, self.last(resource, obj)):
             return
         self._check_lease()
-        await self._api.write_status(resource, entry.ref, status)
+        await self._api.write_status(resource, obj.ref, status)
         former = written.status
         written.status, written.problem = status, None
-        notification = transition(entry.ref, status, former, self._clock.now())
+        notification = transition(obj.ref, status, former, self._clock.now())
         if notification is not None:
             await self.notify(notification)
 
-    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
         """Write once on an object which field is wrong and what to write instead.
 
         Raises:
             ClusterError: it was not written.
         """
-        written, said = self._of(resource, entry), (entry.version, str(problem))
+        written, said = self._of(resource, obj), (obj.generation, str(problem))
         if written.problem == said:
             return
         self._check_lease()
-        await self._api.write_invalid(resource, entry, problem)
+        await self._api.write_invalid(resource, obj, problem)
         written.problem = said
 
     async def notify(self, notification: Notification) -> None:
@@ -106,12 +106,12 @@ class StatusWriter:
         """The object is gone."""
         self._written.pop((resource, key), None)
 
-    def _of(self, resource: str, entry: Entry) -> _Written:
-        place = resource, key_of(entry)
+    def _of(self, resource: str, obj: CachedObject) -> _Written:
+        place = resource, key_of(obj)
         written = self._written.get(place)
-        if written is None or written.uid != entry.ref.uid:
-            status = _resumed(entry, self._clock.now())
-            written = self._written[place] = _Written(entry.ref.uid, status)
+        if written is None or written.uid != obj.ref.uid:
+            status = _resumed(obj, self._clock.now())
+            written = self._written[place] = _Written(obj.ref.uid, status)
         return written
 
     def _check_lease(self) -> None:
@@ -119,8 +119,8 @@ class StatusWriter:
             raise ClusterError("leadership is lost, so nothing is written")
 
 
-def _resumed(entry: Entry, now: datetime) -> object:
+def _resumed(obj: CachedObject, now: datetime) -> object:
     """What the object's status said when it was read; a source's heartbeat counts from now."""
-    if isinstance(entry.told, SourceReport):
-        return replace(entry.told, told_at=now)
-    return entry.status
+    if isinstance(obj.slo_or_source_status, SourceStatus):
+        return replace(obj.slo_or_source_status, reported_at=now)
+    return obj.status

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo
@@ -46,9 +46,9 @@ def workload_changed(cache: ObjectCache, namespace: str, ref: WorkloadRef) -> Ke
 def kind_changed(cache: ObjectCache, resource: ApiResource) -> Keys:
     """After a kind of workload came to be watched, or ceased to be."""
     rollouts = [
-        key_of(entry)
-        for entry in cache.all(Resource.ROLLOUT)
-        if isinstance(entry.value, Rollout) and resource.is_kind_of(entry.value.workload)
+        key_of(obj)
+        for obj in cache.all(Resource.ROLLOUT)
+        if isinstance(obj.spec, Rollout) and resource.is_kind_of(obj.spec.workload)
     ]
     return Keys(rollouts=rollouts, observe=True)
 
@@ -73,8 +73,8 @@ def _slo_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
 
 def _rollout_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
     """Which of several Rollouts of one workload enforces may have changed as well."""
-    rivals = {key for entry in (change.old, change.new) for key in _rivals(cache, entry)}
-    value = change.new.value if change.new is not None else None
+    rivals = {key for obj in (change.old, change.new) for key in _rivals(cache, obj)}
+    value = change.new.spec if change.new is not None else None
     return Keys(
         slos=_slos_of(cache, value) if isinstance(value, Rollout) else (),
         rollouts=[change.key, *sorted(rivals - {change.key})],
@@ -102,11 +102,11 @@ def _slos_of(cache: ObjectCache, rollout: Rollout) -> list[Key]:
     return [
         (rollout.ref.namespace, named.name)
         for named in cache.slos_for_rollout(rollout)
-        if named.entry is not None and isinstance(named.entry.value, Slo)
+        if named.entry is not None and isinstance(named.entry.spec, Slo)
     ]
 
 
-def _rivals(cache: ObjectCache, entry: Entry | None) -> Sequence[Key]:
-    if entry is None or not isinstance(entry.value, Rollout):
+def _rivals(cache: ObjectCache, obj: CachedObject | None) -> Sequence[Key]:
+    if obj is None or not isinstance(obj.spec, Rollout):
         return ()
-    return cache.rollouts_for_workload(entry.ref.namespace, entry.value.workload)
+    return cache.rollouts_for_workload(obj.ref.namespace, obj.spec.workload)

@@ -20,7 +20,7 @@ from typing import Any
 
 import kopf
 
-from penstock.domain.entry import Resource
+from penstock.domain.cached_object import Resource
 from penstock.engine.metric_names import CounterName
 from penstock.engine.ports import Change, Clock, Tally
 from penstock.engine.watches import Watch
@@ -159,10 +159,10 @@ class _Watch:
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(self._operate())
-            told = "without an error"
+            message = "without an error"
         except BaseException as error:  # noqa: BLE001 - whatever ends it is logged, and it is restarted
-            told = f"{type(error).__name__}: {str(error)[:200]}"
-        self._from_our_loop(self._end, told)
+            message = f"{type(error).__name__}: {str(error)[:200]}"
+        self._from_our_loop(self._end, message)
         _leave(loop)
 
     def stop(self) -> None:
@@ -203,9 +203,9 @@ class _Watch:
     def _hand_over(self, change: Change) -> None:
         self._from_our_loop(self._take, change)
 
-    def _end(self, told: str) -> None:
+    def _end(self, message: str) -> None:
         if not self._ended.done():
-            self._ended.set_result(told)
+            self._ended.set_result(message)
 
     def _from_our_loop(self, call: Callable[..., None], *arguments: object) -> None:
         try:

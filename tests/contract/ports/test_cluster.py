@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Count, Evidence, Kind, Reading
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind, Reading
 from penstock.domain.gate import StepResult
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
-from penstock.domain.report import SloReport, report
 from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo, SourceKind
-from penstock.domain.source_report import Health, SourceReason, SourceReport, source_report
+from penstock.domain.slo_status import SloStatus, slo_status
+from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
 from penstock.engine.ports import Cluster
 from penstock.errors import Gone, SpecInvalid
 from support.cases import NOW, slo
@@ -32,7 +32,7 @@ ROLLOUT: dict[str, Any] = {
 RECORDS = "gaterecords"
 
 
-async def only(cluster: Cluster, resource: Resource) -> Entry:
+async def only(cluster: Cluster, resource: Resource) -> CachedObject:
     (found,) = await cluster.list(resource)
     return found
 
@@ -47,15 +47,15 @@ async def test_what_authors_wrote_is_listed_parsed_with_its_identity(side: Side)
     assert await cluster.list(Resource.SLO) == []
     side.put(Resource.SLO, NAME, SLO)
     found = await only(cluster, Resource.SLO)
-    assert isinstance(found.value, Slo)
+    assert isinstance(found.spec, Slo)
     assert (found.ref.namespace, found.ref.name) == (side.namespace, NAME)
     assert found.ref.uid
-    assert found.version == 1
+    assert found.generation == 1
     assert found.created
-    assert (found.told, found.standing) == (None, None)
+    assert (found.slo_or_source_status, found.rollout_state) == (None, None)
     side.put(Resource.SLO, NAME, {**SLO, "objective": "99.9%"})
     changed = await only(cluster, Resource.SLO)
-    assert (changed.version, changed.ref) == (2, found.ref)
+    assert (changed.generation, changed.ref) == (2, found.ref)
 
 
 async def test_what_cannot_be_acted_on_is_listed_with_its_problem_and_told_so(side: Side) -> None:
@@ -63,29 +63,29 @@ async def test_what_cannot_be_acted_on_is_listed_with_its_problem_and_told_so(si
     broken = {"ratio": {"bad": "errors{", "total": "requests"}}
     side.put(Resource.SLO, NAME, {**SLO, "indicator": broken})
     found = await only(cluster, Resource.SLO)
-    assert isinstance(found.value, SpecInvalid)
-    await cluster.write_invalid(Resource.SLO, found, found.value)
+    assert isinstance(found.spec, SpecInvalid)
+    await cluster.write_invalid(Resource.SLO, found, found.spec)
     status = side.read("slos", NAME)["status"]
     (ready,) = status["conditions"]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "SpecInvalid")
     assert status["observedGeneration"] == 1
-    assert (await only(cluster, Resource.SLO)).version == 1
+    assert (await only(cluster, Resource.SLO)).generation == 1
 
 
 async def test_a_rollouts_status_and_record_are_read_back_as_they_were_written(side: Side) -> None:
     cluster = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     found = await only(cluster, Resource.ROLLOUT)
-    assert isinstance(found.value, Rollout)
+    assert isinstance(found.spec, Rollout)
     step = decided()
     await cluster.write_record(found.ref, step.record)
-    await cluster.write_status(Resource.ROLLOUT, found.ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, found.ref, step.state)
     read = await only(cluster, Resource.ROLLOUT)
-    assert read.version == 1, "a status is no change of what its author wrote"
-    assert read.standing is not None
+    assert read.generation == 1, "a status is no change of what its author wrote"
+    assert read.rollout_state is not None
     for fact in ("gate", "memory", "workload", "stable", "complete", "history", "hold"):
-        assert getattr(read.standing, fact) == getattr(step.standing, fact), fact
-    assert read.standing.bodies.keys() == step.standing.bodies.keys()
+        assert getattr(read.rollout_state, fact) == getattr(step.state, fact), fact
+    assert read.rollout_state.bodies.keys() == step.state.bodies.keys()
     data = side.read(RECORDS, NAME)["data"]
     assert data["admits"] is True
     assert len(data["templates"]) == len(step.record.templates)
@@ -95,26 +95,26 @@ async def test_an_slos_status_is_read_back_as_it_was_written(side: Side) -> None
     cluster = side.cluster()
     side.put(Resource.SLO, NAME, SLO)
     found = await only(cluster, Resource.SLO)
-    assert isinstance(found.value, Slo)
-    whole = Count(Decimal(5_000), Decimal(1_000_000))
-    reading = Reading(NOW, found.value.objective, Duration.parse("30d"), whole)
-    made = report(found.value, Evidence(Kind.FRESH, reading=reading), NOW, None)
-    await cluster.write_status(Resource.SLO, found.ref, made)
-    read = (await only(cluster, Resource.SLO)).told
-    assert isinstance(read, SloReport)
+    assert isinstance(found.spec, Slo)
+    whole = EventCounts(Decimal(5_000), Decimal(1_000_000))
+    reading = Reading(NOW, found.spec.objective, Duration.parse("30d"), whole)
+    status = slo_status(found.spec, Evidence(EvidenceKind.FRESH, reading=reading), NOW, None)
+    await cluster.write_status(Resource.SLO, found.ref, status)
+    read = (await only(cluster, Resource.SLO)).slo_or_source_status
+    assert isinstance(read, SloStatus)
     for fact in ("state", "reason", "remaining", "generation", "evaluated_at", "conditions"):
-        assert getattr(read, fact) == getattr(made, fact), fact
+        assert getattr(read, fact) == getattr(status, fact), fact
 
 
 async def test_a_sources_status_is_read_back_as_it_was_written(side: Side) -> None:
     cluster = side.cluster()
     side.put(Resource.METRICS_SOURCE, NAME, {"url": "http://127.0.0.1:9"})
     found = await only(cluster, Resource.METRICS_SOURCE)
-    health = Health(SourceReason.UNREACHABLE, "connection refused")
-    made = source_report(SourceKind.METRICS_SOURCE, found.ref, 1, health, NOW, None)
+    health = SourceHealth(SourceReason.UNREACHABLE, "connection refused")
+    made = source_status(SourceKind.METRICS_SOURCE, found.ref, 1, health, NOW, None)
     await cluster.write_status(Resource.METRICS_SOURCE, found.ref, made)
-    read = (await only(cluster, Resource.METRICS_SOURCE)).told
-    assert isinstance(read, SourceReport)
+    read = (await only(cluster, Resource.METRICS_SOURCE)).slo_or_source_status
+    assert isinstance(read, SourceStatus)
     assert (read.ready, read.generation) == (made.ready, 1)
 
 
@@ -122,7 +122,7 @@ async def test_what_is_gone_is_not_written_to(side: Side) -> None:
     cluster = side.cluster()
     ref = ObjectRef(side.namespace, NAME, "11111111-no-such-uid")
     with pytest.raises(Gone):
-        await cluster.write_status(Resource.ROLLOUT, ref, decided().standing)
+        await cluster.write_status(Resource.ROLLOUT, ref, decided().state)
     assert side.read("rollouts", NAME) == {}
 
 
@@ -133,7 +133,7 @@ async def test_a_namesake_is_not_written_to(side: Side) -> None:
     side.delete(Resource.ROLLOUT, NAME)
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     with pytest.raises(Gone):
-        await cluster.write_status(Resource.ROLLOUT, old, decided().standing)
+        await cluster.write_status(Resource.ROLLOUT, old, decided().state)
     assert "status" not in side.read("rollouts", NAME)
 
 
@@ -142,10 +142,10 @@ async def test_the_same_status_once_more_is_no_new_version(side: Side) -> None:
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     ref = (await only(cluster, Resource.ROLLOUT)).ref
     step = decided()
-    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
     await cluster.write_record(ref, step.record)
     versions = [version(side, plural) for plural in ("rollouts", RECORDS)]
-    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
     await cluster.write_record(ref, step.record)
     assert [version(side, plural) for plural in ("rollouts", RECORDS)] == versions
 
@@ -162,11 +162,11 @@ async def test_what_others_have_written_since_is_written_over_upon_the_newer_ver
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     ref = (await only(cluster, Resource.ROLLOUT)).ref
     step = decided()
-    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
     gate = side.read("rollouts", NAME)["status"]["gate"]
     status = side.read("rollouts", NAME)["status"]
     side.falsify(NAME, {**status, "gate": {**gate, "message": "what somebody made of it"}})
-    await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
+    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
     assert side.read("rollouts", NAME)["status"]["gate"]["message"] == gate["message"]
 
 
@@ -177,11 +177,11 @@ async def test_two_clients_write_one_after_the_other(side: Side) -> None:
     well, ill = decided(), decided(left="-0.5")
     await two.list(Resource.ROLLOUT)
     for cluster, step in ((one, well), (two, ill), (one, well), (two, ill)):
-        await cluster.write_status(Resource.ROLLOUT, ref, step.standing)
+        await cluster.write_status(Resource.ROLLOUT, ref, step.state)
         await cluster.write_record(ref, step.record)
         read = await only(one if cluster is two else two, Resource.ROLLOUT)
-        assert read.standing is not None
-        assert read.standing.gate == step.standing.gate
+        assert read.rollout_state is not None
+        assert read.rollout_state.gate == step.state.gate
         assert side.read(RECORDS, NAME)["data"]["admits"] is step.record.admits
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from penstock.domain.workload import Effect, Observation, Phase
+from penstock.domain.workload import HoldEffect, Phase, WorkloadState
 from penstock.engine.ports import Found, Held, Outcome, Workloads
 from support.doubles.sides import NAME, REF, REPLICAS, Side
 
 ONE, OTHER = "11111111-uid-of-one", "22222222-uid-of-another"
 
 
-async def seen(side: Side, workloads: Workloads, owner: str = ONE) -> Observation:
+async def seen(side: Side, workloads: Workloads, owner: str = ONE) -> WorkloadState:
     return await workloads.observe(side.namespace, REF, f"penstock-hold-{owner}")
 
 
@@ -40,7 +40,7 @@ async def test_what_is_not_there_is_missing_and_can_be_neither_held_nor_released
 ) -> None:
     workloads = side.workloads()
     found = await seen(side, workloads)
-    assert found == Observation(side.namespace, REF, "", Phase.MISSING)
+    assert found == WorkloadState(side.namespace, REF, "", Phase.MISSING)
     assert not found.exists
     manager = f"penstock-hold-{ONE}"
     outcome = await workloads.hold(replace(found, uid="gone"), manager, keep=False)
@@ -53,14 +53,19 @@ async def test_what_is_not_there_is_missing_and_can_be_neither_held_nor_released
 async def test_at_rest_it_is_complete_and_a_hold_would_stop_nothing(side: Side) -> None:
     side.deploy()
     found = await seen(side, side.workloads())
-    assert (found.phase, found.effect) == (Phase.COMPLETE, Effect.NONE)
+    assert (found.phase, found.effect) == (Phase.COMPLETE, HoldEffect.NONE)
     assert (found.updated, found.total) == (REPLICAS, REPLICAS)
     assert found.ever_complete
-    assert found.refusal is None
+    assert found.unsupported_reason is None
     assert found.template is not None
     assert found.template.images == (f"example.com/{NAME}:1",)
-    assert found.ran == (found.template,)
-    assert (found.paused, found.holders, found.ours, found.kept) == (False, (), False, False)
+    assert found.former_templates == (found.template,)
+    assert (found.paused, found.pause_managers, found.held_by_us, found.keep_held) == (
+        False,
+        (),
+        False,
+        False,
+    )
     assert (found.pinned_by, found.person_holds) == (None, None)
 
 
@@ -70,12 +75,12 @@ async def test_a_hold_is_read_back_listed_with_its_owner_and_done_once(side: Sid
     assert (await hold(side, workloads)).found is Found.DONE
     version = side.workload_version()
     found = await seen(side, workloads)
-    assert (found.paused, found.ours, found.kept) == (True, True, False)
-    assert found.holders == (f"penstock-hold-{ONE}",)
+    assert (found.paused, found.held_by_us, found.keep_held) == (True, True, False)
+    assert found.pause_managers == (f"penstock-hold-{ONE}",)
     assert await holds(side, workloads) == {(ONE, False)}
     assert (await hold(side, workloads)).found is Found.DONE
     assert side.workload_version() == version
-    assert not (await seen(side, workloads, OTHER)).ours
+    assert not (await seen(side, workloads, OTHER)).held_by_us
 
 
 async def test_a_hold_may_be_marked_to_be_kept_and_the_mark_taken_away(side: Side) -> None:
@@ -83,10 +88,10 @@ async def test_a_hold_may_be_marked_to_be_kept_and_the_mark_taken_away(side: Sid
     workloads = side.workloads()
     await hold(side, workloads)
     await hold(side, workloads, keep=True)
-    assert (await seen(side, workloads)).kept
+    assert (await seen(side, workloads)).keep_held
     assert await holds(side, workloads) == {(ONE, True)}
     await hold(side, workloads, keep=False)
-    assert not (await seen(side, workloads)).kept
+    assert not (await seen(side, workloads)).keep_held
 
 
 async def test_a_release_takes_the_hold_and_its_marks_and_once_more_writes_nothing(
@@ -100,7 +105,7 @@ async def test_a_release_takes_the_hold_and_its_marks_and_once_more_writes_nothi
     await hold(side, workloads, keep=True)
     assert (await release(side, workloads)).found is Found.DONE
     found = await seen(side, workloads)
-    assert (found.paused, found.holders, found.kept) == (False, (), False)
+    assert (found.paused, found.pause_managers, found.keep_held) == (False, (), False)
     assert await holds(side, workloads) == set()
     version = side.workload_version()
     assert (await release(side, workloads)).found is Found.DONE
@@ -121,7 +126,7 @@ async def test_a_namesake_is_neither_held_nor_released_for_what_was_seen_before(
     await hold(side, workloads)
     outcome = await workloads.release(Held(side.namespace, REF, old.uid, ONE))
     assert outcome.found is Found.GONE
-    assert (await seen(side, workloads)).ours
+    assert (await seen(side, workloads)).held_by_us
 
 
 async def test_of_two_holds_each_gives_back_its_own_share(side: Side) -> None:
@@ -132,7 +137,7 @@ async def test_of_two_holds_each_gives_back_its_own_share(side: Side) -> None:
     assert {owner for owner, _ in await holds(side, workloads)} == {ONE, OTHER}
     await release(side, workloads, ONE)
     found = await seen(side, workloads, OTHER)
-    assert (found.paused, found.ours) == (True, True)
+    assert (found.paused, found.held_by_us) == (True, True)
     await release(side, workloads, OTHER)
     assert not (await seen(side, workloads)).paused
 
@@ -142,10 +147,10 @@ async def test_a_persons_pause_survives_our_release(side: Side) -> None:
     workloads = side.workloads()
     side.pause()
     assert (await hold(side, workloads)).found is Found.DONE
-    assert (await seen(side, workloads)).holders == ("a-person", f"penstock-hold-{ONE}")
+    assert (await seen(side, workloads)).pause_managers == ("a-person", f"penstock-hold-{ONE}")
     await release(side, workloads)
     found = await seen(side, workloads)
-    assert (found.paused, found.holders, found.ours) == (True, ("a-person",), False)
+    assert (found.paused, found.pause_managers, found.held_by_us) == (True, ("a-person",), False)
 
 
 async def test_a_person_who_resumes_takes_every_pause(side: Side) -> None:
@@ -154,7 +159,7 @@ async def test_a_person_who_resumes_takes_every_pause(side: Side) -> None:
     await hold(side, workloads)
     side.resume()
     found = await seen(side, workloads)
-    assert (found.paused, found.ours) == (False, False)
+    assert (found.paused, found.held_by_us) == (False, False)
 
 
 async def test_who_declares_the_opposite_by_apply_is_named_and_not_overruled(side: Side) -> None:
@@ -164,7 +169,7 @@ async def test_who_declares_the_opposite_by_apply_is_named_and_not_overruled(sid
     outcome = await hold(side, workloads)
     assert (outcome.found, outcome.by) == (Found.CONFLICT, ("argocd",))
     found = await seen(side, workloads)
-    assert (found.paused, found.ours, found.pinned_by) == (False, False, "argocd")
+    assert (found.paused, found.held_by_us, found.pinned_by) == (False, False, "argocd")
 
 
 async def test_a_release_under_way_can_be_held_in_part(side: Side) -> None:
@@ -179,13 +184,16 @@ async def test_a_release_under_way_can_be_held_in_part(side: Side) -> None:
 
     await side.settles(is_under_way)
     found = await seen(side, workloads)
-    assert found.effect is Effect.PARTIAL
+    assert found.effect is HoldEffect.PARTIAL
     assert found.ever_complete
     assert found.template is not None
     assert found.template.images == (f"example.com/{NAME}:2",)
-    assert [one.hash for one in found.ran] == [found.template.hash, first and first.hash]
+    assert [template.hash for template in found.former_templates] == [
+        found.template.hash,
+        first and first.hash,
+    ]
     assert (await hold(side, workloads)).found is Found.DONE
-    assert (await seen(side, workloads)).effect is Effect.PARTIAL
+    assert (await seen(side, workloads)).effect is HoldEffect.PARTIAL
 
 
 async def test_a_template_that_changes_while_it_is_held_has_not_begun(side: Side) -> None:
@@ -194,8 +202,8 @@ async def test_a_template_that_changes_while_it_is_held_has_not_begun(side: Side
     await hold(side, workloads)
     side.release("2")
     found = await seen(side, workloads)
-    assert (found.phase, found.effect) == (Phase.PENDING, Effect.FULL)
-    assert len(found.ran) == 1
+    assert (found.phase, found.effect) == (Phase.PENDING, HoldEffect.FULL)
+    assert len(found.former_templates) == 1
 
 
 async def test_a_persons_label_is_told_with_its_value(side: Side) -> None:
@@ -207,10 +215,10 @@ async def test_a_persons_label_is_told_with_its_value(side: Side) -> None:
 async def test_one_that_is_created_paused_has_nothing_that_could_be_held(side: Side) -> None:
     side.deploy(paused=True, ran=False)
     found = await seen(side, side.workloads())
-    assert found.refusal is not None
-    assert "first release is never held" in found.refusal
+    assert found.unsupported_reason is not None
+    assert "first release is never held" in found.unsupported_reason
     assert not found.ever_complete
-    assert (found.paused, found.ours) == (True, False)
+    assert (found.paused, found.held_by_us) == (True, False)
 
 
 async def test_a_first_release_that_is_under_way_was_never_complete(side: Side) -> None:
@@ -218,9 +226,9 @@ async def test_a_first_release_that_is_under_way_was_never_complete(side: Side) 
     workloads = side.workloads()
 
     async def has_begun() -> bool:
-        return bool((await seen(side, workloads)).ran)
+        return bool((await seen(side, workloads)).former_templates)
 
     await side.settles(has_begun)
     found = await seen(side, workloads)
-    assert (found.phase, found.refusal) == (Phase.SCALING, None)
-    assert found.effect is Effect.NONE
+    assert (found.phase, found.unsupported_reason) == (Phase.SCALING, None)
+    assert found.effect is HoldEffect.NONE

@@ -154,10 +154,10 @@ def test_in_a_window_that_ends_now_the_first_errors_of_a_newborn_pod_count(url):
 def test_closed_buckets_and_the_open_part_make_the_whole(url):
     """Whatever the moment: nothing is counted twice and nothing left out at the borders."""
     read = reading('events_total{job="steady"}')
-    first, border = ago(3_600), ago(300)
-    closed = ask_range(url, exact(read, [], FIVE, HOUR), first, border, 300, "job")[""]
+    first, boundary = ago(3_600), ago(300)
+    closed = ask_range(url, exact(read, [], FIVE, HOUR), first, boundary, 300, "job")[""]
     for seconds in (1, 22, 60, 299):
-        at = border + timedelta(seconds=seconds)
+        at = boundary + timedelta(seconds=seconds)
         part = ask(url, exact(read, [], Duration.of_seconds(seconds), HOUR), at).value or 0
         last = (
             3_600 - 300 + seconds + 8

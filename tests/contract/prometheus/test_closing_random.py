@@ -156,16 +156,16 @@ class Past:
     def _bounds(
         self, name: str, bucket: int, base: float, inside: list[float]
     ) -> tuple[float, float]:
-        borders = {bucket * IN_BUCKET, (bucket + 1) * IN_BUCKET}
-        if borders <= self.samples[name].keys():
+        boundaries = {bucket * IN_BUCKET, (bucket + 1) * IN_BUCKET}
+        if boundaries <= self.samples[name].keys():
             true = growth([base, *inside])
             return true * (1 - 4e-6), true
         return growth(inside), growth(inside) * (1 + 2.2 / (len(inside) - 1))
 
     def _fell_once(self, name: str, bucket: int, inside: list[float]) -> bool:
         """From higher than it stands at the end, and not in the two minutes before."""
-        border, samples = bucket * IN_BUCKET, self.samples[name]
-        near = [samples[n] for n in range(border - NEAR + 1, border + 1) if n in samples]
+        boundary, samples = bucket * IN_BUCKET, self.samples[name]
+        near = [samples[n] for n in range(boundary - NEAR + 1, boundary + 1) if n in samples]
         return bool(near) and falls(near + inside) == 1 and inside[-1] < max(inside)
 
     def kinds(self) -> Counter[str]:
@@ -181,9 +181,11 @@ class Past:
 
     def _buckets(self) -> Iterator[tuple[Key, float, list[float]]]:
         for (name, samples), bucket in itertools.product(self.samples.items(), BUCKETS):
-            border = bucket * IN_BUCKET
-            inside = [samples[n] for n in range(border + 1, border + 21) if n in samples]
-            before = [samples[n] for n in range(border - LOOK_BACK + 1, border + 1) if n in samples]
+            boundary = bucket * IN_BUCKET
+            inside = [samples[n] for n in range(boundary + 1, boundary + 21) if n in samples]
+            before = [
+                samples[n] for n in range(boundary - LOOK_BACK + 1, boundary + 1) if n in samples
+            ]
             if inside:
                 yield (name, bucket), before[-1] if before else 0.0, inside
 

@@ -16,11 +16,11 @@ import pytest
 from penstock.adapters.health_routes import metrics_route
 from penstock.adapters.http_server import HttpServer
 from penstock.adapters.metrics import MetricsRegistry
-from penstock.domain.counters import Counted
-from penstock.domain.evidence import Count, Kind
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import EventCounts, EvidenceKind
+from penstock.domain.exported_counters import CounterTotals
 from penstock.domain.ledger import HOUR
 from penstock.domain.refs import ObjectRef
-from penstock.domain.ring import Stage
 from penstock.domain.slo import Slo
 from penstock.engine.budget.book import Account, counters_of
 from penstock.engine.budget.recall import COUNTERS, Recall
@@ -60,12 +60,13 @@ def account_of(books: Bookkeeping) -> Account:
     return account
 
 
-def restored_hours(account: Account) -> dict[int, Count]:
+def restored_hours(account: Account) -> dict[int, EventCounts]:
     coarse = account.ledger.coarse
     return {
         number: count
         for number in range(coarse.first, FROM_THEN // HOUR - 6)
-        if coarse.stage(number) is Stage.SEALED and (count := coarse.count(number)) is not None
+        if coarse.state(number) is BucketState.SEALED
+        and (count := coarse.count(number)) is not None
     }
 
 
@@ -125,8 +126,8 @@ def test_what_was_counted_over_restarts_is_restored_to_the_event_and_the_rest_is
         life.scrapes.send(url)
 
         lost = Bookkeeping(meter, url, Scrapes(), own_job=JOB, clock=life.clock)
-        one = availability()
-        assert lost.measure([one], THEN)["availability"].kind is Kind.WARMING_UP
+        slo = availability()
+        assert lost.measure([slo], THEN)["availability"].kind is EvidenceKind.WARMING_UP
         meter.run(upkeep_until_restored(lost))
         restored = restored_hours(account_of(lost))
         # A number that is missing leaves two hours unproven: one where nobody scraped us, two in a
@@ -139,10 +140,10 @@ def test_what_was_counted_over_restarts_is_restored_to_the_event_and_the_rest_is
             assert (count.bad, count.total) == shop.true(start, start + timedelta(hours=1))
 
         lost.keep_up(THEN)
-        found = lost.measure([one], THEN)["availability"]
-        assert found.kind is Kind.FRESH
-        assert found.reading is not None
-        whole = found.reading.whole
+        evidence = lost.measure([slo], THEN)["availability"]
+        assert evidence.kind is EvidenceKind.FRESH
+        assert evidence.reading is not None
+        whole = evidence.reading.window_counts
         assert (whole.bad, whole.total) == shop.true(THEN - DAY, THEN)
 
 
@@ -165,7 +166,7 @@ def test_a_month_is_restored_from_at_most_1500_samples(meter: Meter, tmp_path: P
         assert meter.run(Recall(meter.asker, JOB).once(books.source, [account], FROM_THEN))
         assert meter.tally.samples - before <= 1_500
     coarse, first = account.ledger.coarse, FROM_THEN // HOUR - 720
-    assert account.ledger.to_fill(FROM_THEN - account.ledger.reach) is None
+    assert account.ledger.to_backfill(FROM_THEN - account.ledger.retention) is None
     for number in range(first, FROM_THEN // HOUR - 6):
         assert coarse.count(number) == true.coarse.count(number)
 
@@ -176,12 +177,12 @@ def test_without_a_job_or_without_counters_the_past_is_read_as_ever(
     shop = Shop().serve()
     with shop.served(tmp_path) as (url, _):
         for job in ("", JOB):
-            books, one = Bookkeeping(meter, url, Scrapes(), own_job=job), availability()
-            books.measure([one], THEN)
+            books, slo = Bookkeeping(meter, url, Scrapes(), own_job=job), availability()
+            books.measure([slo], THEN)
             books.keep_up(THEN)
-            found = books.measure([one], THEN)["availability"]
-            assert found.reading is not None
-            whole = found.reading.whole
+            evidence = books.measure([slo], THEN)["availability"]
+            assert evidence.reading is not None
+            whole = evidence.reading.window_counts
             assert (whole.bad, whole.total) == shop.true(THEN - DAY, THEN)
 
 
@@ -200,7 +201,7 @@ def test_prometheus_takes_the_page_for_counters_and_forgets_those_of_a_former_pr
     async def life(since: int, url: str) -> tuple[Answered, Answered]:
         """Until just what this process tells is seen; with it, the query of the docs."""
         telemetry = MetricsRegistry()
-        told = Counted(since, since + HOUR, Count(Decimal("2.5"), Decimal(10)))
+        told = CounterTotals(since, since + HOUR, EventCounts(Decimal("2.5"), Decimal(10)))
         slos = [(("shop", "availability"), "abc"), (("shop", "strict"), "abc")]
         telemetry.register_ledger_collector(lambda: [("abc", told)], lambda: slos)
         web = HttpServer(f"127.0.0.1:{port}", [metrics_route(telemetry.exposition)])

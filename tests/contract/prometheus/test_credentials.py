@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from penstock.adapters.credentials import LOOK_AGAIN_SECONDS
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.refs import SecretKeyRef
-from penstock.domain.slo import SourceKind
-from penstock.domain.source import (
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import (
     BasicAuth,
     BearerAuth,
     Header,
+    MetricsSource,
     OAuth2Auth,
-    Source,
     Tls,
     TokenFileAuth,
 )
-from penstock.domain.source_report import SourceReason
+from penstock.domain.refs import SecretKeyRef
+from penstock.domain.slo import SourceKind
+from penstock.domain.source_status import SourceReason
 from support.clocks import MovedClock
 from support.gatehouse import Gate, gate
 from support.history import NOW, Guard, History, prometheus
@@ -84,12 +84,12 @@ def meter(clock: MovedClock, tmp_path: Path) -> Iterator[Meter]:
         yield made
 
 
-def ask(meter: Meter, where: Source) -> Evidence:
+def ask(meter: Meter, where: MetricsSource) -> Evidence:
     return meter.one(where, SHOP, NOW)
 
 
 def is_read(evidence: Evidence) -> bool:
-    assert evidence.kind is Kind.FRESH, evidence
+    assert evidence.kind is EvidenceKind.FRESH, evidence
     return True
 
 
@@ -134,7 +134,7 @@ def test_a_wrong_password_is_told_and_one_that_was_rotated_serves_without_a_rest
     meter.secrets["prometheus"] = {"password": b"planted-wrong"}
     where = source(guarded, auth=BasicAuth(USER, SecretKeyRef("prometheus", "password")))
     told = ask(meter, where)
-    assert told.kind is Kind.UNAUTHORIZED
+    assert told.kind is EvidenceKind.UNAUTHORIZED
     assert "401 Unauthorized" in told.detail
     assert "check spec.auth" in told.detail
     assert meter.look(where).reason is SourceReason.UNAUTHORIZED
@@ -145,7 +145,7 @@ def test_a_wrong_password_is_told_and_one_that_was_rotated_serves_without_a_rest
 
 
 def test_without_what_it_asks_for_a_source_says_unauthorized(meter, guarded):
-    assert ask(meter, source(guarded)).kind is Kind.UNAUTHORIZED
+    assert ask(meter, source(guarded)).kind is EvidenceKind.UNAUTHORIZED
 
 
 # TLS, by Prometheus itself.
@@ -162,7 +162,7 @@ def test_our_own_authority_and_another_name_than_the_address(meter, folder, pki)
             (replace(right, ca=None), "TLS: "),
         ):
             told = ask(meter, source(url, tls=wrong))
-            assert told.kind is Kind.UNREACHABLE
+            assert told.kind is EvidenceKind.UNREACHABLE
             assert says in told.detail
 
 
@@ -176,7 +176,7 @@ def test_a_certificate_is_shown_where_it_is_asked_for(meter, folder, pki):
     with prometheus(folder, guard=guard(pki, shows=True)) as url:
         assert is_read(ask(meter, source(url, tls=tls)))
         assert ask(meter, source(url, tls=replace(tls, client_certificate=None))).kind is (
-            Kind.UNREACHABLE
+            EvidenceKind.UNREACHABLE
         )
 
 
@@ -192,7 +192,7 @@ def test_what_is_no_certificate_is_told_with_its_field(meter, pki):
     ):
         where = source("https://127.0.0.1:1", tls=tls)
         told = ask(meter, where)
-        assert told.kind is Kind.UNAUTHORIZED
+        assert told.kind is EvidenceKind.UNAUTHORIZED
         assert told.detail.startswith(says)
         assert meter.look(where).reason is SourceReason.SECRET_INVALID
 
@@ -226,7 +226,7 @@ def test_a_token_file_is_read_through_links_again_after_a_while_and_never_from_e
     assert is_read(ask(meter, where))
 
     before.bearers = {"planted-second"}
-    assert ask(meter, where).kind is Kind.UNAUTHORIZED
+    assert ask(meter, where).kind is EvidenceKind.UNAUTHORIZED
     mounted("2", "planted-second")
     clock.move(LOOK_AGAIN_SECONDS / 4)
     assert is_read(ask(meter, where))
@@ -236,7 +236,7 @@ def test_a_token_file_is_read_through_links_again_after_a_while_and_never_from_e
     for path, says in (("out", "leads out of /etc/penstock/tokens"), ("none", "cannot be read")):
         auth = TokenFileAuth(f"/etc/penstock/tokens/{path}")
         told = ask(meter, source(before.url, auth=auth, kind=CLUSTER))
-        assert told.kind is Kind.UNAUTHORIZED
+        assert told.kind is EvidenceKind.UNAUTHORIZED
         assert says in told.detail
 
 
@@ -262,14 +262,14 @@ def test_a_header_that_would_begin_another_is_not_sent(meter, before):
 # OAuth2, by a gate that gives out tokens too.
 
 
-def oauth2(before: Gate, **more: object) -> Source:
+def oauth2(before: Gate, **more: object) -> MetricsSource:
     secret = SecretKeyRef("prometheus", "client-secret")
     auth = OAuth2Auth(before.token_url, "pen stock", secret, ("metrics.read", "more"))
     return source(before.url, auth=auth, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def client(meter: Meter, before: Gate) -> Source:
+def client(meter: Meter, before: Gate) -> MetricsSource:
     before.bearers, before.clients = {"nobody's"}, {"pen stock": "planted/secret+%"}
     meter.secrets["prometheus"] = {"client-secret": b"planted/secret+%"}
     return oauth2(before)
@@ -309,7 +309,7 @@ def test_a_wrong_client_secret_is_told(meter, before, client, clock):
     meter.secrets["prometheus"] = {"client-secret": b"planted-wrong"}
     told = ask(meter, client)
     assert told == Evidence(
-        Kind.UNAUTHORIZED,
+        EvidenceKind.UNAUTHORIZED,
         "127.0.0.1: the token server 127.0.0.1 answers 401 (invalid_client); check "
         "spec.auth.oauth2",
     )
@@ -321,7 +321,7 @@ def test_a_wrong_client_secret_is_told(meter, before, client, clock):
 def test_a_token_server_that_fails_is_no_refusal(meter, before, client):
     before.token_status = 503
     told = ask(meter, client)
-    assert told.kind is Kind.UNREACHABLE
+    assert told.kind is EvidenceKind.UNREACHABLE
     assert "the token server 127.0.0.1 answers 503" in told.detail
 
 
@@ -329,7 +329,7 @@ def test_a_token_server_that_is_away_is_told_apart_from_the_source(meter, before
     away = replace(client.auth, token_url="http://127.0.0.1:1/token")
     told = ask(meter, replace(client, auth=away))
     assert told == Evidence(
-        Kind.UNREACHABLE,
+        EvidenceKind.UNREACHABLE,
         "127.0.0.1: the token server 127.0.0.1: connection refused",
     )
 
@@ -343,7 +343,7 @@ def test_what_is_missing_is_told_with_its_field_and_a_remedy_and_looked_for_agai
     before.bearers = {"planted-bearer"}
     where = source(before.url, auth=BearerAuth(SecretKeyRef("prometheus", "token")))
     assert ask(meter, where) == Evidence(
-        Kind.UNAUTHORIZED,
+        EvidenceKind.UNAUTHORIZED,
         "spec.auth.bearer.tokenRef: there is no Secret prometheus in namespace shop; create it",
     )
     assert meter.look(where).reason is SourceReason.SECRET_NOT_FOUND
@@ -367,6 +367,6 @@ def test_a_cluster_wide_source_looks_in_the_operators_namespace(meter, before):
 def test_what_is_no_token_is_not_sent(meter, before, content):
     meter.secrets["prometheus"] = {"token": content}
     where = source(before.url, auth=BearerAuth(SecretKeyRef("prometheus", "token")))
-    assert ask(meter, where).kind is Kind.UNAUTHORIZED
+    assert ask(meter, where).kind is EvidenceKind.UNAUTHORIZED
     assert meter.look(where).reason is SourceReason.SECRET_INVALID
     assert before.forms == []

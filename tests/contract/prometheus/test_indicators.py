@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.evidence import Count, Evidence, Kind
-from penstock.domain.indicator import Counted, Indicator
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
+from penstock.domain.indicator import CountedEvents, Indicator
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.domain.source import Source
 from penstock.engine.asking import Span
 from penstock.engine.promql import Close, Counts, Leg, Look, Question, measure_of, measured
 from support.history import NOW, STEP, History, ago
@@ -65,18 +65,18 @@ def meter() -> Iterator[Meter]:
 
 
 @pytest.fixture
-def server(url: str) -> Source:
+def server(url: str) -> MetricsSource:
     return source(url)
 
 
-def share(evidence: Evidence, look: Duration = HOUR) -> float:
+def share(evidence: Evidence, burn_window: Duration = HOUR) -> float:
     assert evidence.reading is not None, evidence
-    count = evidence.reading.events(look)
+    count = evidence.reading.events(burn_window)
     assert count is not None
     return float(count.bad / count.total)
 
 
-def of_service(service: str, events: str, counted: Counted = Counted.BAD) -> Indicator:
+def of_service(service: str, events: str, counted: CountedEvents = CountedEvents.BAD) -> Indicator:
     quoted = json.dumps(service, ensure_ascii=False)
     return ratio(
         f"http_total{{service={quoted},{events}}}", f"http_total{{service={quoted}}}", counted
@@ -99,7 +99,7 @@ COMPARISONS = [
 
 
 @pytest.mark.parametrize(("events", "growth"), COMPARISONS)
-@pytest.mark.parametrize("counted", list(Counted))
+@pytest.mark.parametrize("counted", list(CountedEvents))
 def test_events_told_apart_by_a_label_are_those_that_a_selector_of_their_own_gives(
     meter, server, events, growth, counted
 ):
@@ -108,16 +108,16 @@ def test_events_told_apart_by_a_label_are_those_that_a_selector_of_their_own_giv
         f'http_total{{service="plain",{events},job=""}}', 'http_total{service="plain"}', counted
     )
     one, other = meter.all(server, [slo("a", told_apart), slo("b", two_legs)], NOW)
-    if growth == 0 and counted is Counted.GOOD:
-        assert {one.kind, other.kind} == {Kind.ABSENT}
+    if growth == 0 and counted is CountedEvents.GOOD:
+        assert {one.kind, other.kind} == {EvidenceKind.ABSENT}
         assert one.detail == other.detail
         return
-    bad = growth if counted is Counted.BAD else 101 - growth
+    bad = growth if counted is CountedEvents.BAD else 101 - growth
     assert share(one) == pytest.approx(bad / 101, rel=1e-9)
     assert share(other) == pytest.approx(share(one), rel=1e-9)
 
 
-def samples(meter: Meter, server: Source, indicator: Indicator) -> int:
+def samples(meter: Meter, server: MetricsSource, indicator: Indicator) -> int:
     meter.one(server, slo("a", indicator), NOW)
     before = meter.tally.samples
     meter.one(server, slo("a", indicator), NOW)
@@ -152,7 +152,7 @@ def test_events_over_the_threshold_are_bad(meter, server, job, threshold, good):
     evidence = meter.one(
         server, slo("a", latency(f'took_seconds_bucket{{job="{job}"}}', threshold)), NOW
     )
-    assert evidence.kind is Kind.FRESH
+    assert evidence.kind is EvidenceKind.FRESH
     assert share(evidence) == pytest.approx(1 - good / 100, rel=1e-9)
     assert share(evidence, FIVE) == pytest.approx(1 - good / 100, rel=1e-9)
 
@@ -168,32 +168,32 @@ def test_a_threshold_that_is_no_bucket_is_told_with_the_nearest(
     wrong, right = slo("a", latency(metric, threshold)), slo("b", latency(metric, "1s"))
     found = meter.all(server, [wrong, right], NOW)
     assert found[0] == Evidence(
-        Kind.SLO_INVALID,
+        EvidenceKind.SLO_INVALID,
         f"spec.indicator.latency.threshold: {threshold} is not a bucket of the histogram; the "
         f"nearest: {nearest}",
     )
-    assert found[1].kind in (Kind.FRESH, Kind.NO_TRAFFIC)
+    assert found[1].kind in (EvidenceKind.FRESH, EvidenceKind.NO_TRAFFIC)
 
 
 def test_a_histogram_that_is_not_there_is_absent(meter, server):
     for histogram in ("missing_bucket", "missing"):
         evidence = meter.one(server, slo("a", latency(histogram, "1s")), NOW)
         assert evidence == Evidence(
-            Kind.ABSENT, "no series matches spec.indicator.latency.histogram in the last 1h"
+            EvidenceKind.ABSENT, "no series matches spec.indicator.latency.histogram in the last 1h"
         )
 
 
 def test_a_probe_is_weighted_by_time(meter, server):
     evidence = meter.one(server, slo("a", probe('probe_success{job="x"}')), NOW)
     assert evidence.reading is not None
-    assert evidence.reading.looks[FIVE] == Count(Decimal(90), Decimal(600))
-    assert evidence.reading.whole == Count(Decimal(90), Decimal(7_200))
+    assert evidence.reading.burn_windows[FIVE] == EventCounts(Decimal(90), Decimal(600))
+    assert evidence.reading.window_counts == EventCounts(Decimal(90), Decimal(7_200))
 
 
 def test_a_probed_target_that_vanished_is_down(meter, server):
     evidence = meter.one(server, slo("a", probe('probe_success{job="gone"}')), NOW)
     assert evidence.reading is not None
-    bad, total = evidence.reading.looks[FIVE].bad, evidence.reading.looks[FIVE].total
+    bad, total = evidence.reading.burn_windows[FIVE].bad, evidence.reading.burn_windows[FIVE].total
     assert total == 600
     assert 0 <= bad <= 150
 
@@ -201,7 +201,7 @@ def test_a_probed_target_that_vanished_is_down(meter, server):
 def test_a_probe_of_another_value_is_malformed(meter, server):
     evidence = meter.one(server, slo("a", probe('probe_success{job="odd"}')), NOW)
     assert evidence == Evidence(
-        Kind.MALFORMED, "spec.indicator.probe.metric was neither 0 nor 1 in the last 1h"
+        EvidenceKind.MALFORMED, "spec.indicator.probe.metric was neither 0 nor 1 in the last 1h"
     )
 
 
@@ -212,7 +212,7 @@ def test_an_authors_own_expressions_are_asked_with_their_window(meter, server):
         f"sum(\n  increase({plain}}}[$window])\n)",
     )
     evidence = meter.one(server, slo("a", own), NOW)
-    assert evidence.kind is Kind.FRESH
+    assert evidence.kind is EvidenceKind.FRESH
     assert share(evidence) == pytest.approx(7 / 101, rel=1e-9)
     assert share(evidence, FIVE) == pytest.approx(7 / 101, rel=1e-9)
 
@@ -220,37 +220,37 @@ def test_an_authors_own_expressions_are_asked_with_their_window(meter, server):
 def test_an_expression_of_several_rows_is_ambiguous(meter, server):
     many = query('increase(http_total{service="plain"}[$window])', "sum(rate(http_total[$window]))")
     found = meter.one(server, slo("a", many), NOW)
-    assert found.kind is Kind.AMBIGUOUS
+    assert found.kind is EvidenceKind.AMBIGUOUS
     assert "5 series for bad in the last" in found.detail
 
 
 def test_an_expression_that_gives_nothing_is_absent(meter, server):
     evidence = meter.one(server, slo("a", query("a_$window", "b_$window")), NOW)
     assert evidence == Evidence(
-        Kind.ABSENT, "spec.indicator.query.total gives no number for the last 1h"
+        EvidenceKind.ABSENT, "spec.indicator.query.total gives no number for the last 1h"
     )
 
 
 def test_an_expression_that_only_prometheus_can_refuse_is_refused_by_it(meter, server):
     evidence = meter.one(server, slo("a", query("sum(x[$window])", "sum(x[$window])")), NOW)
-    assert evidence.kind is Kind.REJECTED
+    assert evidence.kind is EvidenceKind.REJECTED
     assert "expected type instant vector" in evidence.detail
 
 
 def test_a_ratio_is_read_from_the_recording_of_its_window(meter, server):
     recorded = slo("a", raw_ratio("recorded_$window"), minimum=100)
     evidence = meter.one(server, recorded, NOW)
-    assert evidence.kind is Kind.FRESH
+    assert evidence.kind is EvidenceKind.FRESH
     assert evidence.reading is not None
-    assert evidence.reading.whole == Count(Decimal("0.0625"), Decimal(1))
+    assert evidence.reading.window_counts == EventCounts(Decimal("0.0625"), Decimal(1))
     assert share(evidence, FIVE) == 0.25
 
 
 def test_a_ratio_of_nothing_is_no_number_and_one_over_all_is_malformed(meter, server):
     nothing = meter.one(server, slo("a", raw_ratio("nothing_$window")), NOW)
-    assert nothing.kind is Kind.ABSENT
+    assert nothing.kind is EvidenceKind.ABSENT
     percent = meter.one(server, slo("a", raw_ratio("percent_$window")), NOW)
-    assert percent.kind is Kind.MALFORMED
+    assert percent.kind is EvidenceKind.MALFORMED
     assert "25, which is not a share" in percent.detail
 
 
@@ -265,7 +265,7 @@ ALL_KINDS = [
 
 
 def asked(
-    meter: Meter, server: Source, indicators: Sequence[Indicator], leg: Leg, when
+    meter: Meter, server: MetricsSource, indicators: Sequence[Indicator], leg: Leg, when
 ) -> list[Counts]:
     questions = [Question(n, measure_of(one), frozenset({leg})) for n, one in enumerate(indicators)]
     found = meter.run(measured(meter.asker, server, questions, when))
@@ -291,7 +291,7 @@ def test_closes_asked_together_are_those_asked_alone(meter, server):
     for indicator, one in zip(ALL_KINDS, together, strict=True):
         assert asked(meter, server, [indicator], leg, ago(60)) == [one]
     moment = round(ago(60).timestamp() * 1_000)
-    assert together[0].at[leg][moment] == Count(Decimal(7 * 20), Decimal(101 * 20))
+    assert together[0].at[leg][moment] == EventCounts(Decimal(7 * 20), Decimal(101 * 20))
 
 
 def test_a_time_without_data_is_missing(meter, server):

@@ -12,15 +12,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from penstock.domain.case import Judged, Question
-from penstock.domain.evidence import Count, Evidence, Kind, Unit
-from penstock.domain.guard import guard
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.decision import DecisionPoint, SloEvidence
+from penstock.domain.effective_policy import resolve_policy
+from penstock.domain.evidence import CountUnit, EventCounts, Evidence, EvidenceKind
 from penstock.domain.indicator import Indicator, QueryIndicator
-from penstock.domain.judge import admissible, apart, crossing
 from penstock.domain.policy import BurnPair, Policy
 from penstock.domain.quantities import Duration, Percentage
-from penstock.domain.ring import Stage
 from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
+from penstock.domain.thresholds import breach_reason, split_migration, with_usable_evidence
 from penstock.domain.verdict import Reason
 from penstock.domain.window import CalendarWindow, Period
 from support.books import END, LOOKS, THEN, Bookkeeping, Shop
@@ -105,22 +105,22 @@ def crashing() -> Shop:
 
 
 def whole(evidence: Evidence) -> tuple[Decimal, Decimal]:
-    assert evidence.kind is Kind.FRESH, evidence
+    assert evidence.kind is EvidenceKind.FRESH, evidence
     assert evidence.reading is not None
-    return evidence.reading.whole.bad, evidence.reading.whole.total
+    return evidence.reading.window_counts.bad, evidence.reading.window_counts.total
 
 
 class TestFilled:
     def test_at_first_burn_rates_are_there_and_no_budget(
         self, books: Bookkeeping, shop: Shop
     ) -> None:
-        found = books.measure([availability()], THEN)["availability"]
-        assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0%")
-        assert found.reading is not None
-        assert found.reading.remaining is None
-        for look in LOOKS:
-            count = found.reading.looks[look]
-            start = THEN - timedelta(milliseconds=look.milliseconds)
+        evidence = books.measure([availability()], THEN)["availability"]
+        assert (evidence.kind, evidence.detail) == (EvidenceKind.WARMING_UP, "Backfilling 0%")
+        assert evidence.reading is not None
+        assert evidence.reading.remaining is None
+        for burn_window in LOOKS:
+            count = evidence.reading.burn_windows[burn_window]
+            start = THEN - timedelta(milliseconds=burn_window.milliseconds)
             bad, total = shop.true(start, THEN)
             assert float(count.total) == pytest.approx(float(total), rel=0.02)
             assert float(count.bad) == pytest.approx(float(bad), rel=0.1)
@@ -128,13 +128,15 @@ class TestFilled:
     def test_its_window_is_what_brute_force_says_to_the_event(
         self, books: Bookkeeping, shop: Shop
     ) -> None:
-        found = filled(books, availability()).measure([availability()], THEN)["availability"]
-        assert whole(found) == shop.true(THEN - DAY, THEN)
-        assert found.reading is not None
-        assert found.reading.coverage == 1
-        for look in LOOKS:
-            start = THEN - timedelta(milliseconds=look.milliseconds)
-            assert found.reading.looks[look] == Count(*shop.true(start, THEN))
+        evidence = filled(books, availability()).measure([availability()], THEN)["availability"]
+        assert whole(evidence) == shop.true(THEN - DAY, THEN)
+        assert evidence.reading is not None
+        assert evidence.reading.coverage == 1
+        for burn_window in LOOKS:
+            start = THEN - timedelta(milliseconds=burn_window.milliseconds)
+            assert evidence.reading.burn_windows[burn_window] == EventCounts(
+                *shop.true(start, THEN)
+            )
 
     def test_a_past_in_which_processes_crash_is_exact_too(
         self, meter: Meter, tmp_path: Path
@@ -143,74 +145,74 @@ class TestFilled:
         shop = crashing()
         with shop.served(tmp_path) as (url, _):
             books = filled(Bookkeeping(meter, url, Scrapes()), availability())
-            found = books.measure([availability()], THEN)["availability"]
-        assert whole(found) == shop.true(THEN - DAY, THEN)
+            evidence = books.measure([availability()], THEN)["availability"]
+        assert whole(evidence) == shop.true(THEN - DAY, THEN)
 
     def test_progress_is_told_while_the_past_is_read(self, books: Bookkeeping) -> None:
-        one = availability()
-        books.measure([one], THEN)
+        slo = availability()
+        books.measure([slo], THEN)
         books.keep_up(THEN, most=1)
-        told = books.measure([one], THEN)["availability"]
-        assert told.kind in (Kind.WARMING_UP, Kind.FRESH)
+        told = books.measure([slo], THEN)["availability"]
+        assert told.kind in (EvidenceKind.WARMING_UP, EvidenceKind.FRESH)
         books.keep_up(THEN)
-        assert books.measure([one], THEN)["availability"].kind is Kind.FRESH
+        assert books.measure([slo], THEN)["availability"].kind is EvidenceKind.FRESH
 
     def test_it_stays_exact_while_time_goes_on(self, moving: Bookkeeping, shop: Shop) -> None:
-        one, books = availability(), moving
-        filled(books, one)
+        slo, books = availability(), moving
+        filled(books, slo)
         for step in range(1, 25):
             at = books.until(THEN + step * FIVE)
-            found = books.measure([one], at)["availability"]
-            assert_about(found, shop.true(at - DAY, at))
+            evidence = books.measure([slo], at)["availability"]
+            assert_about(evidence, shop.true(at - DAY, at))
             if at.minute == 0:
-                assert whole(found) == shop.true(at - DAY, at)
+                assert whole(evidence) == shop.true(at - DAY, at)
             books.keep_up(at)
 
     def test_between_borders_what_is_open_is_added(self, moving: Bookkeeping, shop: Shop) -> None:
-        one, books = availability(), moving
-        filled(books, one)
+        slo, books = availability(), moving
+        filled(books, slo)
         for seconds in (45, 105, 195, 270):
             at = books.until(THEN + timedelta(seconds=seconds))
-            bad, total = whole(books.measure([one], at, hot=False)["availability"])
+            bad, total = whole(books.measure([slo], at, hot=False)["availability"])
             expected = shop.true(at - DAY, at)
             assert float(total) == pytest.approx(float(expected[1]), rel=0.001)
             assert float(bad) == pytest.approx(float(expected[0]), rel=0.01)
 
     def test_a_skipped_hour_is_made_up(self, moving: Bookkeeping, shop: Shop) -> None:
-        one, books = availability(), moving
-        filled(books, one)
+        slo, books = availability(), moving
+        filled(books, slo)
         at = books.until(THEN + timedelta(minutes=55))
         books.keep_up(at)
         at = books.until(THEN + timedelta(minutes=60))
-        assert whole(books.measure([one], at)["availability"]) == shop.true(at - DAY, at)
+        assert whole(books.measure([slo], at)["availability"]) == shop.true(at - DAY, at)
 
     def test_one_that_is_far_behind_is_stale_until_it_has_caught_up(
         self, moving: Bookkeeping, shop: Shop
     ) -> None:
-        one, books = availability(), moving
-        filled(books, one)
+        slo, books = availability(), moving
+        filled(books, slo)
         at = books.until(THEN + timedelta(minutes=70))
-        found = books.measure([one], at)["availability"]
-        assert found.kind is Kind.STALE
-        assert "is catching up" in found.detail
+        evidence = books.measure([slo], at)["availability"]
+        assert evidence.kind is EvidenceKind.STALE
+        assert "is catching up" in evidence.detail
         books.keep_up(at)
-        assert_about(books.measure([one], at)["availability"], shop.true(at - DAY, at))
+        assert_about(books.measure([slo], at)["availability"], shop.true(at - DAY, at))
 
 
 class TestKept:
     def test_a_restarted_operator_reads_no_past_again(
         self, moving: Bookkeeping, meter: Meter, shop: Shop
     ) -> None:
-        one, books = availability(), moving
-        filled(books, one)
+        slo, books = availability(), moving
+        filled(books, slo)
         books.save_now()
         books.begin()
         before = meter.tally.samples
         at = books.until(THEN + 2 * FIVE)
-        books.measure([one], at)
+        books.measure([slo], at)
         books.keep_up(at)
-        found = books.measure([one], at)["availability"]
-        assert_about(found, shop.true(at - DAY, at))
+        evidence = books.measure([slo], at)["availability"]
+        assert_about(evidence, shop.true(at - DAY, at))
         assert meter.tally.samples - before < 20_000
 
     @pytest.mark.parametrize("change", ["objective", "window"])
@@ -236,20 +238,20 @@ class TestKept:
         filled(books, availability())
         requests = sum(meter.tally.requests.values())
         found = books.measure([availability(), availability("other", "6h", "90%")], THEN)
-        assert {one.kind for one in found.values()} == {Kind.FRESH}
+        assert {evidence.kind for evidence in found.values()} == {EvidenceKind.FRESH}
         assert sum(meter.tally.requests.values()) == requests + 1
         assert books.keep_up(THEN) == 1
 
     def test_buckets_are_read_again_and_sealed(self, moving: Bookkeeping) -> None:
-        one, books = availability(), moving
-        filled(books, one)
+        slo, books = availability(), moving
+        filled(books, slo)
         (account,) = books.library.book(books.source)
         fine = account.ledger.fine
         last = fine.end - 1
-        assert fine.stage(last) is Stage.CLOSED
-        for minutes, stage in ((11, Stage.REREAD), (66, Stage.SEALED)):
+        assert fine.state(last) is BucketState.CLOSED
+        for minutes, state in ((11, BucketState.REREAD), (66, BucketState.SEALED)):
             books.keep_up(books.until(THEN + timedelta(minutes=minutes)))
-            assert fine.stage(last) is stage
+            assert fine.state(last) is state
 
 
 class TestWindows:
@@ -268,20 +270,22 @@ class TestWindows:
             evidence, start = found[one.ref.name], window.start(THEN)
             known = min(THEN - start, timedelta(hours=30))
             enough = known >= timedelta(hours=16, minutes=48)
-            assert evidence.kind is (Kind.FRESH if enough else Kind.INSUFFICIENT_HISTORY)
+            assert evidence.kind is (
+                EvidenceKind.FRESH if enough else EvidenceKind.INSUFFICIENT_HISTORY
+            )
             assert evidence.reading is not None
             expected = shop.true(max(start, THEN - timedelta(hours=30)), THEN)
-            whole = evidence.reading.whole
+            whole = evidence.reading.window_counts
             assert float(whole.total) == pytest.approx(float(expected[1]), rel=0.005)
 
     def test_of_a_month_a_day_is_enough_to_judge_what_is_known(
         self, books: Bookkeeping, shop: Shop
     ) -> None:
-        one = availability(window="30d")
-        found = filled(books, one).measure([one], THEN)["availability"]
-        assert_about(found, shop.true(THEN - timedelta(hours=30), THEN))
-        assert found.reading is not None
-        assert found.reading.coverage == pytest.approx(Decimal(30) / 720, rel=Decimal("0.01"))
+        slo = availability(window="30d")
+        evidence = filled(books, slo).measure([slo], THEN)["availability"]
+        assert_about(evidence, shop.true(THEN - timedelta(hours=30), THEN))
+        assert evidence.reading is not None
+        assert evidence.reading.coverage == pytest.approx(Decimal(30) / 720, rel=Decimal("0.01"))
 
 
 def test_a_young_service_is_judged_by_its_burn_rates(meter: Meter, tmp_path: Path) -> None:
@@ -289,12 +293,12 @@ def test_a_young_service_is_judged_by_its_burn_rates(meter: Meter, tmp_path: Pat
     young = Shop(hours=6).serve()
     with young.served(tmp_path) as (url, _):
         books = Bookkeeping(meter, url, Scrapes())
-        one = availability(window="30d")
-        found = filled(books, one).measure([one], THEN)["availability"]
-    assert found.kind is Kind.INSUFFICIENT_HISTORY
-    assert found.detail == "6h of 30d is known; a budget needs 1d"
-    assert found.reading is not None
-    assert found.reading.looks.keys() == set(LOOKS)
+        slo = availability(window="30d")
+        evidence = filled(books, slo).measure([slo], THEN)["availability"]
+    assert evidence.kind is EvidenceKind.INSUFFICIENT_HISTORY
+    assert evidence.detail == "6h of 30d is known; a budget needs 1d"
+    assert evidence.reading is not None
+    assert evidence.reading.burn_windows.keys() == set(LOOKS)
 
 
 class TestSlices:
@@ -312,13 +316,13 @@ class TestSlices:
         # What the last minutes hold is not closed yet.
         found = books.measure([one], THEN)["slices"]
         assert found.reading is not None
-        assert found.reading.unit is Unit.SLICES
+        assert found.reading.unit is CountUnit.SLICES
         slices = self.sliced(shop, minutes)
         closed = slices[: len(slices) - max(1, 5 // minutes)]
         limit = 1 - target.ratio.value
         bad = sum(total > 0 and wrong / total > limit for wrong, total in closed)
-        assert float(found.reading.whole.bad) == pytest.approx(bad, abs=1)
-        assert found.reading.whole.total == len(slices)
+        assert float(found.reading.window_counts.bad) == pytest.approx(bad, abs=1)
+        assert found.reading.window_counts.total == len(slices)
         assert found.reading.traffic is not None
         assert found.reading.traffic.total == shop.true(THEN - DAY, THEN)[1]
 
@@ -326,11 +330,11 @@ class TestSlices:
         method = RatioTimeslices(Duration.parse("5m"))
         one = slo("mean", ratio(BAD, ALL), window="1d", objective="90%", budgeting=method)
         filled(books, one)
-        found = books.measure([one], THEN)["mean"]
-        assert found.reading is not None
+        evidence = books.measure([one], THEN)["mean"]
+        assert evidence.reading is not None
         closed = [one for one in self.sliced(shop, 5)[:-1] if one[1]]
         mean = sum(bad / total for bad, total in closed) / len(closed)
-        whole = found.reading.whole
+        whole = evidence.reading.window_counts
         assert float(whole.bad / whole.total) == pytest.approx(float(mean), rel=0.01)
 
 
@@ -339,9 +343,9 @@ class TestMigrating:
 
     def known(self, books: Bookkeeping, one: Slo) -> Evidence:
         """Measured over its whole window."""
-        found = filled(books, one).measure([one], THEN)["availability"]
-        assert found.kind is Kind.FRESH
-        return found
+        evidence = filled(books, one).measure([one], THEN)["availability"]
+        assert evidence.kind is EvidenceKind.FRESH
+        return evidence
 
     def changed(self, one: Slo, indicator: Indicator) -> Slo:
         return replace(one, generation=one.generation + 1, indicator=indicator)
@@ -349,17 +353,19 @@ class TestMigrating:
     def test_the_former_indicator_answers_until_the_new_ones_past_is_read(
         self, books: Bookkeeping, shop: Shop
     ) -> None:
-        one = availability()
-        former = self.known(books, one)
-        other = self.changed(one, ratio('http_requests_total{code=~"5.."}', ALL))
+        slo = availability()
+        former = self.known(books, slo)
+        other = self.changed(slo, ratio('http_requests_total{code=~"5.."}', ALL))
         told = books.measure([other], THEN)["availability"]
-        assert (told.kind, told.reason) == (Kind.MIGRATING, Reason.MIGRATING)
+        assert (told.kind, told.reason) == (EvidenceKind.MIGRATING, Reason.MIGRATING)
         assert "Backfilling 0%" in told.detail
         assert told.reading == former.reading
         assert told.so_far is not None
-        for look in LOOKS:
-            bad, _ = shop.true(THEN - timedelta(milliseconds=look.milliseconds), THEN)
-            assert float(told.so_far.looks[look].bad) == pytest.approx(float(bad), rel=0.1)
+        for burn_window in LOOKS:
+            bad, _ = shop.true(THEN - timedelta(milliseconds=burn_window.milliseconds), THEN)
+            assert float(told.so_far.burn_windows[burn_window].bad) == pytest.approx(
+                float(bad), rel=0.1
+            )
         books.keep_up(THEN)
         assert whole(books.measure([other], THEN)["availability"]) == shop.true(THEN - DAY, THEN)
         assert books.measure([other], THEN)["availability"] == former
@@ -368,26 +374,28 @@ class TestMigrating:
         self, books: Bookkeeping
     ) -> None:
         """Every request counts as bad, while the former indicator is well."""
-        one = availability(objective="50%")
-        self.known(books, one)
-        other = self.changed(one, ratio('http_requests_total{code!=""}', ALL))
+        slo = availability(objective="50%")
+        self.known(books, slo)
+        other = self.changed(slo, ratio('http_requests_total{code!=""}', ALL))
         told = books.measure([other], THEN)["availability"]
-        assert told.kind is Kind.MIGRATING
+        assert told.kind is EvidenceKind.MIGRATING
         pair = BurnPair(Duration.parse("1h"), Duration.parse("5m"), Decimal("1.5"), None)
-        guarded = guard(Policy(burn=(pair,)), one.objective, Duration.parse("1d"))
-        sides = apart(Judged("availability", told, guarded))
-        former, new = (crossing(admissible(side), Question.START) for side in sides)
+        guarded = resolve_policy(Policy(burn=(pair,)), slo.objective, Duration.parse("1d"))
+        sides = split_migration(SloEvidence("availability", told, guarded))
+        former, new = (
+            breach_reason(with_usable_evidence(side), DecisionPoint.START) for side in sides
+        )
         assert (former, new) == (None, Reason.BURNING_FAST)
 
     @pytest.mark.parametrize(
         ("indicator", "kind"),
         [
-            (ratio('nobody_total{code="500"}', "nobody_total"), Kind.ABSENT),
-            (QueryIndicator("sum(increase(x[$window])) +", "sum(x)"), Kind.REJECTED),
+            (ratio('nobody_total{code="500"}', "nobody_total"), EvidenceKind.ABSENT),
+            (QueryIndicator("sum(increase(x[$window])) +", "sum(x)"), EvidenceKind.REJECTED),
         ],
     )
     def test_nothing_answers_for_an_indicator_that_cannot_be_measured(
-        self, books: Bookkeeping, indicator: Indicator, kind: Kind
+        self, books: Bookkeeping, indicator: Indicator, kind: EvidenceKind
     ) -> None:
         one = availability()
         self.known(books, one)
@@ -397,13 +405,13 @@ class TestMigrating:
     def test_a_restart_meanwhile_reads_on_and_nothing_answers_until_then(
         self, books: Bookkeeping, shop: Shop
     ) -> None:
-        one = availability()
-        self.known(books, one)
-        other = self.changed(one, ratio('http_requests_total{code=~"5.."}', ALL))
+        slo = availability()
+        self.known(books, slo)
+        other = self.changed(slo, ratio('http_requests_total{code=~"5.."}', ALL))
         books.measure([other], THEN)
         books.save_now()
         books.begin()
-        assert books.measure([other], THEN)["availability"].kind is Kind.WARMING_UP
+        assert books.measure([other], THEN)["availability"].kind is EvidenceKind.WARMING_UP
         books.keep_up(THEN)
         assert whole(books.measure([other], THEN)["availability"]) == shop.true(THEN - DAY, THEN)
 
@@ -416,25 +424,25 @@ class TestTrouble:
         begin = (THEN + timedelta(minutes=10) - NOW).total_seconds()
         shop = Shop().serve(out=(begin, begin + 90 * 60))
         with shop.served(tmp_path) as (url, to_come):
-            books, one = Bookkeeping(meter, url, to_come), availability()
-            filled(books, one)
+            books, slo = Bookkeeping(meter, url, to_come), availability()
+            filled(books, slo)
             for minutes in range(5, 121, 5):
                 at = books.until(THEN + timedelta(minutes=minutes))
-                found = books.measure([one], at)["availability"]
+                evidence = books.measure([slo], at)["availability"]
                 books.keep_up(at)
-            found = books.measure([one], at)["availability"]
-        assert found.reading is not None
-        assert found.reading.coverage == 1
-        assert whole(found) == shop.true(at - DAY, at)
+            evidence = books.measure([slo], at)["availability"]
+        assert evidence.reading is not None
+        assert evidence.reading.coverage == 1
+        assert whole(evidence) == shop.true(at - DAY, at)
 
     def test_while_nothing_is_scraped_evidence_is_stale(self, meter: Meter, tmp_path: Path) -> None:
         begin = (THEN + timedelta(minutes=10) - NOW).total_seconds()
         shop = Shop().serve(out=(begin, begin + 30 * 60))
         with shop.served(tmp_path) as (url, to_come):
-            books, one = Bookkeeping(meter, url, to_come), availability()
-            filled(books, one)
+            books, slo = Bookkeeping(meter, url, to_come), availability()
+            filled(books, slo)
             at = books.until(THEN + timedelta(minutes=20))
-            assert books.measure([one], at)["availability"].kind is Kind.STALE
+            assert books.measure([slo], at)["availability"].kind is EvidenceKind.STALE
 
     @pytest.mark.parametrize("minutes", [4, 12, 40])
     def test_a_pause_in_the_data_is_judged_by_its_length_and_lets_nothing_through(
@@ -451,18 +459,18 @@ class TestTrouble:
             late = books.measure([one], at)["availability"]
             generous = replace(books.source, freshness=Duration.parse("1h"))
             judged = books.measure([one], at, where=generous)["availability"]
-        assert late.kind is Kind.STALE
+        assert late.kind is EvidenceKind.STALE
         bad, total = whole(judged)
         assert (bad, total) == pytest.approx(
             shop.true(at - timedelta(hours=1), at), rel=Decimal("0.02")
         )
-        guarded = guard(Policy(), one.objective, Duration.parse("1h"))
-        unread = admissible(Judged("availability", judged, guarded)).evidence
+        guarded = resolve_policy(Policy(), one.objective, Duration.parse("1h"))
+        unread = with_usable_evidence(SloEvidence("availability", judged, guarded)).evidence
         if minutes < 5:
             assert judged.reading is not None
             assert judged.reading.events(Duration.parse("5m")) is not None
         else:
-            assert unread.kind is Kind.ABSENT
+            assert unread.kind is EvidenceKind.ABSENT
             assert "no data for the last" in unread.detail
 
     def test_what_never_was_is_absent_before_and_after_its_past_is_read(
@@ -470,7 +478,7 @@ class TestTrouble:
     ) -> None:
         one = slo("nothing", ratio('nobody_total{code="500"}', "nobody_total"), window="1d")
         for _ in range(2):
-            assert books.measure([one], THEN)["nothing"].kind is Kind.ABSENT
+            assert books.measure([one], THEN)["nothing"].kind is EvidenceKind.ABSENT
             books.keep_up(THEN)
 
     def test_samples_that_come_late_are_counted_when_their_bucket_is_read_again(
@@ -483,10 +491,10 @@ class TestTrouble:
                     ("instance" in dict(labels)) and dict(labels)["instance"][0] == "2"
                 )
             )
-            books, one = Bookkeeping(meter, url, to_come), availability()
-            filled(books, one)
+            books, slo = Bookkeeping(meter, url, to_come), availability()
+            filled(books, slo)
             at = books.until(THEN + timedelta(minutes=7))
-            books.measure([one], at)
+            books.measure([slo], at)
             books.keep_up(at)
             (account,) = books.library.book(books.source)
             number = int(THEN.timestamp()) // 300
@@ -498,7 +506,7 @@ class TestTrouble:
             late.send(url)
             books.keep_up(books.until(five + timedelta(minutes=10)))
             again = account.ledger.fine.count(number)
-        assert again == Count(*shop.true(THEN, five))
+        assert again == EventCounts(*shop.true(THEN, five))
 
     def test_one_bad_slo_costs_no_other_its_evidence(
         self, books: Bookkeeping, meter: Meter
@@ -513,26 +521,26 @@ class TestTrouble:
             for n in range(8)
         ]
         found = books.measure([broken, *good], THEN)
-        assert found["broken"].kind is Kind.REJECTED
+        assert found["broken"].kind is EvidenceKind.REJECTED
         books.keep_up(THEN)
         found = books.measure([broken, *good], THEN)
-        assert found["broken"].kind is Kind.REJECTED
-        assert {found[one.ref.name].kind for one in good} == {Kind.FRESH}
+        assert found["broken"].kind is EvidenceKind.REJECTED
+        assert {found[one.ref.name].kind for one in good} == {EvidenceKind.FRESH}
 
     def test_an_unreachable_source_closes_nothing_and_is_made_up_later(
         self, moving: Bookkeeping, shop: Shop
     ) -> None:
-        one, books = availability(), moving
-        filled(books, one)
+        slo, books = availability(), moving
+        filled(books, slo)
         at = books.until(THEN + timedelta(minutes=12))
         here, books.source = books.source, replace(books.source, url="http://127.0.0.1:9")
         (account,) = books.library.book(here)
         closed = account.ledger.closed_until
-        assert books.measure([one], at)["availability"].kind is Kind.UNREACHABLE
+        assert books.measure([slo], at)["availability"].kind is EvidenceKind.UNREACHABLE
         books.keep_up(at)
         books.source = here
         assert account.ledger.closed_until == closed
         at = books.until(THEN + timedelta(minutes=60))
-        books.measure([one], at)
+        books.measure([slo], at)
         books.keep_up(at)
-        assert whole(books.measure([one], at)["availability"]) == shop.true(at - DAY, at)
+        assert whole(books.measure([slo], at)["availability"]) == shop.true(at - DAY, at)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from penstock.domain.quantities import Duration
 from support.history import NOW, History, prometheus
 from support.indicators import ratio
@@ -50,11 +50,15 @@ def test_a_query_that_is_too_large_is_refused_to_its_own_slo_alone(folder):
     slos = [*map(small, range(10)), dear, *map(small, range(10, 24))]
     with prometheus(folder, f"--query.max-samples={MOST_SAMPLES}") as url, Meter() as meter:
         found = meter.all(source(url), slos, NOW)
-        assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [10]
-        assert found[10].kind is Kind.REJECTED
+        assert [
+            n for n, evidence in enumerate(found) if evidence.kind is not EvidenceKind.FRESH
+        ] == [10]
+        assert found[10].kind is EvidenceKind.REJECTED
         assert "too many samples" in found[10].detail
         meter.tally.requests.clear()
-        assert [one.kind for one in meter.all(source(url), slos, NOW)] == [o.kind for o in found]
+        assert [evidence.kind for evidence in meter.all(source(url), slos, NOW)] == [
+            o.kind for o in found
+        ]
         assert meter.tally.requests == {"answered": 1, "rejected": 1}
 
 
@@ -64,7 +68,7 @@ def test_a_batch_that_is_too_large_as_a_whole_is_answered_in_parts(folder):
     with prometheus(folder, "--query.max-samples=200") as url, Meter() as meter:
         for _ in range(2):
             found = meter.all(source(url), slos, NOW)
-            assert {one.kind for one in found} == {Kind.FRESH}, found[0]
+            assert {evidence.kind for evidence in found} == {EvidenceKind.FRESH}, found[0]
         once = meter.tally.requests.copy()
         meter.all(source(url), slos, NOW)
         assert meter.tally.requests["rejected"] == once["rejected"] > 0
@@ -74,10 +78,10 @@ def test_thirty_days_are_read_with_their_rare_errors(folder):
     whole = slo("a", ratio('month_total{code="500"}', "month_total"), window="30d")
     with prometheus(folder) as url, Meter() as meter:
         evidence = meter.one(source(url), whole, NOW, ["1h", "6h", "5m", "30m"])
-    assert evidence.kind is Kind.FRESH
+    assert evidence.kind is EvidenceKind.FRESH
     events = evidence.reading.events(MONTH)
     assert float(events.bad) == pytest.approx(sum(SPIKE.values()), rel=1e-4)
     assert float(events.total) == pytest.approx(60 * 43_200 + sum(SPIKE.values()), rel=1e-4)
-    assert {look: count.bad for look, count in evidence.reading.looks.items()} == dict.fromkeys(
-        map(Duration.parse, ("1h", "6h", "5m", "30m")), 0
-    )
+    assert {
+        burn_window: count.bad for burn_window, count in evidence.reading.burn_windows.items()
+    } == dict.fromkeys(map(Duration.parse, ("1h", "6h", "5m", "30m")), 0)

@@ -11,9 +11,9 @@ import pytest
 from penstock.adapters.clock_check import AGAIN, EVERY
 from penstock.adapters.prometheus_answer import Failed
 from penstock.adapters.prometheus_link import AT_ONCE, TRIAL, Link
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.source import Dialect, Source
-from penstock.domain.source_report import SourceReason
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import Dialect, MetricsSource
+from penstock.domain.source_status import SourceReason
 from support.clocks import MovedClock
 from support.gatehouse import Gate, gate
 from support.history import NOW, History
@@ -54,7 +54,7 @@ def meter(clock: MovedClock) -> Iterator[Meter]:
         yield made
 
 
-def ask(meter: Meter, where: Source) -> Evidence:
+def ask(meter: Meter, where: MetricsSource) -> Evidence:
     return meter.one(where, SHOP, NOW)
 
 
@@ -83,7 +83,7 @@ def test_each_dialect_is_told_what_it_needs_and_nothing_of_the_others(
     meter, before, dialect, label, told
 ):
     where = source(before.url, dialect=dialect, replica_label=label)
-    assert ask(meter, where).kind is Kind.FRESH  # Prometheus itself minds none of it
+    assert ask(meter, where).kind is EvidenceKind.FRESH  # Prometheus itself minds none of it
     usual = {"query", "time", "timeout", "stats"}
     for form in before.forms:
         assert {name: value for name, value in form.items() if name not in usual} == told
@@ -97,22 +97,22 @@ def test_a_clock_that_differs_is_told_and_nothing_is_decided(meter, upstream, cl
     clock.wrong = wrong
     where = source(upstream)
     told = ask(meter, where)
-    assert told.kind is Kind.CLOCK_SKEW
+    assert told.kind is EvidenceKind.CLOCK_SKEW
     assert says in told.detail
     assert told.reading is None
     assert meter.look(where).reason is SourceReason.CLOCK_SKEW
 
     clock.wrong = 0
     clock.move(AGAIN)
-    assert ask(meter, where).kind is Kind.FRESH
+    assert ask(meter, where).kind is EvidenceKind.FRESH
     assert meter.look(where).reason is SourceReason.CONNECTED
 
 
 def test_a_clock_that_goes_wrong_later_is_noticed(meter, upstream, clock):
     where = source(upstream)
-    assert ask(meter, where).kind is Kind.FRESH
+    assert ask(meter, where).kind is EvidenceKind.FRESH
     clock.wrong = 20  # ours was set: the other clock of this process did not jump
-    assert ask(meter, where).kind is Kind.CLOCK_SKEW
+    assert ask(meter, where).kind is EvidenceKind.CLOCK_SKEW
 
 
 def test_the_clocks_are_compared_again_after_a_while_and_not_at_each_tick(meter, before, clock):
@@ -133,7 +133,7 @@ def test_a_slow_answer_is_no_skew(meter, upstream):
     with FaultProxy(upstream) as proxy:
         slow = Plan((Rule(Match(query="time"), Delay(6)),))
         with proxy.faults(slow):
-            assert ask(meter, source(proxy.url, timeout="20s")).kind is Kind.FRESH
+            assert ask(meter, source(proxy.url, timeout="20s")).kind is EvidenceKind.FRESH
 
 
 # Bounds.
@@ -143,12 +143,12 @@ def test_a_server_with_too_much_to_do_is_asked_half_as_much_at_once(meter, upstr
     many = [slo(f"s{n}", ratio('shop_total{code="500"}', "shop_total")) for n in range(80)]
     with FaultProxy(upstream) as proxy:
         where = source(proxy.url)
-        assert meter.one(where, SHOP, NOW).kind is Kind.FRESH
+        assert meter.one(where, SHOP, NOW).kind is EvidenceKind.FRESH
         link = meter.link(where)
         assert link._slots.limit == AT_ONCE
         busy = Plan((Rule(Match(query="shop_total"), Status(429)),))
         with proxy.faults(busy):
-            assert {one.kind for one in meter.all(where, many, NOW)} == {Kind.UNREACHABLE}
+            assert {one.kind for one in meter.all(where, many, NOW)} == {EvidenceKind.UNREACHABLE}
         assert link._slots.limit < AT_ONCE
 
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.indicator import Counted, QueryIndicator
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.indicator import CountedEvents, QueryIndicator
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.domain.source import Source
 from penstock.domain.window import CalendarWindow, Period, length
 from support.history import NOW, STEP, History, ago
 from support.indicators import ratio
@@ -93,18 +93,18 @@ def meter() -> Iterator[Meter]:
 
 
 @pytest.fixture
-def server(url: str) -> Source:
+def server(url: str) -> MetricsSource:
     return source(url)
 
 
-def counts(evidence: Evidence, look: Duration = HOUR) -> tuple[float, float]:
+def counts(evidence: Evidence, burn_window: Duration = HOUR) -> tuple[float, float]:
     assert evidence.reading is not None, evidence
-    events = evidence.reading.events(look)
+    events = evidence.reading.events(burn_window)
     assert events is not None, evidence
     return float(events.bad), float(events.total)
 
 
-def kind(evidence: Evidence) -> Kind:
+def kind(evidence: Evidence) -> EvidenceKind:
     return evidence.kind
 
 
@@ -113,14 +113,14 @@ def in_half_hour(evidence: Evidence) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("window", ["1h", "95m", "7200s"])
-@pytest.mark.parametrize("counted", list(Counted))
+@pytest.mark.parametrize("counted", list(CountedEvents))
 def test_random_traffic_with_resets_is_what_brute_force_counts(meter, server, window, counted):
-    code = "5.." if counted is Counted.BAD else "2.."
+    code = "5.." if counted is CountedEvents.BAD else "2.."
     random_slo = slo(
         "random", ratio(f'random_total{{code=~"{code}"}}', "random_total", counted), window=window
     )
     evidence = meter.one(server, random_slo, NOW)
-    assert evidence.kind is Kind.FRESH
+    assert evidence.kind is EvidenceKind.FRESH
     for look in (Duration.parse(window), FIVE, Duration.parse("30m")):
         seconds = float(look.seconds)
         true = {key: growth(samples, seconds) for key, samples in RANDOM.items()}
@@ -134,59 +134,61 @@ def test_random_traffic_with_resets_is_what_brute_force_counts(meter, server, wi
 
 def test_an_error_series_that_was_never_born_is_no_errors(meter, server):
     evidence = meter.one(server, slo("a", ratio('clean_total{code="500"}', "clean_total")), NOW)
-    assert evidence.kind is Kind.FRESH
+    assert evidence.kind is EvidenceKind.FRESH
     assert counts(evidence)[0] == 0
     assert evidence.reading.remaining.value == 1
 
 
 def test_a_good_series_that_was_never_born_is_a_slip_and_not_an_outage(meter, server):
-    good = ratio('clean_total{code="2OO"}', "clean_total", Counted.GOOD)
+    good = ratio('clean_total{code="2OO"}', "clean_total", CountedEvents.GOOD)
     evidence = meter.one(server, slo("a", good), NOW)
-    assert evidence.kind is Kind.ABSENT
+    assert evidence.kind is EvidenceKind.ABSENT
     assert "no series matches spec.indicator.ratio.good" in evidence.detail
 
 
 def test_good_events_are_taken_from_the_total(meter, server):
-    good = ratio('many_total{service="s1",code="200"}', 'many_total{service="s1"}', Counted.GOOD)
+    good = ratio(
+        'many_total{service="s1",code="200"}', 'many_total{service="s1"}', CountedEvents.GOOD
+    )
     bad, total = counts(meter.one(server, slo("a", good), NOW))
     assert bad / total == pytest.approx(0.1, rel=1e-9)
 
 
 def test_series_without_growth_are_no_traffic_and_burn_nothing(meter, server):
     evidence = meter.one(server, slo("a", ratio('idle_total{code="500"}', "idle_total")), NOW)
-    assert evidence.kind is Kind.NO_TRAFFIC
+    assert evidence.kind is EvidenceKind.NO_TRAFFIC
     assert evidence.reading.burn(FIVE).value == 0
     assert evidence.reading.remaining is None
 
 
 def test_too_few_events_are_said_to_be(meter, server):
     few = slo("a", ratio('minimum_total{code="500"}', "minimum_total"), minimum=10_000_000)
-    assert meter.one(server, few, NOW).kind is Kind.INSUFFICIENT_EVENTS
+    assert meter.one(server, few, NOW).kind is EvidenceKind.INSUFFICIENT_EVENTS
 
 
 def test_what_no_series_matches_is_absent(meter, server):
     evidence = meter.one(server, slo("a", ratio("nothing_bad", "nothing")), NOW)
     assert evidence == Evidence(
-        Kind.ABSENT, "no series matches spec.indicator.ratio.total in the last 1h"
+        EvidenceKind.ABSENT, "no series matches spec.indicator.ratio.total in the last 1h"
     )
 
 
 def test_a_single_sample_is_no_count(meter, server):
     evidence = meter.one(server, slo("a", ratio("single_total", "single_total")), NOW)
-    assert evidence.kind is Kind.ABSENT
+    assert evidence.kind is EvidenceKind.ABSENT
     assert "a single sample so far" in evidence.detail
 
 
 def test_a_sample_that_is_no_number_makes_the_count_malformed(meter, server):
     evidence = meter.one(server, slo("a", ratio('nan_total{code="500"}', "nan_total")), NOW)
-    assert evidence.kind is Kind.MALFORMED
+    assert evidence.kind is EvidenceKind.MALFORMED
     assert '"NaN"' in evidence.detail
 
 
 def test_more_bad_events_than_events_are_malformed(meter, server):
     wrong = ratio("too_many_bad_total", "reference_total")
     evidence = meter.one(server, slo("a", wrong), NOW)
-    assert evidence.kind is Kind.MALFORMED
+    assert evidence.kind is EvidenceKind.MALFORMED
     assert "does total count them too?" in evidence.detail
 
 
@@ -205,22 +207,22 @@ def test_bad_events_that_are_a_little_ahead_are_all_events(meter, server):
 )
 def test_data_that_ended_is_stale(meter, server, metric, says):
     evidence = meter.one(server, slo("a", ratio(f'{metric}{{code="500"}}', metric)), NOW)
-    assert evidence == Evidence(Kind.STALE, says)
+    assert evidence == Evidence(EvidenceKind.STALE, says)
 
 
 def test_freshness_is_the_sources_own(meter, url):
     old = slo("a", ratio('ended_180_total{code="500"}', "ended_180_total"))
-    assert meter.one(source(url, freshness="4m"), old, NOW).kind is Kind.FRESH
+    assert meter.one(source(url, freshness="4m"), old, NOW).kind is EvidenceKind.FRESH
     older = slo("a", ratio('ended_600_total{code="500"}', "ended_600_total"))
-    assert meter.one(source(url, freshness="9m"), older, NOW, ["30m"]).kind is Kind.STALE
-    assert meter.one(source(url, freshness="11m"), older, NOW, ["30m"]).kind is Kind.FRESH
+    assert meter.one(source(url, freshness="9m"), older, NOW, ["30m"]).kind is EvidenceKind.STALE
+    assert meter.one(source(url, freshness="11m"), older, NOW, ["30m"]).kind is EvidenceKind.FRESH
 
 
 def test_samples_from_the_future_are_a_wrong_clock(meter, server):
     calm = slo("a", ratio('calm_total{code="500"}', "calm_total"))
-    assert meter.one(server, calm, ago(30)).kind is Kind.FRESH
+    assert meter.one(server, calm, ago(30)).kind is EvidenceKind.FRESH
     evidence = meter.one(server, calm, ago(60))
-    assert evidence.kind is Kind.STALE
+    assert evidence.kind is EvidenceKind.STALE
     assert evidence.detail.startswith("the newest sample is 1m in the future")
 
 
@@ -250,8 +252,8 @@ def test_a_look_back_without_two_samples_is_left_out(meter, server):
     evidence = meter.one(
         server, slo("a", ratio('clean_total{code="500"}', "clean_total")), NOW, ["10s", "5m"]
     )
-    assert evidence.kind is Kind.FRESH
-    assert set(evidence.reading.looks) == {FIVE}
+    assert evidence.kind is EvidenceKind.FRESH
+    assert set(evidence.reading.burn_windows) == {FIVE}
 
 
 def test_a_calendar_window_reaches_back_to_its_start(meter, server):
@@ -260,11 +262,11 @@ def test_a_calendar_window_reaches_back_to_its_start(meter, server):
     clean = ratio('clean_total{code="500"}', "clean_total")
     for window in [one for one in windows if NOW - one.start(NOW) > timedelta(hours=2)]:
         reading = meter.one(server, slo("a", clean, window=window), NOW).reading
-        assert float(reading.whole.total) == pytest.approx(7_200 / STEP * 5, rel=0.02)
+        assert float(reading.window_counts.total) == pytest.approx(7_200 / STEP * 5, rel=0.02)
         assert reading.window == length(window, NOW)
     begun = slo("a", clean, window=windows[0])
     just_now = meter.one(server, begun, windows[0].start(NOW))
-    assert just_now.kind is Kind.INSUFFICIENT_HISTORY
+    assert just_now.kind is EvidenceKind.INSUFFICIENT_HISTORY
 
 
 AUTHORS_FORMS = [
@@ -282,7 +284,7 @@ AUTHORS_FORMS = [
 @pytest.mark.parametrize("written", AUTHORS_FORMS)
 def test_every_form_of_a_selector_is_read_the_same(meter, server, written):
     evidence = meter.one(server, slo("a", ratio(written, 'many_total{service="s1"}')), NOW)
-    assert evidence.kind is Kind.FRESH, evidence
+    assert evidence.kind is EvidenceKind.FRESH, evidence
     assert counts(evidence) == (pytest.approx(240), pytest.approx(2_400))
 
 
@@ -296,7 +298,7 @@ def test_labels_with_quotes_and_backslashes_are_found(meter, server):
 def test_infos_are_no_warnings(meter, server):
     """Prometheus remarks on every query of a counter whose name does not end in _total."""
     gauge_like = slo("a", ratio("plain_gauge_like", "plain_gauge_like"))
-    assert meter.one(server, gauge_like, NOW).kind is Kind.FRESH
+    assert meter.one(server, gauge_like, NOW).kind is EvidenceKind.FRESH
     assert meter.tally.requests == {"answered": TRIAL + 1}
 
 
@@ -318,7 +320,7 @@ def many(broken: dict[int, str] | None = None) -> list:
 
 def test_forty_slos_of_one_shape_take_one_request(meter, server):
     found = meter.all(server, many(), NOW)
-    assert set(map(kind, found)) == {Kind.FRESH}
+    assert set(map(kind, found)) == {EvidenceKind.FRESH}
     assert meter.tally.requests == {"answered": TRIAL + 1}
     assert meter.tally.samples > 0
 
@@ -326,26 +328,26 @@ def test_forty_slos_of_one_shape_take_one_request(meter, server):
 def test_an_unreadable_query_costs_nobody_else_and_is_asked_apart_from_then_on(meter, server):
     slos = many({17: REFUSED})
     found = meter.all(server, slos, NOW)
-    assert [n for n, one in enumerate(found) if one.kind is not Kind.FRESH] == [17]
-    assert found[17].kind is Kind.REJECTED
+    assert [n for n, one in enumerate(found) if one.kind is not EvidenceKind.FRESH] == [17]
+    assert found[17].kind is EvidenceKind.REJECTED
     assert "invalid repeat count" in found[17].detail
     first = meter.tally.requests.total()
     # At most two for each halving of 40; a half that is answered shows that it is not the server.
     assert first <= TRIAL + 1 + 2 * 6
     found = meter.all(server, slos, NOW)
-    assert [one.kind for one in found].count(Kind.FRESH) == MANY - 1
+    assert [one.kind for one in found].count(EvidenceKind.FRESH) == MANY - 1
     assert meter.tally.requests.total() - first == 2
     meter.tally.requests.clear()
     found = meter.all(server, many(), NOW)
-    assert set(map(kind, found)) == {Kind.FRESH}
+    assert set(map(kind, found)) == {EvidenceKind.FRESH}
 
 
 def test_several_unreadable_queries_are_each_found(meter, server):
     broken = dict.fromkeys((0, 1, 24, 25, 39), REFUSED)
     found = meter.all(server, many(broken), NOW)
-    rejected = [n for n, one in enumerate(found) if one.kind is Kind.REJECTED]
+    rejected = [n for n, one in enumerate(found) if one.kind is EvidenceKind.REJECTED]
     assert rejected == sorted(broken)
-    assert [one.kind for one in found].count(Kind.FRESH) == MANY - len(broken)
+    assert [one.kind for one in found].count(EvidenceKind.FRESH) == MANY - len(broken)
 
 
 @pytest.mark.parametrize(
@@ -361,13 +363,15 @@ def test_several_unreadable_queries_are_each_found(meter, server):
 )
 def test_no_text_gets_out_of_its_parentheses(meter, server, escape):
     slos = [slo("evil", QueryIndicator(escape, escape)), *many()]
-    clean = [one.reading.whole for one in meter.all(server, slos[1:], NOW)]
+    clean = [one.reading.window_counts for one in meter.all(server, slos[1:], NOW)]
     found = meter.all(server, slos, NOW)
-    assert [one.reading.whole for one in found[1:]] == clean
+    assert [one.reading.window_counts for one in found[1:]] == clean
 
 
 def test_all_of_a_tick_is_for_one_instant(meter, server):
     found = meter.all(server, many(), NOW - timedelta(seconds=7))
     assert {one.reading.at for one in found} == {NOW - timedelta(seconds=7)}
-    assert {one.reading.whole.total for one in found} == {found[0].reading.whole.total}
-    assert found[0].reading.whole.total > Decimal(0)
+    assert {one.reading.window_counts.total for one in found} == {
+        found[0].reading.window_counts.total
+    }
+    assert found[0].reading.window_counts.total > Decimal(0)

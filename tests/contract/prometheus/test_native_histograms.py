@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.evidence import Count, Kind
+from penstock.domain.evidence import EventCounts, EvidenceKind
 from penstock.domain.quantities import Duration
 from support.history import NOW, STEP, prometheus
 from support.indicators import latency
@@ -49,13 +49,13 @@ def test_events_over_the_threshold_are_bad(meter, url, threshold, bad):
     found = meter.all(source(url), slos, NOW)
     assert meter.tally.requests == {"answered": TRIAL + 1}
     for growth, evidence in enumerate(found, 1):
-        assert evidence.kind is Kind.FRESH, evidence
-        count = evidence.reading.looks[FIVE]
+        assert evidence.kind is EvidenceKind.FRESH, evidence
+        count = evidence.reading.burn_windows[FIVE]
         assert float(count.bad) == pytest.approx(20 * growth * bad, rel=1e-6, abs=1e-6)
         assert float(count.total) == pytest.approx(20 * growth * 16, rel=1e-6)
 
 
 def test_a_histogram_at_rest_is_no_traffic(meter, url):
     evidence = meter.one(source(url), slo("a", latency('seconds{job="rest"}', "250ms")), NOW)
-    assert evidence.kind is Kind.NO_TRAFFIC
-    assert evidence.reading.looks[FIVE] == Count(Decimal(0), Decimal(0))
+    assert evidence.kind is EvidenceKind.NO_TRAFFIC
+    assert evidence.reading.burn_windows[FIVE] == EventCounts(Decimal(0), Decimal(0))

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.history import prometheus
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
@@ -88,23 +88,23 @@ def test_from_birth_to_burn_to_a_target_that_is_gone(shop, url):
     of = slo("shop", ratio('shop_total{code="500"}', "shop_total"), window="1m")
     with Meter() as meter:
 
-        def wait_for(kind: Kind, bad: bool = False) -> list[Kind]:
-            seen: list[Kind] = []
+        def wait_for(kind: EvidenceKind, bad: bool = False) -> list[EvidenceKind]:
+            seen: list[EvidenceKind] = []
             end = time.monotonic() + PATIENCE
             while time.monotonic() < end:
                 evidence = meter.one(where, of, now(), LOOKS)
                 seen.append(evidence.kind)
-                has_bad = evidence.reading is not None and evidence.reading.whole.bad > 0
+                has_bad = evidence.reading is not None and evidence.reading.window_counts.bad > 0
                 if evidence.kind is kind and has_bad is bad:
                     return seen
                 time.sleep(0.2)
             raise AssertionError(f"no {kind} after {seen}")
 
-        assert set(wait_for(Kind.FRESH)) <= {Kind.ABSENT, Kind.FRESH}
+        assert set(wait_for(EvidenceKind.FRESH)) <= {EvidenceKind.ABSENT, EvidenceKind.FRESH}
         shop.errors = 0
-        assert set(wait_for(Kind.FRESH, bad=True)) == {Kind.FRESH}
+        assert set(wait_for(EvidenceKind.FRESH, bad=True)) == {EvidenceKind.FRESH}
         shop.close()
         gone = now()
         # Stale markers hide the series at once; its last samples are evidence until they are old.
-        assert set(wait_for(Kind.STALE)) <= {Kind.FRESH, Kind.STALE}
+        assert set(wait_for(EvidenceKind.STALE)) <= {EvidenceKind.FRESH, EvidenceKind.STALE}
         assert now() - gone > timedelta(seconds=3)

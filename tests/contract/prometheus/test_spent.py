@@ -31,14 +31,14 @@ def test_what_was_spent_since_a_release_began_costs_no_request(tmp_path: Path) -
         before = sum(meter.tally.requests.values()), meter.tally.samples
         books.measure([one], THEN)
         plain = sum(meter.tally.requests.values()), meter.tally.samples
-        found = books.measure([one], THEN, onsets=frozenset(ago.values()))["availability"]
+        evidence = books.measure([one], THEN, onsets=frozenset(ago.values()))["availability"]
         after = sum(meter.tally.requests.values()), meter.tally.samples
     assert [more - less for more, less in zip(after, plain, strict=True)] == [
         more - less for more, less in zip(plain, before, strict=True)
     ]
-    assert found.reading is not None
+    assert evidence.reading is not None
     _, total = shop.true(THEN - DAY, THEN)
     for began in ago.values():
         bad, _ = shop.true(began, THEN)
-        assert found.reading.bad_since[began] == bad
-        assert found.reading.spent_since(began) == Ratio.of(bad / (total * Decimal("0.05")))
+        assert evidence.reading.bad_since[began] == bad
+        assert evidence.reading.spent_since(began) == Ratio.of(bad / (total * Decimal("0.05")))

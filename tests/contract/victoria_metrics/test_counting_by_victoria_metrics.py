@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.domain.evidence import Count, Kind
-from penstock.domain.source import Dialect, Source
+from penstock.domain.evidence import EventCounts, EvidenceKind
+from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.engine.closing import Read, at_least_its_last, exact, plain, reading
 from support.books import LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
@@ -93,7 +93,7 @@ def meter() -> Iterator[Meter]:
         yield found
 
 
-def where(url: str) -> Source:
+def where(url: str) -> MetricsSource:
     return source(url, dialect=Dialect.VICTORIA_METRICS)
 
 
@@ -169,17 +169,17 @@ def test_a_ledger_is_what_brute_force_says_to_the_event(meter, tmp_path: Path):
     one = slo("a", ratio('http_requests_total{code="500"}', "http_requests_total"), window="1d")
     with stored(shop.scrapes, tmp_path) as url:
         books = Bookkeeping(meter, url, to_come, dialect=Dialect.VICTORIA_METRICS)
-        assert books.measure([one], THEN)["a"].kind is Kind.WARMING_UP
+        assert books.measure([one], THEN)["a"].kind is EvidenceKind.WARMING_UP
         books.keep_up(THEN)
-        found = books.measure([one], THEN)["a"]
-    assert found.kind is Kind.FRESH, found
-    assert found.reading is not None
-    whole = found.reading.whole
+        evidence = books.measure([one], THEN)["a"]
+    assert evidence.kind is EvidenceKind.FRESH, evidence
+    assert evidence.reading is not None
+    whole = evidence.reading.window_counts
     assert (whole.bad, whole.total) == shop.true(THEN - timedelta(days=1), THEN)
-    assert found.reading.coverage == 1
-    for look in LOOKS:
-        start = THEN - timedelta(milliseconds=look.milliseconds)
-        assert found.reading.looks[look] == Count(*shop.true(start, THEN))
+    assert evidence.reading.coverage == 1
+    for burn_window in LOOKS:
+        start = THEN - timedelta(milliseconds=burn_window.milliseconds)
+        assert evidence.reading.burn_windows[burn_window] == EventCounts(*shop.true(start, THEN))
 
 
 def test_a_bucket_without_a_scrape_has_no_row(meter, tmp_path: Path):

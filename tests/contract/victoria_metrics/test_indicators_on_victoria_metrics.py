@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.evidence import Count, Evidence, Kind
-from penstock.domain.indicator import Counted, Indicator
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
+from penstock.domain.indicator import CountedEvents, Indicator
+from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.domain.source import Dialect, Source
-from penstock.domain.source_report import SourceReason
+from penstock.domain.source_status import SourceReason
 from support.history import NOW, ago
 from support.indicators import latency, probe, query, ratio, raw_ratio
 from support.measuring import TRIAL, Meter, slo, source
@@ -52,7 +52,7 @@ def played() -> Scrapes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsSource]:
     with stored(played(), tmp_path_factory.mktemp("indicators")) as url:
         yield source(url, dialect=Dialect.VICTORIA_METRICS)
 
@@ -65,26 +65,29 @@ def meter() -> Iterator[Meter]:
 
 OF_SHOP = 'http_total{job="shop"}'
 TOLD_APART = ratio('http_total{job="shop",code=~"5.."}', OF_SHOP)
-KINDS: dict[str, tuple[Indicator, Count]] = {
-    "bad told apart by a label": (TOLD_APART, Count(Decimal(140), Decimal(2_000))),
+KINDS: dict[str, tuple[Indicator, EventCounts]] = {
+    "bad told apart by a label": (TOLD_APART, EventCounts(Decimal(140), Decimal(2_000))),
     "bad by a selector of its own": (
         ratio('http_total{code="500",job=~"shop|shop"}', OF_SHOP),
-        Count(Decimal(100), Decimal(2_000)),
+        EventCounts(Decimal(100), Decimal(2_000)),
     ),
     "good": (
-        ratio('http_total{job="shop",code=~"2.."}', OF_SHOP, Counted.GOOD),
-        Count(Decimal(200), Decimal(2_000)),
+        ratio('http_total{job="shop",code=~"2.."}', OF_SHOP, CountedEvents.GOOD),
+        EventCounts(Decimal(200), Decimal(2_000)),
     ),
-    "classic histogram": (latency("took_bucket", "300ms"), Count(Decimal(400), Decimal(2_000))),
-    "probe": (probe('probe_success{job="shop"}'), Count(Decimal(90), Decimal(300))),
+    "classic histogram": (
+        latency("took_bucket", "300ms"),
+        EventCounts(Decimal(400), Decimal(2_000)),
+    ),
+    "probe": (probe('probe_success{job="shop"}'), EventCounts(Decimal(90), Decimal(300))),
     "two queries": (
         query(
             f'sum(increase({OF_SHOP[:-1]},code="404"}}[$window]))',
             f"sum(increase({OF_SHOP}[$window]))",
         ),
-        Count(Decimal(60), Decimal(2_000)),
+        EventCounts(Decimal(60), Decimal(2_000)),
     ),
-    "recorded ratio": (raw_ratio("recorded_$window"), Count(Decimal("0.25"), Decimal(1))),
+    "recorded ratio": (raw_ratio("recorded_$window"), EventCounts(Decimal("0.25"), Decimal(1))),
 }
 
 
@@ -92,14 +95,14 @@ KINDS: dict[str, tuple[Indicator, Count]] = {
 def test_each_kind_of_indicator_is_counted_to_the_event(meter, server, kind):
     indicator, count = KINDS[kind]
     found = meter.one(server, slo("a", indicator), NOW)
-    assert found.kind is Kind.FRESH, found
+    assert found.kind is EvidenceKind.FRESH, found
     assert found.reading is not None
-    assert found.reading.looks[FIVE] == count
+    assert found.reading.burn_windows[FIVE] == count
 
 
 def test_it_is_asked_once_for_all_of_them_and_is_connected(meter, server):
     slos = [slo(f"s{n}", indicator) for n, (indicator, _) in enumerate(KINDS.values())]
-    assert {one.kind for one in meter.all(server, slos, NOW)} == {Kind.FRESH}
+    assert {one.kind for one in meter.all(server, slos, NOW)} == {EvidenceKind.FRESH}
     assert meter.tally.requests == {"answered": TRIAL + 1}
     assert meter.look(server).reason is SourceReason.CONNECTED
 
@@ -109,7 +112,7 @@ def test_asked_in_another_dialect_it_answers_for_half_a_minute_ago_and_is_not_re
     meter, server, dialect
 ):
     found = meter.one(source(server.url, dialect=dialect), slo("a", TOLD_APART), NOW)
-    assert found.kind is Kind.CLOCK_SKEW
+    assert found.kind is EvidenceKind.CLOCK_SKEW
     assert "30 s behind ours" in found.detail
     assert found.detail.endswith("of VictoriaMetrics say so in spec.dialect")
 
@@ -122,7 +125,7 @@ def test_more_than_it_reads_in_one_query_is_asked_in_parts(meter, server):
     ]
     for rejected in (True, False):
         meter.tally.requests.clear()
-        assert {one.kind for one in meter.all(server, slos, NOW)} == {Kind.FRESH}
+        assert {one.kind for one in meter.all(server, slos, NOW)} == {EvidenceKind.FRESH}
         assert ("rejected" in meter.tally.requests) is rejected
 
 
@@ -130,7 +133,7 @@ def test_why_it_refuses_is_told_without_the_query_that_it_repeats(meter, server)
     own = query("sum(histogram_count(rate(x[$window])))", "sum(increase(x[$window]))")
     found = meter.one(server, slo("a", own), NOW)
     assert found == Evidence(
-        Kind.REJECTED,
+        EvidenceKind.REJECTED,
         '127.0.0.1: query rejected: unsupported function "histogram_count"',
     )
 
@@ -143,11 +146,11 @@ def test_a_native_histogram_is_told_to_be_lost(meter, server):
     slos = [slo("a", latency("native", "250ms")), slo("b", TOLD_APART)]
     lost, other = meter.all(server, slos, NOW)
     assert lost == Evidence(
-        Kind.SLO_INVALID,
+        EvidenceKind.SLO_INVALID,
         "spec.indicator.latency.histogram: VictoriaMetrics stores no native histograms; name the "
         "series of a classic one, which end in _bucket",
     )
-    assert other.kind is Kind.FRESH
+    assert other.kind is EvidenceKind.FRESH
     rows = meter.run(meter.link(server).ask("native_bucket", NOW)).rows
     assert rows
     assert all("vmrange" in labels and "le" not in labels for labels, _ in rows)
@@ -155,18 +158,21 @@ def test_a_native_histogram_is_told_to_be_lost(meter, server):
 
 def test_a_threshold_that_is_no_bucket_is_told_with_the_nearest(meter, server):
     found = meter.one(server, slo("a", latency("took_bucket", "500ms")), NOW)
-    assert found.kind is Kind.SLO_INVALID
+    assert found.kind is EvidenceKind.SLO_INVALID
     assert found.detail.endswith("the nearest: 300ms and 1s")
 
 
 def test_what_is_gone_is_stale_and_what_never_was_is_absent(meter, server):
     gone = meter.one(server, slo("a", ratio('gone_total{code="5"}', "gone_total")), NOW)
-    assert gone.kind is Kind.STALE
+    assert gone.kind is EvidenceKind.STALE
     assert "3m old" in gone.detail
     ended = ago(100)
-    assert meter.one(server, slo("a", ratio("gone_total", "gone_total")), ended).kind is Kind.FRESH
+    assert (
+        meter.one(server, slo("a", ratio("gone_total", "gone_total")), ended).kind
+        is EvidenceKind.FRESH
+    )
     never = meter.one(server, slo("b", ratio("never_bad", "never_total")), NOW)
-    assert never.kind is Kind.ABSENT
+    assert never.kind is EvidenceKind.ABSENT
 
 
 @pytest.mark.parametrize(("metric", "events"), [("few_total", 7), ("many_total", 0)])
@@ -174,13 +180,15 @@ def test_a_first_sample_is_new_events_if_it_is_under_ten_where_prometheus_waits_
     meter, server, metric, events
 ):
     found = meter.one(server, slo("a", ratio("never_total", metric)), NOW)
-    assert found.kind is (Kind.FRESH if events else Kind.NO_TRAFFIC)
+    assert found.kind is (EvidenceKind.FRESH if events else EvidenceKind.NO_TRAFFIC)
     assert found.reading is not None
-    assert found.reading.whole == Count(Decimal(0), Decimal(events))
+    assert found.reading.window_counts == EventCounts(Decimal(0), Decimal(events))
 
 
 def test_what_is_no_number_is_never_stored(meter, server):
     """So a recorded ratio of nothing is absent; of a counter there is nothing to be seen."""
-    assert meter.one(server, slo("a", raw_ratio("nothing_$window")), NOW).kind is Kind.ABSENT
+    assert (
+        meter.one(server, slo("a", raw_ratio("nothing_$window")), NOW).kind is EvidenceKind.ABSENT
+    )
     nothing = ratio('http_total{job="crossed",code="500"}', 'http_total{job="crossed"}')
-    assert meter.one(server, slo("b", nothing), NOW).kind is Kind.ABSENT
+    assert meter.one(server, slo("b", nothing), NOW).kind is EvidenceKind.ABSENT

@@ -13,8 +13,8 @@ from typing import Any
 
 from penstock.adapters.workloads.deployment import ADVICE
 from penstock.domain.refs import WorkloadRef
-from penstock.domain.template import template
-from penstock.domain.workload import Effect, Observation, Phase
+from penstock.domain.template import pod_template
+from penstock.domain.workload import HoldEffect, Phase, WorkloadState
 
 API_VERSION, KIND = "apps/v1", "Deployment"
 PREFIX = "penstock-hold-"
@@ -135,27 +135,27 @@ class Deployment:
         self._roll()
         self.changed()
 
-    def observed(self, manager: str) -> Observation:
+    def observed(self, manager: str) -> WorkloadState:
         """What one look shows."""
-        ran = tuple(template(one.template, one.name) for one in self._newest_first())
-        present = template(self.template)
+        ran = tuple(pod_template(one.template, one.name) for one in self._newest_first())
+        present = pod_template(self.template)
         new = self._new()
         others = [one for one in self.sets if one is not new]
-        return Observation(
+        return WorkloadState(
             namespace=self.namespace,
             ref=self.ref,
             uid=self.uid,
             phase=self._phase(new, others),
-            refusal=self._refused(),
+            unsupported_reason=self._refused(),
             template=next((one for one in ran if one.hash == present.hash), present),
-            ran=ran,
+            former_templates=ran,
             ever_complete=self._ever_complete(new, others),
             updated=new.wanted if new else 0,
             total=self.replicas,
             paused=self.paused,
-            holders=self.holders,
-            ours=manager in self.holders,
-            kept=self.kept,
+            pause_managers=self.holders,
+            held_by_us=manager in self.holders,
+            keep_held=self.kept,
             effect=self._effect(new, others),
             pinned_by=self.pinned_by or self._declared_unpaused(),
             person_holds=self.person_label,
@@ -175,8 +175,8 @@ class Deployment:
         return sorted(self.sets, key=lambda one: -one.revision)
 
     def _new(self) -> ReplicaSet | None:
-        wanted = template(self.template).hash
-        return next((one for one in self.sets if template(one.template).hash == wanted), None)
+        wanted = pod_template(self.template).hash
+        return next((one for one in self.sets if pod_template(one.template).hash == wanted), None)
 
     def _phase(self, new: ReplicaSet | None, others: list[ReplicaSet]) -> Phase:
         if new is None:
@@ -190,10 +190,10 @@ class Deployment:
         whole = new is not None and new.available >= self.replicas > 0
         return whole or bool(others)
 
-    def _effect(self, new: ReplicaSet | None, others: list[ReplicaSet]) -> Effect:
+    def _effect(self, new: ReplicaSet | None, others: list[ReplicaSet]) -> HoldEffect:
         if new is None or new.wanted == 0:
-            return Effect.FULL if others else Effect.NONE
-        return Effect.NONE if new.wanted >= self.replicas else Effect.PARTIAL
+            return HoldEffect.FULL if others else HoldEffect.NONE
+        return HoldEffect.NONE if new.wanted >= self.replicas else HoldEffect.PARTIAL
 
     def _roll(self, *, done: bool = False) -> None:
         if self.paused:

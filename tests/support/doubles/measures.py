@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from penstock.domain.evidence import Count, Evidence, Kind, Reading, judged
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind, Reading, evidence_of
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health, SourceReason
+from penstock.domain.source_status import SourceHealth, SourceReason
 from penstock.domain.window import length
 from penstock.engine.ports import Clock, Inquiry
 
@@ -40,30 +40,34 @@ class Measured:
     burns: Mapping[str, str] = field(default_factory=dict)
     total: Decimal = EVENTS
     recent: Decimal = RECENT_EVENTS
-    kind: Kind = Kind.FRESH
+    kind: EvidenceKind = EvidenceKind.FRESH
     detail: str = ""
     former: Measured | None = None
 
     def evidence(self, inquiry: Inquiry, at: datetime) -> Evidence:
         if self.former is not None:
             old, new = self.former._reading(inquiry, at), self._reading(inquiry, at)
-            return Evidence(Kind.MIGRATING, self.detail, old, new)
-        if self.kind is not Kind.FRESH:
+            return Evidence(EvidenceKind.MIGRATING, self.detail, old, new)
+        if self.kind is not EvidenceKind.FRESH:
             thin = Evidence(self.kind).grade == "Thin"
             return Evidence(self.kind, self.detail, self._reading(inquiry, at) if thin else None)
-        return judged(self._reading(inquiry, at), inquiry.slo.minimum_events)
+        return evidence_of(self._reading(inquiry, at), inquiry.slo.minimum_events)
 
     def _reading(self, inquiry: Inquiry, at: datetime) -> Reading:
         slo = inquiry.slo
         budget, named = slo.objective.budget, {Duration.parse(k): v for k, v in self.burns.items()}
         bad = (1 - Decimal(self.left)) * budget * self.total
         recent = {
-            look: Count(Decimal(named.get(look, self.burn)) * budget * self.recent, self.recent)
-            for look in inquiry.looks
+            burn_window: EventCounts(
+                Decimal(named.get(burn_window, self.burn)) * budget * self.recent, self.recent
+            )
+            for burn_window in inquiry.looks
         }
         since = dict.fromkeys(inquiry.onsets, bad)
         window = length(slo.window, at)
-        return Reading(at, slo.objective, window, Count(bad, self.total), recent, bad_since=since)
+        return Reading(
+            at, slo.objective, window, EventCounts(bad, self.total), recent, bad_since=since
+        )
 
 
 HEALTHY = Measured()
@@ -71,7 +75,7 @@ BURNING = Measured(left="0.5", burn="50")
 EXHAUSTED = Measured(left="-0.1", burn="2")
 
 
-def missing(kind: Kind, detail: str = "so it is planned") -> Measured:
+def missing(kind: EvidenceKind, detail: str = "so it is planned") -> Measured:
     """No evidence, or thin evidence."""
     return Measured(kind=kind, detail=detail)
 
@@ -91,7 +95,7 @@ class ScriptedMetrics:
 
     def __init__(self) -> None:
         self.script: dict[tuple[str, str], Measured] = {}
-        self.health: dict[str, Health] = {}
+        self.health: dict[str, SourceHealth] = {}
         self.overloaded: Callable[[], bool] = lambda: False
         self.seconds = ANSWER_SECONDS
         self.hanging: set[str] = set()
@@ -99,7 +103,7 @@ class ScriptedMetrics:
         self.asked: list[Asked] = []
 
     async def measure(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence as the script has it."""
         names = frozenset(one.slo.ref.name for one in inquiries)
@@ -118,14 +122,14 @@ class ScriptedMetrics:
         ref = inquiry.slo.ref
         return self.script.get((ref.namespace, ref.name), HEALTHY).evidence(inquiry, at)
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
         await asyncio.sleep(self.seconds)
         if source.ref.name in self.hanging:
             await asyncio.Event().wait()
-        return self.health.get(source.ref.name, Health(SourceReason.CONNECTED))
+        return self.health.get(source.ref.name, SourceHealth(SourceReason.CONNECTED))
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether it has said so."""
         return self.overloaded()
 

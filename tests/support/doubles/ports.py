@@ -14,13 +14,13 @@ from typing import Any
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL
 from penstock.api.printing import (
-    invalid_status,
-    record_data,
+    encode_gate_record,
+    encode_invalid_status,
 )
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.refs import ApiResource, ObjectRef, WorkloadRef
-from penstock.domain.standing import Record
-from penstock.domain.workload import Observation, Phase
+from penstock.domain.rollout_state import GateRecord
+from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import Found, Held, Notification, Outcome
 from penstock.errors import ClusterError, Conflict, Forbidden, Gone, Refused, SpecInvalid
@@ -50,10 +50,10 @@ class StoredObjects:
         self._store, self._connection = store, connection
         self._known: dict[Key, str] = {}
 
-    async def list(self, resource: str) -> Sequence[Entry]:
+    async def list(self, resource: str) -> Sequence[CachedObject]:
         """All objects of a kind."""
 
-        def read() -> Sequence[Entry]:
+        def read() -> Sequence[CachedObject]:
             kinds = {str(resource)} | ({RECORDS} if resource == Resource.ROLLOUT else set())
             for key in [key for key in self._known if key[0] in kinds]:
                 del self._known[key]
@@ -66,14 +66,14 @@ class StoredObjects:
         body = KIND_BY_PLURAL[resource].encode_status(status)
         await self._status(_METHODS[resource], resource, ref, body)
 
-    async def write_invalid(self, resource: str, entry: Entry, problem: SpecInvalid) -> None:
+    async def write_invalid(self, resource: str, entry: CachedObject, problem: SpecInvalid) -> None:
         """Say on an object which field is wrong."""
-        status = invalid_status(problem, entry.version, datetime.now(UTC))
+        status = encode_invalid_status(problem, entry.generation, datetime.now(UTC))
         await self._status("write_invalid", resource, entry.ref, status)
 
-    async def write_record(self, ref: ObjectRef, record: Record) -> None:
+    async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
         """Create or replace the GateRecord of one Rollout."""
-        data = record_data(record)
+        data = encode_gate_record(record)
         body: Body = {
             "apiVersion": API_VERSION,
             "kind": "GateRecord",
@@ -133,21 +133,23 @@ class StoredWorkloads:
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store, self._connection = store, connection
 
-    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         """One look."""
 
-        def read() -> Observation:
+        def read() -> WorkloadState:
             if not (ref.api_version.startswith("apps/") and ref.kind == KIND):
                 refusal = f"is not supported: this version supports no {ref.kind}"
-                return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal=refusal)
+                return WorkloadState(
+                    namespace, ref, "", Phase.UNSUPPORTED, unsupported_reason=refusal
+                )
             found = self._store.deployments.get((namespace, ref.name))
             if found is None:
-                return Observation(namespace, ref, "", Phase.MISSING)
+                return WorkloadState(namespace, ref, "", Phase.MISSING)
             return found.observed(manager)
 
         return await self._connection.call(Call("observe", namespace, ref.name), read)
 
-    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, seen: WorkloadState, manager: str, *, keep: bool) -> Outcome:
         """Hold exactly the object that was seen."""
 
         def hold() -> Outcome:

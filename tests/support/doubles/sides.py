@@ -18,7 +18,7 @@ from penstock.adapters.cluster import OurObjects
 from penstock.adapters.lease import ElectedLease
 from penstock.adapters.ledger_store import LedgerStore
 from penstock.adapters.workloads.registry import WorkloadRegistry
-from penstock.domain.entry import Resource
+from penstock.domain.cached_object import Resource
 from penstock.domain.refs import WorkloadRef
 from penstock.engine.ports import Cluster, Snapshots, Workloads
 from support.clocks import MovedClock, SimulatedLoop

@@ -14,7 +14,7 @@ from typing import Any
 
 from penstock.api.decode import decode_object
 from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.cached_object import CachedObject, Resource
 from penstock.engine.ports import Notification
 from penstock.errors import Conflict, Gone
 from support.doubles.deployments import Deployment
@@ -45,7 +45,7 @@ class Store:
         found = sorted(key for key in self._bodies if key[0] == kind)
         return [self.read(*key) for key in found]
 
-    def entries(self, resource: str) -> list[Entry]:
+    def entries(self, resource: str) -> list[CachedObject]:
         """All objects of a kind, parsed; Rollouts with what their GateRecords keep."""
         return [
             decode_object(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from penstock.api.decode import decode_object
 from penstock.api.kinds import KIND_BY_PLURAL
-from penstock.domain.entry import Resource
+from penstock.domain.cached_object import Resource
 from penstock.domain.refs import WorkloadRef
 from support.clocks import SimulatedLoop
 from support.doubles.connection import Connection, Connections

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from penstock.domain.case import Judged
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.decision import SloEvidence
+from penstock.domain.effective_policy import resolve_policy
+from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.gate import hold_manager, step
-from penstock.domain.guard import guard
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import WorkloadRef
-from penstock.domain.report import SloReport, report
 from penstock.domain.rollout import Mode, Rollout
 from penstock.domain.slo import Slo, SourceKind
-from penstock.domain.source import Source
-from penstock.domain.source_report import SourceReport
+from penstock.domain.slo_status import SloStatus, slo_status
+from penstock.domain.source_status import SourceStatus
 from penstock.domain.verdict import GateState
 from penstock.domain.window import length
-from penstock.domain.workload import Observation, Phase
+from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.ports import Inquiry
 from support.doubles.connection import Done
 from support.doubles.deployments import PREFIX
@@ -65,38 +65,40 @@ class _Eye:
 
     def rollouts(self) -> Iterator[str]:
         """Each Rollout, stepped once more: nothing may change, and nothing be left to do."""
-        for entry in self._rollouts:
-            if isinstance(entry.value, Rollout):
-                for one in self._of(entry, entry.value):
-                    yield f"{entry.ref.name}: {one}"
+        for obj in self._rollouts:
+            if isinstance(obj.spec, Rollout):
+                for one in self._of(obj, obj.spec):
+                    yield f"{obj.ref.name}: {one}"
 
-    def _of(self, entry: Entry, rollout: Rollout) -> Iterator[str]:
-        told = entry.standing
+    def _of(self, entry: CachedObject, rollout: Rollout) -> Iterator[str]:
+        told = entry.rollout_state
         if told is None or told.gate is None:
             yield "nothing is told of its gate"
             return
-        seen = self._observed(rollout)
-        judged = tuple(self._judged(rollout, name) for name in self._named(rollout))
-        stepped = step(rollout, told, seen, judged, self._rival(entry, rollout), self._now)
+        workload = self._observed(rollout)
+        slos = tuple(self._judged(rollout, name) for name in self._named(rollout))
+        stepped = step(rollout, told, workload, slos, self._rival(entry, rollout), self._now)
         record = self._store.read(RECORDS, *_key(entry)).get("data") or {}
-        yield from compared(told, record, stepped, ours=seen.ours)
+        yield from compared(told, record, stepped, ours=workload.held_by_us)
 
-    def _observed(self, rollout: Rollout) -> Observation:
+    def _observed(self, rollout: Rollout) -> WorkloadState:
         ref, namespace = rollout.workload, rollout.ref.namespace
         found = self._store.deployments.get((namespace, ref.name))
         if ref.kind != "Deployment":
-            return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal="is not known")
+            return WorkloadState(
+                namespace, ref, "", Phase.UNSUPPORTED, unsupported_reason="is not known"
+            )
         if found is None:
-            return Observation(namespace, ref, "", Phase.MISSING)
+            return WorkloadState(namespace, ref, "", Phase.MISSING)
         return found.observed(hold_manager(rollout))
 
-    def _rival(self, entry: Entry, rollout: Rollout) -> str | None:
+    def _rival(self, entry: CachedObject, rollout: Rollout) -> str | None:
         same = [
             one
             for one in self._rollouts
-            if isinstance(one.value, Rollout)
+            if isinstance(one.spec, Rollout)
             and one.ref.namespace == entry.ref.namespace
-            and _workload(one.value.workload) == _workload(rollout.workload)
+            and _workload(one.spec.workload) == _workload(rollout.workload)
         ]
         first = min(same, key=lambda one: (one.created, _key(one)))
         return None if first is entry else first.ref.name
@@ -107,28 +109,34 @@ class _Eye:
             for (namespace, name), one in self._slos.items()
             if rollout.selector is not None
             and namespace == rollout.ref.namespace
-            and isinstance(one.value, Slo)
-            and rollout.selector.matches(one.value.labels)
+            and isinstance(one.spec, Slo)
+            and rollout.selector.matches(one.spec.labels)
         ]
         if rollout.selector is not None and not chosen:
             chosen = ["(sloSelector)"]
         return sorted({*rollout.slos, *chosen}) if rollout.mode is not Mode.OFF else []
 
-    def _judged(self, rollout: Rollout, name: str) -> Judged:
-        entry = self._slos.get((rollout.ref.namespace, name))
-        slo = entry.value if entry else None
+    def _judged(self, rollout: Rollout, name: str) -> SloEvidence:
+        obj = self._slos.get((rollout.ref.namespace, name))
+        slo = obj.spec if obj else None
         if not isinstance(slo, Slo):
-            return Judged(name, Evidence(Kind.SLO_INVALID if entry else Kind.SLO_NOT_FOUND), None)
-        applies = guard(rollout.policy, slo.objective, length(slo.window, self._now), self._scrape)
-        return Judged(name, self._evidence(slo, applies.looks), applies)
+            return SloEvidence(
+                name,
+                Evidence(EvidenceKind.SLO_INVALID if obj else EvidenceKind.SLO_NOT_FOUND),
+                None,
+            )
+        applies = resolve_policy(
+            rollout.policy, slo.objective, length(slo.window, self._now), self._scrape
+        )
+        return SloEvidence(name, self._evidence(slo, applies.burn_windows), applies)
 
     def _evidence(self, slo: Slo, looks: frozenset[Duration]) -> Evidence:
         if self._source(slo) is None:
-            return Evidence(Kind.SOURCE_NOT_FOUND)
+            return Evidence(EvidenceKind.SOURCE_NOT_FOUND)
         window = length(slo.window, self._now)
         return self._metrics.answer(Inquiry(slo, looks - {window}), self._now)
 
-    def _source(self, slo: Slo) -> Source | None:
+    def _source(self, slo: Slo) -> MetricsSource | None:
         namespace, of_cluster = slo.ref.namespace, Resource.CLUSTER_METRICS_SOURCE
         if slo.source is None:
             places = [
@@ -140,28 +148,28 @@ class _Eye:
         else:
             places = [(of_cluster, ("", slo.source.name))]
         found = next((self._sources[one] for one in places if one in self._sources), None)
-        return found.value if found and isinstance(found.value, Source) else None
+        return found.spec if found and isinstance(found.spec, MetricsSource) else None
 
     def slos(self) -> Iterator[str]:
         """Each SLO's state and reason."""
-        for entry in self._slos.values():
-            if not isinstance(entry.value, Slo):
+        for obj in self._slos.values():
+            if not isinstance(obj.spec, Slo):
                 continue
-            told = entry.told
-            made = report(entry.value, self._evidence(entry.value, frozenset()), self._now, None)
-            if not isinstance(told, SloReport):
-                yield f"nothing is told of SLO {entry.ref.name}"
-            elif (told.reason, told.generation) != (made.reason, made.generation):
-                yield f"SLO {entry.ref.name}: {told.reason} is told, {made.reason} comes out"
+            told = obj.slo_or_source_status
+            status = slo_status(obj.spec, self._evidence(obj.spec, frozenset()), self._now, None)
+            if not isinstance(told, SloStatus):
+                yield f"nothing is told of SLO {obj.ref.name}"
+            elif (told.reason, told.generation) != (status.reason, status.generation):
+                yield f"SLO {obj.ref.name}: {told.reason} is told, {status.reason} comes out"
 
     def sources(self) -> Iterator[str]:
         """Each source's condition."""
-        for entry in self._sources.values():
-            health = self._metrics.health.get(entry.ref.name)
-            if isinstance(entry.value, Source) and health is not None:
-                told = entry.told
-                if not isinstance(told, SourceReport) or told.ready.reason != health.reason:
-                    yield f"source {entry.ref.name} is told otherwise than {health.reason}"
+        for obj in self._sources.values():
+            health = self._metrics.health.get(obj.ref.name)
+            if isinstance(obj.spec, MetricsSource) and health is not None:
+                told = obj.slo_or_source_status
+                if not isinstance(told, SourceStatus) or told.ready.reason != health.reason:
+                    yield f"source {obj.ref.name} is told otherwise than {health.reason}"
 
     def stray_holds(self) -> Iterator[str]:
         """Holds for a Rollout that is no more."""
@@ -191,8 +199,8 @@ def _gauges(store: Store, tally: Counted) -> Iterator[str]:
         yield f"metrics show {sorted(shown)} of {len(GateState)} states, status {sorted(told)}"
 
 
-def _key(entry: Entry) -> tuple[str, str]:
-    return entry.ref.namespace, entry.ref.name
+def _key(obj: CachedObject) -> tuple[str, str]:
+    return obj.ref.namespace, obj.ref.name
 
 
 def _workload(ref: WorkloadRef) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from penstock.domain.evidence import Kind
+from penstock.domain.evidence import EvidenceKind
 from support.doubles.measures import BURNING, EXHAUSTED, HEALTHY, missing
 from support.virtual.world import World
 
@@ -72,7 +72,7 @@ async def an_outage_comes_and_goes(world: World) -> None:
     """An outage comes and goes."""
     await world.guarded(policy=SOON)
     await world.held_for_burning(BURNING)
-    world.measures(missing(Kind.UNREACHABLE))
+    world.measures(missing(EvidenceKind.UNREACHABLE))
     await world.gate_is("Unknown", "MetricsUnreachable")
     world.measures(HEALTHY)
     await world.not_held(seconds=RECOVERY)

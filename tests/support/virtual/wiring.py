@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.domain.evidence import Evidence
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health, SourceReason
+from penstock.domain.metrics_source import MetricsSource
+from penstock.domain.source_status import SourceHealth, SourceReason
 from penstock.engine.asking import Answer, Form, Q, Span
 from penstock.engine.budget.library import Library
 from penstock.engine.evidence_view import EvaluationIntervals
@@ -64,16 +64,19 @@ class NobodyAsks:
     """Implements ``engine.asking.Asker``: evidence is scripted, so ledgers ask nothing."""
 
     async def ask(
-        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+        self,
+        source: MetricsSource,
+        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
+        when: datetime | Span,
     ) -> Mapping[Hashable, Answer | Evidence]:
         """Nothing."""
         return {}
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """Well."""
-        return Health(SourceReason.CONNECTED)
+        return SourceHealth(SourceReason.CONNECTED)
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Never."""
         return False
 

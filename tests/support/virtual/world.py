@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from penstock.domain.entry import Resource
+from penstock.domain.cached_object import Resource
 from penstock.engine.ports import Notification
 from support.doubles.connection import Call, Done, Fault, Rule
 from support.doubles.deployments import API_VERSION, KIND, PACE_SECONDS, Deployment, image

@@ -16,10 +16,10 @@ from penstock.adapters.credentials import (
     Unready,
     Vault,
 )
+from penstock.domain.metrics_source import BearerAuth, MetricsSource, Tls
 from penstock.domain.refs import SecretKeyRef
 from penstock.domain.slo import SourceKind
-from penstock.domain.source import BearerAuth, Source, Tls
-from penstock.domain.source_report import SourceReason
+from penstock.domain.source_status import SourceReason
 from penstock.errors import ClusterError, Forbidden, Gone, Unavailable
 from support.clocks import MovedClock
 from support.measuring import source
@@ -44,10 +44,10 @@ class Secrets:
             raise self.answer
         return self.answer
 
-    def credentials(self, of: Source = SOURCE) -> Credentials:
+    def credentials(self, of: MetricsSource = SOURCE) -> Credentials:
         return asyncio.run(self.vault.credentials(of))
 
-    def trouble(self, of: Source = SOURCE) -> Unready:
+    def trouble(self, of: MetricsSource = SOURCE) -> Unready:
         with pytest.raises(Unready) as caught:
             self.credentials(of)
         return caught.value

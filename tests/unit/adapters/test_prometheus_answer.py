@@ -119,14 +119,14 @@ def test_the_outcome_by_status_and_body(status, body, outcome):
 
 
 def test_prometheus_own_words_are_quoted_in_one_line_of_bounded_length():
-    told = failure(400, error("bad_data", "a\n\x1b[31mb\u202e" + "c" * 10_000)).detail
-    assert told.startswith("query rejected: a [31mb c")
-    assert len(told) <= MOST_QUOTED + 30
+    message = failure(400, error("bad_data", "a\n\x1b[31mb\u202e" + "c" * 10_000)).detail
+    assert message.startswith("query rejected: a [31mb c")
+    assert len(message) <= MOST_QUOTED + 30
 
 
 def test_a_page_of_somebody_else_is_not_quoted():
-    told = failure(200, "<html>secret</html>", Content_Type="text/html; charset=utf-8").detail
-    assert told == "the answer is text/html where JSON was expected; check spec.url"
+    message = failure(200, "<html>secret</html>", Content_Type="text/html; charset=utf-8").detail
+    assert message == "the answer is text/html where JSON was expected; check spec.url"
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ def test_victoria_metrics_says_in_its_own_way_that_it_is_partial():
 
 
 def test_a_store_of_thanos_that_does_not_answer_is_no_fault_of_the_query():
-    told = "expanding series: proxy Series(): rpc error: code = Aborted desc = fetch series"
-    assert failure(422, error("execution", told)).outcome is Outcome.PARTIAL
+    message = "expanding series: proxy Series(): rpc error: code = Aborted desc = fetch series"
+    assert failure(422, error("execution", message)).outcome is Outcome.PARTIAL
 
 
 @pytest.mark.parametrize(("status", "too_much"), [(429, True), (503, True), (500, False)])

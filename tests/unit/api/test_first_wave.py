@@ -11,36 +11,36 @@ from typing import Any
 from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import KIND_BY_PLURAL
-from penstock.api.printing import record_data, rollout_status
+from penstock.api.printing import encode_gate_record, encode_rollout_status
 from penstock.api.resume import standing_of
-from penstock.domain.case import Onset
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.decision import ReleaseOrigin
 from penstock.domain.gate import hold_manager
-from penstock.domain.memory import Cause
-from penstock.domain.report import SloReport, State
+from penstock.domain.ledger_codec import decode, encode
+from penstock.domain.memory import HoldCause
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.rollout import Rollout
-from penstock.domain.slices import grain_of
+from penstock.domain.rollout_state import GateRecord, RolloutState
 from penstock.domain.slo import Slo
-from penstock.domain.snapshot import packed, unpacked
-from penstock.domain.source import Source
-from penstock.domain.source_report import SourceReport
-from penstock.domain.standing import Record, Standing
+from penstock.domain.slo_status import SloState, SloStatus
+from penstock.domain.source_status import SourceStatus
+from penstock.domain.timeslices import bucket_seconds
 from penstock.domain.verdict import GateState, Verdict
-from penstock.domain.workload import Effect
+from penstock.domain.workload import HoldEffect
 from penstock.engine.budget.book import Sli, name_of
 from support.first_wave import LEDGER, left, moment
 
 
 def decoded(
     resource: Resource, body: dict[str, Any], record: dict[str, Any] | None = None
-) -> Entry:
+) -> CachedObject:
     return decode_object(KIND_BY_PLURAL[resource], body, record)
 
 
-def standing() -> Standing:
-    found = decoded(Resource.ROLLOUT, left("rollouts"), left("gaterecords")).standing
-    assert found is not None
-    return found
+def standing() -> RolloutState:
+    state = decoded(Resource.ROLLOUT, left("rollouts"), left("gaterecords")).rollout_state
+    assert state is not None
+    return state
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -58,9 +58,9 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def test_the_hold_in_force_is_known() -> None:
     written, found = left("rollouts")["status"]["hold"], standing().hold
     assert found.active is written["active"] is True
-    assert found.effect is Effect.PARTIAL
+    assert found.effect is HoldEffect.PARTIAL
     assert found.since == moment(written["since"])
-    rollout = decoded(Resource.ROLLOUT, left("rollouts")).value
+    rollout = decoded(Resource.ROLLOUT, left("rollouts")).spec
     assert isinstance(rollout, Rollout)
     assert found.manager == written["manager"] == hold_manager(rollout)
     managers = [one["manager"] for one in left("deployments")["metadata"]["managedFields"]]
@@ -69,7 +69,7 @@ def test_the_hold_in_force_is_known() -> None:
 
 def test_the_memory_is_kept() -> None:
     written, found = left("rollouts")["status"]["memory"], standing().memory
-    assert found.held_for is Cause.BUDGET
+    assert found.held_for is HoldCause.BUDGET
     assert found.held_by == tuple(written["heldBy"]) == ("web",)
     assert found.calm_since == moment(written["calmSince"])
     assert timedelta(milliseconds=found.calm_required.milliseconds) == timedelta(minutes=10)
@@ -78,39 +78,41 @@ def test_the_memory_is_kept() -> None:
 
 
 def test_gate_and_history_stand() -> None:
-    status, found = left("rollouts")["status"], standing()
-    assert found.gate is not None
-    assert (found.gate.verdict, found.gate.state) == (Verdict.HOLD, GateState.CLOSED)
-    assert found.gate.since == moment(status["gate"]["since"])
-    assert len(found.history) == len(status["history"]) > 1
-    assert [one.at for one in found.history] == [moment(one["at"]) for one in status["history"]]
+    status, state = left("rollouts")["status"], standing()
+    assert state.gate is not None
+    assert (state.gate.verdict, state.gate.state) == (Verdict.HOLD, GateState.CLOSED)
+    assert state.gate.since == moment(status["gate"]["since"])
+    assert len(state.history) == len(status["history"]) > 1
+    assert [transition.at for transition in state.history] == [
+        moment(transition["at"]) for transition in status["history"]
+    ]
 
 
 def test_the_release_and_the_ways_back_are_known() -> None:
-    status, found = left("rollouts")["status"], standing()
-    assert found.release is not None
-    assert found.release.id == status["release"]["id"]
-    assert found.release.onset is Onset.ADMITTED
-    assert found.release.started_at == moment(status["release"]["startedAt"])
-    (stable,) = found.stable
+    status, state = left("rollouts")["status"], standing()
+    assert state.release is not None
+    assert state.release.id == status["release"]["id"]
+    assert state.release.origin is ReleaseOrigin.ADMITTED
+    assert state.release.started_at == moment(status["release"]["startedAt"])
+    (stable,) = state.stable
     assert stable.images == ("example.com/web:1",)
-    assert set(found.bodies) == {stable.hash}
-    assert found.bodies[stable.hash].hash == stable.hash, "its body is hashed as it was then"
+    assert set(state.bodies) == {stable.hash}
+    assert state.bodies[stable.hash].hash == stable.hash, "its body is hashed as it was then"
 
 
 def test_no_leaf_of_a_status_is_lost_when_it_is_written_again() -> None:
     written = left("rollouts")["status"]
-    again = dict(leaves(rollout_status(standing())))
+    again = dict(leaves(encode_rollout_status(standing())))
     lost = {path: one for path, one in leaves(written) if again.get(path) != one}
     assert lost == {}
 
 
 def test_no_leaf_of_a_record_is_lost_when_it_is_written_again() -> None:
-    written, found = left("gaterecords"), standing()
+    written, state = left("gaterecords"), standing()
     data = written["data"]
-    kept = [(found.bodies[one["hash"]], moment(one["completedAt"])) for one in data["templates"]]
+    kept = [(state.bodies[one["hash"]], moment(one["completedAt"])) for one in data["templates"]]
     workload = data["workload"]
-    record = Record(
+    record = GateRecord(
         workload["name"],
         workload["apiVersion"],
         workload["kind"],
@@ -119,45 +121,45 @@ def test_no_leaf_of_a_record_is_lost_when_it_is_written_again() -> None:
         data["message"],
         tuple(kept),
     )
-    assert record_data(record) == data
+    assert encode_gate_record(record) == data
     assert record_labels(data) == written["metadata"]["labels"]
 
 
 def test_statuses_of_slos_and_sources_are_read() -> None:
     for name in ("web", "hour"):
         written = left("slos", name)["status"]
-        found = decoded(Resource.SLO, left("slos", name)).told
-        assert isinstance(found, SloReport)
-        assert found.state is State(written["state"])
+        found = decoded(Resource.SLO, left("slos", name)).slo_or_source_status
+        assert isinstance(found, SloStatus)
+        assert found.state is SloState(written["state"])
         assert found.remaining == Decimal(written["budget"]["remainingRatio"])
         assert found.evaluated_at == moment(written["evaluatedAt"])
     source = decode_object(
         KIND_BY_PLURAL[Resource.METRICS_SOURCE], left("metricssources", "default")
-    ).told
-    assert isinstance(source, SourceReport)
+    ).slo_or_source_status
+    assert isinstance(source, SourceStatus)
     assert source.ready.reason == "Connected"
 
 
 def test_the_ledger_is_found_under_its_name_and_is_whole() -> None:
-    slo = decoded(Resource.SLO, left("slos", "hour")).value
+    slo = decoded(Resource.SLO, left("slos", "hour")).spec
     source = decode_object(
         KIND_BY_PLURAL[Resource.METRICS_SOURCE], left("metricssources", "default")
-    ).value
+    ).spec
     assert isinstance(slo, Slo)
-    assert isinstance(source, Source)
+    assert isinstance(source, MetricsSource)
     ((name, text),) = left("configmaps", LEDGER)["binaryData"].items()
-    assert Sli(name_of(source), slo.indicator, grain_of(slo.budgeting)).digest == name
+    assert Sli(name_of(source), slo.indicator, bucket_seconds(slo.budgeting)).digest == name
     data = base64.b64decode(text)
-    ledger = unpacked(data)
+    ledger = decode(data)
     assert ledger is not None
-    assert packed(ledger) == data
+    assert encode(ledger) == data
     counts = ledger.fine.sums(ledger.fine.first, ledger.fine.end)
     assert counts.total > 1_000
     assert 0 < counts.bad < counts.total
 
 
 def test_a_status_without_its_record_still_holds() -> None:
-    found = standing_of(left("rollouts")["status"], None)
-    assert found is not None
-    assert found.hold.active
-    assert found.memory == standing().memory
+    state = standing_of(left("rollouts")["status"], None)
+    assert state is not None
+    assert state.hold.active
+    assert state.memory == standing().memory

@@ -6,9 +6,9 @@ import pytest
 
 from penstock.api.decode import decode_object
 from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL, KINDS, KindSpec
-from penstock.domain.entry import Resource
+from penstock.domain.cached_object import Resource
 from penstock.domain.refs import ApiResource
-from penstock.domain.standing import Standing
+from penstock.domain.rollout_state import RolloutState
 
 WRITTEN_BY_PEOPLE = {"slos", "rollouts", "metricssources", "clustermetricssources"}
 
@@ -47,9 +47,9 @@ def test_an_object_that_cannot_be_parsed_keeps_what_its_status_remembers() -> No
         "status": {"observedGeneration": 2},
     }
     found = decode_object(KIND_BY_PLURAL["rollouts"], body)
-    assert "spec.workloadRef" in str(found.value)
-    assert isinstance(found.standing, Standing)
-    assert (found.version, found.told) == (3, None)
+    assert "spec.workloadRef" in str(found.spec)
+    assert isinstance(found.rollout_state, RolloutState)
+    assert (found.generation, found.slo_or_source_status) == (3, None)
 
 
 def test_a_kind_that_nobody_but_penstock_writes_is_not_decoded() -> None:

@@ -16,10 +16,20 @@ from penstock.api.parse import (
     parse_slo,
 )
 from penstock.domain.indicator import (
-    Counted,
+    CountedEvents,
     Indicator,
     QueryIndicator,
     RawRatioIndicator,
+)
+from penstock.domain.metrics_source import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    Header,
+    MetricsSource,
+    OAuth2Auth,
+    Tls,
+    TokenFileAuth,
 )
 from penstock.domain.policy import (
     BurnPair,
@@ -52,16 +62,6 @@ from penstock.domain.slo import (
     SourceKind,
     SourceRef,
     Timeslices,
-)
-from penstock.domain.source import (
-    Auth,
-    BasicAuth,
-    BearerAuth,
-    Header,
-    OAuth2Auth,
-    Source,
-    Tls,
-    TokenFileAuth,
 )
 from penstock.domain.window import CalendarWindow, Period, RollingWindow
 from penstock.errors import SpecInvalid
@@ -110,7 +110,7 @@ def test_a_whole_slo_becomes_its_value() -> None:
     [
         (
             "slo-ratio-of-good",
-            ratio('http_requests_total{code!~"5.."}', "http_requests_total", Counted.GOOD),
+            ratio('http_requests_total{code!~"5.."}', "http_requests_total", CountedEvents.GOOD),
         ),
         (
             "slo-latency",
@@ -211,7 +211,7 @@ def test_expressions_of_a_selector_become_their_values() -> None:
 
 
 def test_a_whole_source_becomes_its_value_with_secrets_by_name_only() -> None:
-    assert parse_metrics_source(body("source-complete")) == Source(
+    assert parse_metrics_source(body("source-complete")) == MetricsSource(
         ref=REF,
         generation=3,
         kind=SourceKind.METRICS_SOURCE,

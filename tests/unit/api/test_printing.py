@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from penstock.api.printing import (
     LONGEST_TEXT,
     MOST_LISTED,
-    invalid_status,
-    record_data,
-    rollout_status,
-    slo_status,
+    encode_gate_record,
+    encode_invalid_status,
+    encode_rollout_status,
+    encode_slo_status,
 )
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.report import report
-from penstock.domain.standing import Record, Setting, Stable, Standing
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.rollout_state import EffectiveSetting, GateRecord, RolloutState, StableTemplate
+from penstock.domain.slo_status import slo_status
 from penstock.errors import SpecInvalid
 from support.cases import HOT_FAST, NOW, reading, slo, unmeasured
 from support.reports import SLO
@@ -37,13 +37,13 @@ def texts(value: Any) -> list[str]:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(standings())
-def test_every_standing_prints_as_json_without_nulls(standing: Standing) -> None:
-    text = json.dumps(rollout_status(standing))
+def test_every_standing_prints_as_json_without_nulls(standing: RolloutState) -> None:
+    text = json.dumps(encode_rollout_status(standing))
     assert "null" not in text.replace('"null"', "")
 
 
 def test_an_empty_standing_claims_nothing() -> None:
-    assert rollout_status(Standing()) == {
+    assert encode_rollout_status(RolloutState()) == {
         "stable": [],
         "hold": {"active": False},
         "memory": {"serial": 0, "calmRequired": 0},
@@ -60,7 +60,7 @@ def test_a_held_release_prints_as_the_contract_says() -> None:
     story.release()
     story.goes("1s")
     story.acts("1s", slos=(slo(looks=HOT_FAST),))
-    status = rollout_status(story.standing)
+    status = encode_rollout_status(story.standing)
     gate = status["gate"]
     assert (gate["verdict"], gate["state"], gate["reason"]) == ("Hold", "Closed", "BurningFast")
     assert (gate["slo"], gate["since"]) == ("checkout", "2026-11-24T14:02:02Z")
@@ -106,8 +106,8 @@ def test_a_held_release_prints_as_the_contract_says() -> None:
 
 def test_moments_are_printed_in_utc_whatever_their_zone() -> None:
     there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    stable = Stable("5d4f", (), there.replace(microsecond=42))
-    printed = rollout_status(Standing(stable=(stable,)))["stable"][0]["completedAt"]
+    stable = StableTemplate("5d4f", (), there.replace(microsecond=42))
+    printed = encode_rollout_status(RolloutState(stable=(stable,)))["stable"][0]["completedAt"]
     assert printed == "2026-11-24T14:02:00.000042Z"
 
 
@@ -115,23 +115,23 @@ def test_no_text_is_longer_than_a_status_can_bear() -> None:
     long = "x" * 5_000
     story = Story()
     story.goes()
-    standing = replace(
+    state = replace(
         story.standing,
-        stable=(Stable("5d4f", (long,) * 100, NOW),),
+        stable=(StableTemplate("5d4f", (long,) * 100, NOW),),
         hold=replace(story.standing.hold, contested_by=long),
-        settings=(Setting("burn", long, "Rollout"),),
+        settings=(EffectiveSetting("burn", long, "Rollout"),),
         gate=replace(story.standing.gate, message=long),
-        history=tuple(replace(one, message=long) for one in story.standing.history),
+        history=tuple(replace(transition, message=long) for transition in story.standing.history),
     )
-    status = rollout_status(standing)
+    status = encode_rollout_status(state)
     assert max(map(len, texts(status))) == LONGEST_TEXT
     assert status["gate"]["message"].endswith("x…")
     assert len(status["stable"][0]["images"]) == MOST_LISTED
 
 
 def test_an_slo_prints_plain_numbers_and_what_people_read_apart() -> None:
-    made = report(SLO, Evidence(Kind.FRESH, "", reading("0.372", "1.3")), NOW, None)
-    status = slo_status(made)
+    made = slo_status(SLO, Evidence(EvidenceKind.FRESH, "", reading("0.372", "1.3")), NOW, None)
+    status = encode_slo_status(made)
     assert status["state"] == "AtRisk"
     assert status["budget"] == {
         "remainingRatio": "0.3720",
@@ -157,7 +157,7 @@ def test_an_slo_prints_plain_numbers_and_what_people_read_apart() -> None:
 
 
 def test_an_slo_that_could_not_be_measured_prints_no_figure() -> None:
-    status = slo_status(report(SLO, unmeasured().evidence, NOW, None))
+    status = encode_slo_status(slo_status(SLO, unmeasured().evidence, NOW, None))
     assert status["state"] == "Unknown"
     assert "budget" not in status
     assert status["burnRates"] == []
@@ -166,13 +166,15 @@ def test_an_slo_that_could_not_be_measured_prints_no_figure() -> None:
 
 
 def test_an_overspent_budget_prints_below_zero() -> None:
-    status = slo_status(report(SLO, Evidence(Kind.FRESH, "", reading("-0.0312")), NOW, None))
+    status = encode_slo_status(
+        slo_status(SLO, Evidence(EvidenceKind.FRESH, "", reading("-0.0312")), NOW, None)
+    )
     assert status["budget"]["remainingRatio"] == "-0.0312"
     assert status["display"]["budgetLeft"] == "-3.1%"
 
 
 def test_an_object_that_cannot_be_acted_on_says_only_that() -> None:
-    status = invalid_status(SpecInvalid("spec.slos", "give at least one"), 4, NOW)
+    status = encode_invalid_status(SpecInvalid("spec.slos", "give at least one"), 4, NOW)
     assert list(status) == ["observedGeneration", "conditions"]
     (ready,) = status["conditions"]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "SpecInvalid")
@@ -181,7 +183,9 @@ def test_an_object_that_cannot_be_acted_on_says_only_that() -> None:
 
 def test_a_record_prints_what_admission_reads() -> None:
     shown = ((version(1), NOW),)
-    data = record_data(Record("checkout", "apps/v1", "Deployment", False, True, "Held", shown))
+    data = encode_gate_record(
+        GateRecord("checkout", "apps/v1", "Deployment", False, True, "Held", shown)
+    )
     assert data == {
         "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"},
         "admits": False,
@@ -196,5 +200,5 @@ def test_a_record_prints_what_admission_reads() -> None:
             }
         ],
     }
-    denying = Record("checkout", "apps/v1", "Deployment", True, False, "Open")
-    assert record_data(denying)["admission"] == "Deny"
+    denying = GateRecord("checkout", "apps/v1", "Deployment", True, False, "Open")
+    assert encode_gate_record(denying)["admission"] == "Deny"

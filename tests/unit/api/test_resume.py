@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.api.printing import record_data, rollout_status
+from penstock.api.printing import encode_gate_record, encode_rollout_status
 from penstock.api.resume import standing_of
 from penstock.domain.conditions import conditions
 from penstock.domain.gate_record import record
-from penstock.domain.memory import Cause
-from penstock.domain.standing import Record, Spent, Standing
+from penstock.domain.memory import HoldCause
+from penstock.domain.rollout_state import GateRecord, RolloutState, Spent
 from penstock.domain.verdict import GateState
 from support.cases import HOT_FAST, NOW, slo, unmeasured
 from support.standings import ROLLOUT, Story, version
@@ -43,46 +43,46 @@ ODD: list[Any] = [
 ]
 
 
-def printed(standing: Standing) -> tuple[dict[str, Any], dict[str, Any]]:
+def printed(state: RolloutState) -> tuple[dict[str, Any], dict[str, Any]]:
     """Status and record, as they come back over the wire."""
-    known = [(body, NOW) for body in standing.bodies.values()]
-    data = Record("checkout", "apps/v1", "Deployment", True, False, "", tuple(known))
-    status, body = rollout_status(standing), {"data": record_data(data)}
+    known = [(body, NOW) for body in state.bodies.values()]
+    data = GateRecord("checkout", "apps/v1", "Deployment", True, False, "", tuple(known))
+    status, body = encode_rollout_status(state), {"data": encode_gate_record(data)}
     return json.loads(json.dumps(status)), json.loads(json.dumps(body))
 
 
-def held() -> Standing:
+def held() -> RolloutState:
     """A real standing in the middle of a hold."""
     story = Story()
     story.goes()
     story.release()
     story.goes("1s")
     story.acts("1s", slos=(slo(looks=HOT_FAST),))
-    standing = story.standing
-    told = conditions(ROLLOUT, standing, story.seen, story.now)
-    return replace(standing, conditions=told)
+    state = story.standing
+    told = conditions(ROLLOUT, state, story.seen, story.now)
+    return replace(state, conditions=told)
 
 
 @UNHURRIED
 @given(standings())
-def test_what_was_printed_is_read_back(standing: Standing) -> None:
+def test_what_was_printed_is_read_back(standing: RolloutState) -> None:
     assert standing_of(*printed(standing)) == standing
 
 
 def test_a_real_standing_is_read_back() -> None:
-    standing = held()
-    assert standing.hold.active
-    assert standing.memory.held_for is Cause.BURN
-    assert standing_of(*printed(standing)) == standing
+    state = held()
+    assert state.hold.active
+    assert state.memory.held_for is HoldCause.BURN
+    assert standing_of(*printed(state)) == state
 
 
 def test_a_status_without_the_parts_of_its_message_resumes_as_it_stood() -> None:
-    standing = held()
-    status, record_body = printed(standing)
+    state = held()
+    status, record_body = printed(state)
     for part in ("summary", "effect", "opensWhen", "advice"):
         del status["gate"][part]
-    gate = replace(standing.gate, summary="", effect="", opens_when="", advice="")
-    assert standing_of(status, record_body) == replace(standing, gate=gate)
+    gate = replace(state.gate, summary="", effect="", opens_when="", advice="")
+    assert standing_of(status, record_body) == replace(state, gate=gate)
 
 
 @pytest.mark.parametrize("status", [None, {}])
@@ -91,23 +91,23 @@ def test_a_rollout_without_status_has_no_standing(status: Any) -> None:
 
 
 def test_a_status_without_a_record_lacks_only_the_bodies() -> None:
-    standing = held()
+    state = held()
     for record_body in (None, {}, {"data": None}, {"data": {"admits": "no"}}):
-        assert standing_of(printed(standing)[0], record_body) == replace(standing, bodies={})
+        assert standing_of(printed(state)[0], record_body) == replace(state, bodies={})
 
 
-def goes_on(standing: Standing | None) -> None:
+def goes_on(state: RolloutState | None) -> None:
     """From there on, evidence against a release decides, and all can be told again."""
-    before = standing or Standing()
+    before = state or RolloutState()
     for slos in ((slo("-1", "20"),), (slo(looks=HOT_FAST),), (unmeasured(),)):
         story = Story(standing=before, slos=slos)
         stepped = story.goes()
         assert not stepped.record.admits
-        assert stepped.standing.gate is not None
-        assert stepped.standing.gate.state is not GateState.OPEN
-        told = conditions(ROLLOUT, stepped.standing, story.seen, story.now)
-        after = replace(stepped.standing, conditions=told)
-        assert standing_of(rollout_status(after), None) is not None
+        assert stepped.state.gate is not None
+        assert stepped.state.gate.state is not GateState.OPEN
+        told = conditions(ROLLOUT, stepped.state, story.seen, story.now)
+        after = replace(stepped.state, conditions=told)
+        assert standing_of(encode_rollout_status(after), None) is not None
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:30])
@@ -147,11 +147,11 @@ def test_what_was_never_a_status_neither_raises_nor_opens_a_gate(status: Any, bo
 
 
 def test_a_reason_of_a_newer_version_costs_only_what_it_is_in() -> None:
-    standing = held()
-    status, record_body = printed(standing)
+    state = held()
+    status, record_body = printed(state)
     status["gate"]["reason"] = status["history"][0]["reason"] = "SpentOnHolidays"
     read = standing_of(status, record_body)
-    assert read == replace(standing, gate=None, history=standing.history[1:])
+    assert read == replace(state, gate=None, history=state.history[1:])
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ def test_what_was_spent_and_cannot_be_read_is_unknown(written: dict[str, object]
 
 
 def test_a_releases_reason_of_a_newer_version_costs_nothing_else() -> None:
-    standing = held()
-    status, record_body = printed(standing)
-    assert standing.release is not None
+    state = held()
+    status, record_body = printed(state)
+    assert state.release is not None
     status["release"]["reason"] = "SpentOnHolidays"
     read = standing_of(status, record_body)
-    assert read == replace(standing, release=replace(standing.release, reason=None))
+    assert read == replace(state, release=replace(state.release, reason=None))
 
 
 def with_more(value: Any) -> Any:
@@ -200,18 +200,18 @@ def with_more(value: Any) -> Any:
 
 
 def test_fields_of_a_newer_version_cost_nothing_after_a_downgrade() -> None:
-    standing = held()
-    status, record_body = printed(standing)
+    state = held()
+    status, record_body = printed(state)
     bodies = record_body["data"].pop("templates", [])
     more = with_more(record_body)
     # A template is the API server's own; a field more would be another template.
     more["data"]["templates"] = [one | {"later": "word"} for one in bodies]
     read = standing_of(with_more(status), more)
-    assert read == standing
+    assert read == state
     assert read is not None
     assert read.hold.active
-    assert read.stable == standing.stable
-    assert set(read.bodies) == {one.hash for one in standing.stable} != set()
+    assert read.stable == state.stable
+    assert set(read.bodies) == {one.hash for one in state.stable} != set()
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ def test_a_word_of_a_newer_version_costs_neither_the_hold_nor_the_ways_back(
 
 
 def test_a_hold_for_a_cause_of_a_newer_version_lasts_as_long_as_one_for_the_budget() -> None:
-    standing = held()
-    status, record_body = printed(standing)
+    state = held()
+    status, record_body = printed(state)
     status["memory"]["heldFor"] = "Holidays"
-    memory = replace(standing.memory, held_for=Cause.BUDGET)
-    assert standing_of(status, record_body) == replace(standing, memory=memory)
+    memory = replace(state.memory, held_for=HoldCause.BUDGET)
+    assert standing_of(status, record_body) == replace(state, memory=memory)
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,9 @@ def test_drift_is_told_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "rollouts.yaml").unlink()
     (tmp_path / "gates.yaml").write_text("kind: Gate\n")
     assert main(["--check", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "gates.yaml, rollouts.yaml, slos.yaml differ" in told
-    assert "make crds" in told
+    message = capsys.readouterr().err
+    assert "gates.yaml, rollouts.yaml, slos.yaml differ" in message
+    assert "make crds" in message
 
 
 def test_the_files_hold_what_is_sent_to_the_server() -> None:

@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.api.printing import slo_status
+from penstock.api.printing import encode_slo_status
 from penstock.api.resume import told_of
-from penstock.domain.evidence import Count, Evidence, Kind, Reading
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind, Reading
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
-from penstock.domain.report import report
 from penstock.domain.slo import Occurrences, Slo
+from penstock.domain.slo_status import slo_status
 from penstock.domain.window import RollingWindow
 from penstock.engine.status_policy import should_write_slo
 from support.indicators import ratio
@@ -27,17 +27,19 @@ SLO = Slo(REF, 3, {}, "", OBJECTIVE, RollingWindow(WINDOW), Occurrences(), INDIC
 
 
 def measured(bad: int) -> Evidence:
-    whole = Count(Decimal(bad), Decimal(1_000_000))
-    return Evidence(Kind.FRESH, reading=Reading(NOW, OBJECTIVE, WINDOW, whole))
+    whole = EventCounts(Decimal(bad), Decimal(1_000_000))
+    return Evidence(EvidenceKind.FRESH, reading=Reading(NOW, OBJECTIVE, WINDOW, whole))
 
 
-@pytest.mark.parametrize("evidence", [measured(500), measured(1_500), Evidence(Kind.UNREACHABLE)])
+@pytest.mark.parametrize(
+    "evidence", [measured(500), measured(1_500), Evidence(EvidenceKind.UNREACHABLE)]
+)
 def test_a_restart_finds_nothing_worth_telling_anew(evidence: Evidence):
-    written = report(SLO, evidence, NOW, None)
-    told = told_of(REF, slo_status(written))
+    written = slo_status(SLO, evidence, NOW, None)
+    told = told_of(REF, encode_slo_status(written))
     assert told is not None
     assert told.conditions == written.conditions
-    assert not should_write_slo(report(SLO, evidence, NOW, told), told)
+    assert not should_write_slo(slo_status(SLO, evidence, NOW, told), told)
 
 
 @pytest.mark.parametrize(

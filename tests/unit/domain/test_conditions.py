@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from penstock.domain.conditions import conditions
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.rollout import Mode
-from penstock.domain.standing import Condition, Standing
+from penstock.domain.rollout_state import Condition, RolloutState
 from penstock.domain.template import LARGEST_TEMPLATE
 from support.cases import HOT_FAST, NOW, slo, span, unmeasured
 from support.standings import MANAGER, MISSING, ROLLOUT, Story, saw, version
@@ -23,8 +23,8 @@ BURNING = (slo(looks=HOT_FAST),)
 def told(story: Story) -> dict[str, Condition]:
     made = conditions(story.rollout, story.standing, story.seen, story.now)
     story.standing = replace(story.standing, conditions=made)
-    assert [one.type for one in made] == TYPES
-    return {one.type: one for one in made}
+    assert [condition.type for condition in made] == TYPES
+    return {condition.type: condition for condition in made}
 
 
 def after(*rounds: dict[str, Any], **facts: Any) -> dict[str, Condition]:
@@ -45,11 +45,11 @@ def held() -> Story:
 
 def test_before_anything_was_decided_conditions_stay_as_they_were() -> None:
     former = (Condition("Ready", "False", "SpecInvalid", "spec.slos: ...", NOW),)
-    assert conditions(ROLLOUT, Standing(conditions=former), saw(), NOW) == former
+    assert conditions(ROLLOUT, RolloutState(conditions=former), saw(), NOW) == former
 
 
 def test_at_rest_all_is_well() -> None:
-    assert {name: (one.status, one.reason) for name, one in after().items()} == {
+    assert {name: (condition.status, condition.reason) for name, condition in after().items()} == {
         "Ready": ("True", "Enforcing"),
         "GateOpen": ("True", "BudgetHealthy"),
         "Held": ("False", "NotHeld"),
@@ -64,7 +64,7 @@ def test_at_rest_all_is_well() -> None:
         ((slo(),), "True", "BudgetHealthy"),
         (BURNING, "False", "BurningFast"),
         ((unmeasured(),), "Unknown", "MetricsUnreachable"),
-        ((slo(kind=Kind.NO_TRAFFIC),), "True", "NoTraffic"),
+        ((slo(kind=EvidenceKind.NO_TRAFFIC),), "True", "NoTraffic"),
     ],
 )
 def test_gate_open_says_what_is_done(slos: Any, status: str, reason: str) -> None:
@@ -73,24 +73,24 @@ def test_gate_open_says_what_is_done(slos: Any, status: str, reason: str) -> Non
     assert one.message.startswith({"True": "Open", "False": "Closed", "Unknown": "Unknown"}[status])
 
 
-def lost(kind: Kind) -> dict[str, Any]:
-    return {"slos": (replace(slo(), evidence=Evidence(kind, "gone"), guard=None),)}
+def lost(kind: EvidenceKind) -> dict[str, Any]:
+    return {"slos": (replace(slo(), evidence=Evidence(kind, "gone"), policy=None),)}
 
 
 NOT_READY: dict[str, tuple[Callable[[], dict[str, Condition]], str]] = {
     **{
         kind: (lambda kind=kind: after(lost(kind)), kind.value)
         for kind in (
-            Kind.SLO_NOT_FOUND,
-            Kind.SLO_INVALID,
-            Kind.SOURCE_NOT_FOUND,
-            Kind.POLICY_INVALID,
+            EvidenceKind.SLO_NOT_FOUND,
+            EvidenceKind.SLO_INVALID,
+            EvidenceKind.SOURCE_NOT_FOUND,
+            EvidenceKind.POLICY_INVALID,
         )
     },
     "rival": (lambda: after({"rival": "elder"}), "WorkloadConflict"),
     "missing": (lambda: after({"seen": MISSING}), "WorkloadNotFound"),
     "refused": (
-        lambda: after({"seen": saw(refusal="is owned by Canary web")}),
+        lambda: after({"seen": saw(unsupported_reason="is owned by Canary web")}),
         "WorkloadUnsupported",
     ),
     "too large": (
@@ -122,23 +122,23 @@ def test_ready_says_the_mode(mode: Mode, reason: str) -> None:
 
 
 def test_held_names_the_field_manager_and_how_effective_it_is() -> None:
-    one = told(held())["Held"]
-    assert (one.status, one.reason) == ("True", "BurningFast")
-    assert MANAGER in one.message
-    assert "partial" in one.message
+    condition = told(held())["Held"]
+    assert (condition.status, condition.reason) == ("True", "BurningFast")
+    assert MANAGER in condition.message
+    assert "partial" in condition.message
 
 
 def test_contested_names_who_and_what_to_do() -> None:
     story = held()
     hold = replace(story.standing.hold, contested_by="argocd-controller")
     story.standing = replace(story.standing, hold=hold)
-    one = told(story)["Contested"]
-    assert (one.status, one.reason) == ("True", "Contested")
-    assert one.message.startswith("argocd-controller keeps resuming the workload")
-    assert "RespectIgnoreDifferences=true" in one.message
+    condition = told(story)["Contested"]
+    assert (condition.status, condition.reason) == ("True", "Contested")
+    assert condition.message.startswith("argocd-controller keeps resuming the workload")
+    assert "RespectIgnoreDifferences=true" in condition.message
 
 
-@pytest.mark.parametrize("seen", [MISSING, saw(refusal="is owned by Canary web")])
+@pytest.mark.parametrize("seen", [MISSING, saw(unsupported_reason="is owned by Canary web")])
 def test_a_workload_that_cannot_be_held_is_named(seen: Any) -> None:
     one = after({"seen": seen})["WorkloadSupported"]
     assert one.status == "False"
@@ -148,9 +148,9 @@ def test_a_workload_that_cannot_be_held_is_named(seen: Any) -> None:
 def test_a_time_of_transition_moves_only_with_the_status() -> None:
     story = Story()
     story.goes()
-    assert {one.since for one in told(story).values()} == {NOW}
+    assert {condition.since for condition in told(story).values()} == {NOW}
     story.goes("1m", slos=(slo("0.4"),))
-    assert {one.since for one in told(story).values()} == {NOW}
+    assert {condition.since for condition in told(story).values()} == {NOW}
     story.goes("1m", slos=BURNING)
     after_burn = told(story)
     assert after_burn["GateOpen"].since == NOW + span("2m")

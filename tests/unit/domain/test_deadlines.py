@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from penstock.domain.actions import HoldWorkload, ReleaseWorkload, WriteGateRecord, WriteStatus
-from penstock.domain.case import Judged
-from penstock.domain.evidence import Kind
-from penstock.domain.guard import Unknown
+from penstock.domain.decision import SloEvidence
+from penstock.domain.effective_policy import UnknownRule
+from penstock.domain.evidence import EvidenceKind
 from penstock.domain.policy import UnknownThen
 from penstock.domain.quantities import Duration
 from penstock.domain.rollout import Mode, OnExternalResume
@@ -92,11 +92,11 @@ def test_an_slo_that_is_measured_keeps_no_last_verdict() -> None:
     assert looked_at_again(story) == span("5m")
 
 
-def kept(judged: Judged, keep_last: str) -> Judged:
+def kept(slo: SloEvidence, keep_last: str) -> SloEvidence:
     """The same SLO, with a policy that keeps the last verdict for so long."""
-    assert judged.guard is not None
-    rule = Unknown(Duration.parse(keep_last), UnknownThen.HOLD)
-    return replace(judged, guard=replace(judged.guard, outage=rule, thin=rule))
+    assert slo.policy is not None
+    rule = UnknownRule(Duration.parse(keep_last), UnknownThen.HOLD)
+    return replace(slo, policy=replace(slo.policy, outage=rule, thin=rule))
 
 
 def test_a_moment_that_is_past_is_not_looked_at_again() -> None:
@@ -108,7 +108,7 @@ def test_a_moment_that_is_past_is_not_looked_at_again() -> None:
 
 
 def test_thin_evidence_that_is_not_kept_at_all_has_no_moment() -> None:
-    story = Story(slos=(slo(kind=Kind.NO_TRAFFIC, total=0),))
+    story = Story(slos=(slo(kind=EvidenceKind.NO_TRAFFIC, total=0),))
     story.goes()
     assert looked_at_again(story) is None
 
@@ -118,10 +118,10 @@ def lost(times: int, *, every: str) -> Story:
     story = held()
     story.rollout = replace(ROLLOUT, on_external_resume=OnExternalResume.ENFORCE)
     for number in range(times):
-        story.seen = replace(story.seen, ours=False, paused=False)
+        story.seen = replace(story.seen, held_by_us=False, paused=False)
         story.goes(every)
         if number < times - 1:
-            story.seen = replace(story.seen, ours=True, paused=True)
+            story.seen = replace(story.seen, held_by_us=True, paused=True)
             story.goes()
     return story
 
@@ -154,7 +154,7 @@ def test_a_loss_that_is_forgotten_meanwhile_ends_the_wait() -> None:
 def test_a_hold_in_force_is_not_tried_again_for_losses_of_before() -> None:
     story = lost(2, every="1m")
     story.goes("30s")
-    story.seen = replace(story.seen, ours=True, paused=True)
+    story.seen = replace(story.seen, held_by_us=True, paused=True)
     story.goes("1s")
     assert looked_at_again(story) is None
 

@@ -8,9 +8,15 @@ from decimal import Decimal
 import pytest
 
 from penstock.domain import decide
-from penstock.domain.case import Decision, Judged, Onset, Question, Release
-from penstock.domain.evidence import REASONS, Evidence, Grade, Kind
-from penstock.domain.memory import Cause, Memory
+from penstock.domain.decision import (
+    Decision,
+    DecisionPoint,
+    ReleaseInput,
+    ReleaseOrigin,
+    SloEvidence,
+)
+from penstock.domain.evidence import REASONS, Evidence, EvidenceGrade, EvidenceKind
+from penstock.domain.memory import HoldCause, Memory
 from penstock.domain.policy import (
     InFlightPolicy,
     Policy,
@@ -35,10 +41,10 @@ from support.cases import (
 )
 
 HOLD, PERMIT, UNKNOWN = Verdict.HOLD, Verdict.PERMIT, Verdict.UNKNOWN
-RELEASE = Release("5d4f8c7b9")
-HELD = Release("5d4f8c7b9", held=True)
-THIN = [kind for kind in Kind if Evidence(kind).grade is Grade.THIN]
-OUTAGE = [kind for kind in Kind if Evidence(kind).grade is Grade.OUTAGE]
+RELEASE = ReleaseInput("5d4f8c7b9")
+HELD = ReleaseInput("5d4f8c7b9", held=True)
+THIN = [kind for kind in EvidenceKind if Evidence(kind).grade is EvidenceGrade.THIN]
+OUTAGE = [kind for kind in EvidenceKind if Evidence(kind).grade is EvidenceGrade.OUTAGE]
 
 
 def said(decision: Decision | None) -> tuple[Verdict, Reason, bool]:
@@ -68,13 +74,15 @@ def thin(keep_last: str, then: UnknownThen) -> Policy:
     return Policy(thin=UnknownPolicy(Duration.parse(keep_last), then))
 
 
-def missing_since(text: str, grade: Grade, last: Verdict = PERMIT) -> Memory:
+def missing_since(text: str, grade: EvidenceGrade, last: Verdict = PERMIT) -> Memory:
     return Memory(unknown=grade, unknown_since=ago(text), last_known=last)
 
 
-def migrating(former: Judged, new: Judged) -> Judged:
+def migrating(former: SloEvidence, new: SloEvidence) -> SloEvidence:
     """The former indicator answers, what is known of the new one counts besides."""
-    both = Evidence(Kind.MIGRATING, "Migrating", former.evidence.reading, new.evidence.reading)
+    both = Evidence(
+        EvidenceKind.MIGRATING, "Migrating", former.evidence.reading, new.evidence.reading
+    )
     return replace(former, evidence=both)
 
 
@@ -92,7 +100,7 @@ def migrating(former: Judged, new: Judged) -> Judged:
     ],
 )
 def test_g2_while_an_indicator_is_replaced_either_may_hold(
-    former: Judged, new: Judged, reason: Reason | None
+    former: SloEvidence, new: SloEvidence, reason: Reason | None
 ) -> None:
     expected = (HOLD, reason, False) if reason else (PERMIT, Reason.BUDGET_HEALTHY, True)
     assert said(answers(migrating(former, new)).gate) == expected
@@ -102,7 +110,7 @@ def test_g3_while_an_indicator_is_replaced_a_look_that_one_lacks_is_missing() ->
     lacking = slo()
     read = lacking.evidence.reading
     assert read is not None
-    gone = replace(read, looks={})
+    gone = replace(read, burn_windows={})
     lacking = replace(lacking, evidence=replace(lacking.evidence, reading=gone))
     for both in (migrating(slo(), lacking), migrating(lacking, slo())):
         assert said(answers(both).gate) == (UNKNOWN, Reason.EVIDENCE_ABSENT, False)
@@ -184,16 +192,16 @@ def test_g2_comes_before_evidence_that_another_lacks() -> None:
 
 
 def test_g2_thin_evidence_is_judged_by_burn_and_not_by_budget() -> None:
-    hot = slo("-1", looks=HOT_FAST, kind=Kind.INSUFFICIENT_EVENTS)
+    hot = slo("-1", looks=HOT_FAST, kind=EvidenceKind.INSUFFICIENT_EVENTS)
     assert said(answers(hot).gate) == (HOLD, Reason.BURNING_FAST, False)
-    spent = slo("-1", kind=Kind.INSUFFICIENT_EVENTS)
+    spent = slo("-1", kind=EvidenceKind.INSUFFICIENT_EVENTS)
     assert said(answers(spent).gate) == (UNKNOWN, Reason.INSUFFICIENT_EVENTS, True)
 
 
 @pytest.mark.parametrize("kind", OUTAGE)
-def test_g3_in_an_outage_nothing_new_starts(kind: Kind) -> None:
+def test_g3_in_an_outage_nothing_new_starts(kind: EvidenceKind) -> None:
     for since in ("0s", "4m", "5m", "1h"):
-        memory = missing_since(since, Grade.OUTAGE)
+        memory = missing_since(since, EvidenceGrade.OUTAGE)
         gate = answers(unmeasured(kind), memory=memory).gate
         assert said(gate) == (UNKNOWN, REASONS[kind], False)
         assert gate.state is GateState.UNKNOWN
@@ -202,13 +210,13 @@ def test_g3_in_an_outage_nothing_new_starts(kind: Kind) -> None:
 @pytest.mark.parametrize(("since", "starts"), [("0s", False), ("4m59s", False), ("5m", True)])
 def test_g3_an_outage_that_permits_does_so_after_keep_last(since: str, starts: bool) -> None:
     one = unmeasured(policy=outage("5m", UnknownThen.PERMIT))
-    gate = answers(one, memory=missing_since(since, Grade.OUTAGE)).gate
+    gate = answers(one, memory=missing_since(since, EvidenceGrade.OUTAGE)).gate
     assert said(gate) == (UNKNOWN, Reason.METRICS_UNREACHABLE, starts)
     assert gate.state is (GateState.OPEN if starts else GateState.UNKNOWN)
 
 
 @pytest.mark.parametrize("kind", THIN)
-def test_g3_thin_evidence_permits_where_it_is_quiet(kind: Kind) -> None:
+def test_g3_thin_evidence_permits_where_it_is_quiet(kind: EvidenceKind) -> None:
     gate = answers(slo(kind=kind)).gate
     assert said(gate) == (UNKNOWN, REASONS[kind], True)
     assert gate.state is GateState.OPEN
@@ -227,38 +235,38 @@ def test_g3_thin_evidence_permits_where_it_is_quiet(kind: Kind) -> None:
 def test_g3_thin_evidence_is_as_it_was_for_keep_last_and_then_as_its_policy_says(
     since: str, last: Verdict, starts: bool
 ) -> None:
-    one = slo(kind=Kind.NO_TRAFFIC, policy=thin("5m", UnknownThen.HOLD))
-    gate = answers(one, memory=missing_since(since, Grade.THIN, last)).gate
+    one = slo(kind=EvidenceKind.NO_TRAFFIC, policy=thin("5m", UnknownThen.HOLD))
+    gate = answers(one, memory=missing_since(since, EvidenceGrade.THIN, last)).gate
     assert said(gate) == (UNKNOWN, Reason.NO_TRAFFIC, starts)
 
 
 def test_g3_the_graver_class_is_named_then_the_first_by_name() -> None:
-    quiet = slo(kind=Kind.NO_TRAFFIC, name="a")
-    lost = [unmeasured(Kind.STALE, name="c"), unmeasured(Kind.ABSENT, name="b")]
+    quiet = slo(kind=EvidenceKind.NO_TRAFFIC, name="a")
+    lost = [unmeasured(EvidenceKind.STALE, name="c"), unmeasured(EvidenceKind.ABSENT, name="b")]
     gate = answers(quiet, *lost, slo(name="0")).gate
     assert (named(gate), gate.reason) == ("b", Reason.EVIDENCE_ABSENT)
 
 
 def test_g3_each_slo_without_evidence_must_let_it_pass() -> None:
     lenient = unmeasured(name="a", policy=outage("0s", UnknownThen.PERMIT))
-    assert answers(lenient, slo(kind=Kind.NO_TRAFFIC, name="b")).gate.proceeds
+    assert answers(lenient, slo(kind=EvidenceKind.NO_TRAFFIC, name="b")).gate.proceeds
     assert not answers(lenient, unmeasured(name="b")).gate.proceeds
 
 
 def test_g3_an_slo_that_is_missing_has_no_policy_and_holds() -> None:
-    lost = Judged("checkout", Evidence(Kind.SLO_NOT_FOUND, "no such SLO"), None)
+    lost = SloEvidence("checkout", Evidence(EvidenceKind.SLO_NOT_FOUND, "no such SLO"), None)
     assert said(answers(lost).gate) == (UNKNOWN, Reason.SLO_NOT_FOUND, False)
-    late = missing_since("5m", Grade.OUTAGE)
+    late = missing_since("5m", EvidenceGrade.OUTAGE)
     assert not answers(lost, memory=late, release=RELEASE).release.proceeds
-    early = missing_since("4m59s", Grade.OUTAGE)
+    early = missing_since("4m59s", EvidenceGrade.OUTAGE)
     assert answers(lost, memory=early, release=RELEASE).release.proceeds
 
 
 def test_g3_unknown_never_ends_a_hold() -> None:
     for then in UnknownThen:
-        one = unmeasured(policy=outage("0s", then))
+        slo = unmeasured(policy=outage("0s", then))
         for memory in (burn_hold("1h"), budget_hold("1h")):
-            assert said(answers(one, memory=memory).gate) == (
+            assert said(answers(slo, memory=memory).gate) == (
                 UNKNOWN,
                 Reason.METRICS_UNREACHABLE,
                 False,
@@ -269,17 +277,17 @@ def test_g3_unknown_never_ends_a_hold() -> None:
 def test_g3_a_burn_hold_ends_on_calm_that_thin_evidence_has_shown(
     calm: str | None, starts: bool
 ) -> None:
-    one = slo(kind=Kind.INSUFFICIENT_EVENTS)
+    one = slo(kind=EvidenceKind.INSUFFICIENT_EVENTS)
     assert answers(one, memory=burn_hold(calm)).gate.proceeds is starts
     assert not answers(one, memory=budget_hold(calm)).gate.proceeds
 
 
 def test_g3_silence_is_no_calm() -> None:
-    silent = slo(kind=Kind.NO_TRAFFIC, total=Decimal(0))
+    silent = slo(kind=EvidenceKind.NO_TRAFFIC, total=Decimal(0))
     assert not answers(silent, memory=burn_hold("1h")).gate.proceeds
 
 
-SILENT = {"kind": Kind.NO_TRAFFIC, "total": Decimal(0), "name": "idle"}
+SILENT = {"kind": EvidenceKind.NO_TRAFFIC, "total": Decimal(0), "name": "idle"}
 
 
 def by(memory: Memory, *names: str) -> Memory:
@@ -304,7 +312,7 @@ def test_g3_an_slo_without_events_keeps_a_hold_that_is_for_it_too(hold, names) -
 
 
 def test_g3_few_events_of_another_must_be_calm_and_need_no_margin() -> None:
-    few = {"kind": Kind.INSUFFICIENT_EVENTS, "name": "few"}
+    few = {"kind": EvidenceKind.INSUFFICIENT_EVENTS, "name": "few"}
     for hold in (burn_hold("1h"), budget_hold("1h")):
         memory = by(hold, "checkout")
         assert answers(slo(), slo("-1", **few), memory=memory).gate.proceeds
@@ -326,8 +334,8 @@ def test_g3_an_outage_of_another_keeps_a_hold_whatever_its_policy_permits() -> N
 
 
 def test_g3_a_hold_in_force_is_not_kept_open_by_keep_last() -> None:
-    one = slo(kind=Kind.NO_TRAFFIC, policy=thin("5m", UnknownThen.PERMIT))
-    memory = replace(missing_since("1m", Grade.THIN), held_for=Cause.BURN)
+    one = slo(kind=EvidenceKind.NO_TRAFFIC, policy=thin("5m", UnknownThen.PERMIT))
+    memory = replace(missing_since("1m", EvidenceGrade.THIN), held_for=HoldCause.BURN)
     assert memory.last_known is PERMIT
     assert not answers(one, memory=memory).gate.proceeds
 
@@ -416,9 +424,9 @@ def test_g5_otherwise_it_may_start_and_the_poorest_slo_is_named() -> None:
 # The release under way
 
 
-def release(*slos: Judged, memory: Memory | None = None, **facts: object) -> Decision | None:
+def release(*slos: SloEvidence, memory: Memory | None = None, **facts: object) -> Decision | None:
     person = facts.pop("person", None)
-    under_way = Release("5d4f8c7b9", **facts)  # type: ignore[arg-type]
+    under_way = ReleaseInput("5d4f8c7b9", **facts)  # type: ignore[arg-type]
     assert person is None or isinstance(person, str)
     return answers(*slos, memory=memory, person=person, release=under_way).release
 
@@ -430,10 +438,10 @@ def test_no_release_no_answer_about_it() -> None:
 ADVERSE = {
     "a person's hold": {"person": "migration"},
     "no budget": {"slos": (slo("-1", "20"),)},
-    "an outage": {"slos": (unmeasured(),), "memory": missing_since("1h", Grade.OUTAGE)},
+    "an outage": {"slos": (unmeasured(),), "memory": missing_since("1h", EvidenceGrade.OUTAGE)},
     "recovering": {"memory": budget_hold(), "held": True},
-    "past a shut gate": {"slos": (slo("-1", "20"),), "onset": Onset.WHILE_CLOSED},
-    "ungated": {"slos": (slo("-1", "20"),), "onset": Onset.RECREATED},
+    "past a closed gate": {"slos": (slo("-1", "20"),), "origin": ReleaseOrigin.WHILE_CLOSED},
+    "ungated": {"slos": (slo("-1", "20"),), "origin": ReleaseOrigin.RECREATED},
 }
 
 
@@ -460,7 +468,7 @@ def test_r1_a_return_is_told_as_such_although_it_is_first_and_resumed() -> None:
 
 def test_r1_a_return_never_opens_the_gate() -> None:
     for slos, memory in (((slo("-1"),), None), ((unmeasured(),), None), ((slo(),), budget_hold())):
-        both = answers(*slos, memory=memory, release=Release("5d4f8c7b9", returns=True))
+        both = answers(*slos, memory=memory, release=ReleaseInput("5d4f8c7b9", returns=True))
         assert both.gate == answers(*slos, memory=memory).gate
         assert not both.gate.proceeds
 
@@ -486,28 +494,28 @@ def test_r4_a_persons_own_hold_holds_the_release_and_is_named_first(adverse: str
 @pytest.mark.parametrize(
     ("onset", "reason"),
     [
-        (Onset.WHILE_CLOSED, Reason.ADMITTED_WHILE_CLOSED),
-        (Onset.RECREATED, Reason.RELEASED_UNGATED),
+        (ReleaseOrigin.WHILE_CLOSED, Reason.ADMITTED_WHILE_CLOSED),
+        (ReleaseOrigin.RECREATED, Reason.RELEASED_UNGATED),
     ],
 )
 def test_r5_what_slipped_past_the_gate_is_held_while_nothing_may_start(
-    onset: Onset, reason: Reason
+    onset: ReleaseOrigin, reason: Reason
 ) -> None:
     shut = slo("0.05", policy=floor("10%"), name="low")
-    decision = release(shut, onset=onset)
+    decision = release(shut, origin=onset)
     assert said(decision) == (HOLD, reason, False)
     assert named(decision) == "low"
     assert said(release(shut)) == (PERMIT, Reason.BUDGET_HEALTHY, True)
 
 
-@pytest.mark.parametrize("onset", list(Onset))
-def test_r5_ends_when_something_may_start(onset: Onset) -> None:
-    assert said(release(onset=onset)) == (PERMIT, Reason.BUDGET_HEALTHY, True)
+@pytest.mark.parametrize("onset", list(ReleaseOrigin))
+def test_r5_ends_when_something_may_start(onset: ReleaseOrigin) -> None:
+    assert said(release(origin=onset)) == (PERMIT, Reason.BUDGET_HEALTHY, True)
 
 
 def test_r5_comes_before_what_the_slos_say_of_a_release() -> None:
     for slos in ((slo("-1", "20"),), (unmeasured(),)):
-        decision = release(*slos, onset=Onset.WHILE_CLOSED)
+        decision = release(*slos, origin=ReleaseOrigin.WHILE_CLOSED)
         assert said(decision) == (HOLD, Reason.ADMITTED_WHILE_CLOSED, False)
 
 
@@ -579,14 +587,14 @@ def test_r6_a_written_pair_judges_whether_errors_go_on_by_its_own_look() -> None
 def test_r7_in_an_outage_a_release_is_as_it_was_for_keep_last_and_then_held(
     since: str, held: bool, goes_on: bool
 ) -> None:
-    decision = release(unmeasured(), memory=missing_since(since, Grade.OUTAGE), held=held)
+    decision = release(unmeasured(), memory=missing_since(since, EvidenceGrade.OUTAGE), held=held)
     assert said(decision) == (UNKNOWN, Reason.METRICS_UNREACHABLE, goes_on)
 
 
 @pytest.mark.parametrize(("held", "goes_on"), [(False, True), (True, False)])
 def test_r7_an_outage_that_permits_does_not_end_a_hold(held: bool, goes_on: bool) -> None:
     one = unmeasured(policy=outage("5m", UnknownThen.PERMIT))
-    memory = missing_since("1h", Grade.OUTAGE)
+    memory = missing_since("1h", EvidenceGrade.OUTAGE)
     assert said(release(one, memory=memory, held=held))[2] is goes_on
 
 
@@ -600,7 +608,7 @@ def test_r7_an_outage_that_permits_does_not_end_a_hold(held: bool, goes_on: bool
     ],
 )
 def test_r7_on_thin_evidence_only_a_calm_burn_hold_ends(memory: Memory, goes_on: bool) -> None:
-    one = slo(kind=Kind.INSUFFICIENT_EVENTS)
+    one = slo(kind=EvidenceKind.INSUFFICIENT_EVENTS)
     assert said(release(one, memory=memory, held=True))[2] is goes_on
     assert said(release(one, memory=Memory()))[2]
 
@@ -647,8 +655,10 @@ def test_r9_a_release_that_began_goes_on_although_nothing_new_may_start() -> Non
 
 
 def test_one_slo_without_evidence_is_enough_for_the_time_to_begin() -> None:
-    memory = case(slo(name="a"), unmeasured(name="b"), slo(kind=Kind.NO_TRAFFIC, name="c")).memory
-    assert (memory.unknown, memory.unknown_since) == (Grade.OUTAGE, ago("0s"))
+    memory = case(
+        slo(name="a"), unmeasured(name="b"), slo(kind=EvidenceKind.NO_TRAFFIC, name="c")
+    ).memory
+    assert (memory.unknown, memory.unknown_since) == (EvidenceGrade.OUTAGE, ago("0s"))
 
 
 def test_each_answer_says_which_question_it_is_of() -> None:
@@ -656,14 +666,14 @@ def test_each_answer_says_which_question_it_is_of() -> None:
         for memory in (None, burn_hold()):
             for person in (None, "migration"):
                 both = answers(one, memory=memory, person=person, release=HELD)
-                assert both.gate.question is Question.START
+                assert both.gate.point is DecisionPoint.START
                 assert both.release is not None
-                assert both.release.question is Question.GO_ON
+                assert both.release.point is DecisionPoint.CONTINUE
 
 
 def test_the_poorest_is_one_with_a_figure() -> None:
-    silent = Judged("a", Evidence(Kind.FRESH), slo().guard)
-    gate = decide.judgement(
-        decide.Case((silent, slo("0.9", name="b")), Memory(), None, None, ago("0s"))
+    silent = SloEvidence("a", Evidence(EvidenceKind.FRESH), slo().policy)
+    gate = decide.decide(
+        decide.DecisionInput((silent, slo("0.9", name="b")), Memory(), None, None, ago("0s"))
     ).gate
     assert named(gate) == "b"

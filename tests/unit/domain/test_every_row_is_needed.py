@@ -16,25 +16,25 @@ from penstock.domain import (
     conditions,
     deadlines,
     decide,
+    effective_policy,
     external_resume,
     gate,
-    guard,
-    judge,
     memory,
-    progress,
+    release_tracking,
+    thresholds,
 )
 from support.row_mutants import Check, checks, killer, mutants, planted, unchanged
 
 TABLES = ("GATE_RULES", "RELEASE_RULES")
 ROWS = [(table, row) for table in TABLES for row in range(len(getattr(decide, table)))]
 
-OF_ROWS = ("test_decide", "test_judge", "test_memory")
+OF_ROWS = ("test_decide", "test_thresholds", "test_memory")
 TESTED_BY: dict[ModuleType, tuple[str, ...]] = {
     decide: OF_ROWS,
-    judge: OF_ROWS,
+    thresholds: OF_ROWS,
     memory: OF_ROWS,
-    guard: ("test_guard",),
-    progress: ("test_progress", "test_gate"),
+    effective_policy: ("test_effective_policy",),
+    release_tracking: ("test_release_tracking", "test_gate"),
     gate: ("test_gate",),
     external_resume: ("test_gate",),
     deadlines: ("test_deadlines",),
@@ -44,26 +44,30 @@ NAMES = {module: module.__name__.rpartition(".")[2] for module in TESTED_BY}
 
 EQUIVALENT = {
     "decide: unknown_rule: 0 -> 1": "for the type checker alone: the default outage has a keepLast",
-    "judge: _badness: 9 -> 10": "any rank behind the four that cross is as good as another",
-    "guard: _unknown: written.then or default.then or UnknownThen.HOLD -> "
+    "thresholds: _badness: 9 -> 10": "any rank behind the four that cross is as good as another",
+    "effective_policy: _unknown: written.then or default.then or UnknownThen.HOLD -> "
     "written.then or default.then": "for the type checker alone: both defaults say what then",
-    "guard: _unknown: 0 -> 1": "for the type checker alone: both defaults have a keepLast",
-    "guard: _errors_look: 1 -> 2": "the first pair has the shortest long look of all",
-    "guard: default_pairs: 1 -> 2": "no window is so short that a part of it is under 2 ms",
-    "gate: _settled: release is not None and release.verdict is Verdict.HOLD and "
-    "(release.reason in CAUSES) -> release is not None and release.reason in CAUSES": (
+    "effective_policy: _unknown: 0 -> 1": "for the type checker: both defaults have a keepLast",
+    "effective_policy: _errors_window: 1 -> 2": "the first pair has the shortest long window",
+    "effective_policy: default_burn_rules: 1 -> 2": (
+        "no window is so short that a part of it is under 2 ms"
+    ),
+    "gate: _after_decision: release is not None and release.verdict is Verdict.HOLD and "
+    "(release.reason in HOLD_CAUSES) -> release is not None and release.reason in HOLD_CAUSES": (
         "whatever is for a cause is a hold"
     ),
-    "gate: _settled: release is not None and release.verdict is Verdict.HOLD and "
-    "(release.reason in CAUSES) -> release is not None and release.verdict is Verdict.HOLD": (
+    "gate: _after_decision: release is not None and release.verdict is Verdict.HOLD and "
+    "(release.reason in HOLD_CAUSES) -> "
+    "release is not None and release.verdict is Verdict.HOLD": (
         "a release is held without a cause only while the gate is shut, and settles as that does"
     ),
-    "gate: _with_release_told: standing.release is None or judged.release is None -> "
-    "standing.release is None and judged.release is None": (
+    "gate: _with_release_reason: state.release is None or decisions.release is None -> "
+    "state.release is None and decisions.release is None": (
         "there is an answer about a release where there is one, and only there"
     ),
-    "external_resume: detect_external_resume: not hold.active or seen.ours or (not seen.exists) -> "
-    "not hold.active or seen.ours": "what is missing is held by nobody already",
+    "external_resume: detect_external_resume: "
+    "not hold.active or workload.held_by_us or (not workload.exists) -> "
+    "not hold.active or workload.held_by_us": ("what is missing is held by nobody already"),
     "external_resume: detect_external_resume: False -> True": (
         "whether it is active is read back in the same step"
     ),

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from penstock.domain.evidence import Count, Forecast, Reading
-from penstock.domain.forecast import LOOKS, forecast
+from penstock.domain.evidence import EventCounts, Forecast, Reading
+from penstock.domain.forecast import BURN_WINDOWS, forecast
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.window import CalendarWindow, Period, RollingWindow, Window, length
 
@@ -21,11 +21,12 @@ TOTAL = Decimal(1_000_000)
 
 def reading(bad: int, burn_1h: str = "0", burn_6h: str = "0", window: Window = MONTH) -> Reading:
     burns = (Decimal(burn_1h), Decimal(burn_6h))
-    looks = {
-        look: Count(burn * 10, Decimal(10_000)) for look, burn in zip(LOOKS, burns, strict=True)
+    burn_windows = {
+        burn_window: EventCounts(burn * 10, Decimal(10_000))
+        for burn_window, burn in zip(BURN_WINDOWS, burns, strict=True)
     }
-    whole = Count(Decimal(bad), TOTAL)
-    return Reading(NOW, Objective.parse("99.9%"), length(window, NOW), whole, looks)
+    whole = EventCounts(Decimal(bad), TOTAL)
+    return Reading(NOW, Objective.parse("99.9%"), length(window, NOW), whole, burn_windows)
 
 
 def hours(*bad: int) -> list[tuple[int, Decimal]]:
@@ -73,6 +74,6 @@ def test_what_never_leaves_far_enough_is_not_forecast() -> None:
 
 def test_without_events_nothing_is_forecast() -> None:
     none = Reading(
-        NOW, Objective.parse("99.9%"), Duration.parse("30d"), Count(TOTAL * 0, TOTAL * 0)
+        NOW, Objective.parse("99.9%"), Duration.parse("30d"), EventCounts(TOTAL * 0, TOTAL * 0)
     )
     assert forecast(none, MONTH, []) == Forecast()

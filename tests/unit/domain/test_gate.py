@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from penstock.domain.actions import HoldWorkload, ReleaseWorkload
-from penstock.domain.case import Judged, Onset
-from penstock.domain.evidence import Kind
+from penstock.domain.decision import ReleaseOrigin, SloEvidence
+from penstock.domain.evidence import EvidenceKind
 from penstock.domain.gate import hold_manager
-from penstock.domain.memory import Cause, Memory
+from penstock.domain.memory import HoldCause, Memory
 from penstock.domain.policy import InFlightPolicy, Policy, UnknownPolicy, UnknownThen
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.rollout import (
@@ -25,10 +25,10 @@ from penstock.domain.rollout import (
     OnDelete,
     OnExternalResume,
 )
-from penstock.domain.standing import HISTORY_KEPT, Hold, Spent, Standing, too_large
+from penstock.domain.rollout_state import HISTORY_KEPT, Hold, RolloutState, Spent, too_large
 from penstock.domain.template import LARGEST_TEMPLATE
 from penstock.domain.verdict import GateState, Reason, Verdict
-from penstock.domain.workload import Effect, Phase
+from penstock.domain.workload import HoldEffect, Phase
 from support.cases import HOT_FAST, NOW, burn_hold, slo, span, unmeasured
 from support.standings import MANAGER, MISSING, ROLLOUT, Story, saw, version
 
@@ -57,7 +57,7 @@ def held(**facts: Any) -> Story:
 
 
 def person_resumes(story: Story) -> None:
-    story.seen = replace(story.seen, ours=False, paused=False)
+    story.seen = replace(story.seen, held_by_us=False, paused=False)
 
 
 # Acts
@@ -80,7 +80,7 @@ def test_a_release_that_burns_is_held_once() -> None:
     story = held()
     assert [story.acts("10s") for _ in range(3)] == [[], [], []]
     hold = story.standing.hold
-    assert (hold.active, hold.manager, hold.effect) == (True, MANAGER, Effect.PARTIAL)
+    assert (hold.active, hold.manager, hold.effect) == (True, MANAGER, HoldEffect.PARTIAL)
     assert hold.since == NOW + span("20s")
 
 
@@ -88,7 +88,7 @@ def test_a_hold_counts_once_it_was_read_back() -> None:
     story = begun()
     assert isinstance(story.goes("10s", slos=BURNING).workload_action, HoldWorkload)
     assert not story.standing.hold.active
-    assert story.standing.hold.effect is Effect.PARTIAL
+    assert story.standing.hold.effect is HoldEffect.PARTIAL
 
 
 def test_a_held_release_goes_on_after_its_calm() -> None:
@@ -107,7 +107,7 @@ def test_a_release_is_told_as_done_before_it_is() -> None:
     story = held()
     story.goes("1s", slos=FINE)
     assert isinstance(story.goes("10m").workload_action, ReleaseWorkload)
-    assert story.seen.ours
+    assert story.seen.held_by_us
     assert not story.standing.hold.active
     assert isinstance(story.goes("1s").workload_action, ReleaseWorkload)
 
@@ -124,21 +124,21 @@ def test_a_return_to_a_stable_template_releases_at_once_and_opens_no_gate() -> N
 
 def test_a_hold_that_would_stop_nothing_is_not_applied() -> None:
     story = begun()
-    story.seen = replace(story.seen, effect=Effect.NONE)
+    story.seen = replace(story.seen, effect=HoldEffect.NONE)
     assert story.acts(slos=BURNING) == []
-    assert story.standing.hold == Hold(effect=Effect.NONE)
+    assert story.standing.hold == Hold(effect=HoldEffect.NONE)
 
 
 def test_a_hold_in_force_is_not_given_back_for_having_lost_its_effect() -> None:
     story = held()
-    story.seen = replace(story.seen, effect=Effect.NONE)
+    story.seen = replace(story.seen, effect=HoldEffect.NONE)
     assert story.acts("1s") == []
     assert story.standing.hold.active
 
 
 def test_a_workload_that_cannot_be_held_is_not() -> None:
     story = begun()
-    story.seen = replace(story.seen, refusal="is owned by Canary web")
+    story.seen = replace(story.seen, unsupported_reason="is owned by Canary web")
     assert story.acts(slos=BURNING) == []
 
 
@@ -195,7 +195,7 @@ def test_a_hold_for_the_release_alone_closes_the_gate_until_it_is_over() -> None
     low = (slo("0.04", "2", policy=policy),)
     story = begun()
     assert story.acts("10s", slos=low) == HOLD
-    assert story.standing.memory.held_for is Cause.BUDGET
+    assert story.standing.memory.held_for is HoldCause.BUDGET
     for _ in range(100):
         assert story.acts("1m") == []
     assert len(story.standing.memory.recent_holds) == 1
@@ -210,7 +210,10 @@ def test_a_hold_for_the_release_alone_closes_the_gate_until_it_is_over() -> None
 
 def test_a_burn_hold_that_ended_on_thin_evidence_does_not_come_back_with_silence() -> None:
     story = held()
-    thin, silent = (slo(kind=Kind.INSUFFICIENT_EVENTS),), (slo(kind=Kind.NO_TRAFFIC, total=0),)
+    thin, silent = (
+        (slo(kind=EvidenceKind.INSUFFICIENT_EVENTS),),
+        (slo(kind=EvidenceKind.NO_TRAFFIC, total=0),),
+    )
     assert story.acts("1s", slos=thin) == []
     assert story.acts("10m") == RELEASE
     assert story.acts("10s") == []
@@ -222,9 +225,9 @@ def test_a_burn_hold_that_ended_on_thin_evidence_does_not_come_back_with_silence
 
 def test_it_is_not_over_before_it_was_given_back() -> None:
     story = held()
-    story.goes("1s", slos=(slo(kind=Kind.INSUFFICIENT_EVENTS),))
+    story.goes("1s", slos=(slo(kind=EvidenceKind.INSUFFICIENT_EVENTS),))
     assert isinstance(story.goes("10m").workload_action, ReleaseWorkload)
-    assert story.standing.memory.held_for is Cause.BURN
+    assert story.standing.memory.held_for is HoldCause.BURN
     assert isinstance(story.goes("5s").workload_action, ReleaseWorkload)
 
 
@@ -247,7 +250,7 @@ def test_the_next_release_is_held_again() -> None:
     story.goes("10s")
     story.release(3)
     assert story.acts("10s") == HOLD
-    assert story.standing.release.onset is Onset.WHILE_CLOSED
+    assert story.standing.release.origin is ReleaseOrigin.WHILE_CLOSED
 
 
 def test_one_who_puts_another_template_in_its_place_has_not_resumed_it() -> None:
@@ -260,9 +263,9 @@ def test_one_who_puts_another_template_in_its_place_has_not_resumed_it() -> None
 
 def test_a_held_workload_that_is_made_anew_was_resumed_by_nobody() -> None:
     story = held()
-    story.seen = replace(story.seen, uid="d2", ours=False, paused=False)
+    story.seen = replace(story.seen, uid="d2", held_by_us=False, paused=False)
     assert story.acts("1s") == HOLD
-    assert story.standing.release.onset is Onset.RECREATED
+    assert story.standing.release.origin is ReleaseOrigin.RECREATED
     assert story.standing.release.resumed_at is None
     assert story.standing.hold.lost_at == ()
 
@@ -283,7 +286,7 @@ def test_enforce_holds_again_then_waits_then_leaves_it() -> None:
     assert story.acts("10s") == []
     assert story.acts("29s") == []
     assert story.acts("1s") == HOLD
-    story.seen = replace(story.seen, ours=False, paused=False, pinned_by="kubectl apply")
+    story.seen = replace(story.seen, held_by_us=False, paused=False, pinned_by="kubectl apply")
     assert story.acts("10s") == []
     assert story.standing.hold.contested_by == "kubectl apply"
     assert story.acts("5h") == []
@@ -337,10 +340,10 @@ def test_a_contest_ends_with_its_release() -> None:
 
 def test_a_persons_pause_is_neither_taken_nor_undone() -> None:
     story = begun()
-    story.seen = replace(story.seen, paused=True, holders=("kubectl-rollout",))
+    story.seen = replace(story.seen, paused=True, pause_managers=("kubectl-rollout",))
     assert story.acts("1s") == []
     assert story.acts("1s", slos=BURNING) == HOLD
-    story.seen = replace(story.seen, holders=(MANAGER, "kubectl-rollout"))
+    story.seen = replace(story.seen, pause_managers=(MANAGER, "kubectl-rollout"))
     assert story.acts("1s") == []
 
 
@@ -367,9 +370,9 @@ def test_a_hold_in_force_learns_what_becomes_of_it_when_its_rollout_goes(
     story = held()
     keeps = on_delete is OnDelete.KEEP_HELD
     story.rollout = replace(ROLLOUT, on_delete=on_delete)
-    story.seen = replace(story.seen, kept=not keeps)
+    story.seen = replace(story.seen, keep_held=not keeps)
     assert isinstance(story.goes("1s").workload_action, HoldWorkload)
-    story.seen = replace(story.seen, kept=keeps)
+    story.seen = replace(story.seen, keep_held=keeps)
     assert story.acts("1s") == []
     assert story.standing.hold.since == NOW + span("20s")
 
@@ -397,7 +400,7 @@ def test_one_that_stands_down_gives_back_its_hold_and_admits(
     gate = story.standing.gate
     assert (gate.verdict, gate.state, gate.reason) == (Verdict.UNKNOWN, GateState.OPEN, reason)
     assert story.last.record.admits
-    assert story.last.judgement is None
+    assert story.last.decisions is None
     assert story.standing.memory == Memory(serial=story.standing.memory.serial)
     assert story.standing.hold == Hold()
 
@@ -465,8 +468,8 @@ def test_the_record_shows_what_may_be_returned_to_also_while_it_is_closed() -> N
     story.release(3)
     record = story.goes("1s", slos=BURNING).record
     assert not record.admits
-    assert [one.hash for one, _ in record.templates] == [version(2).hash, version(1).hash]
-    assert [one.body for one, _ in record.templates] == [version(2).body, version(1).body]
+    assert [template.hash for template, _ in record.templates] == [version(2).hash, version(1).hash]
+    assert [template.body for template, _ in record.templates] == [version(2).body, version(1).body]
 
 
 def test_one_stable_template_too_large_to_show_makes_admission_warn() -> None:
@@ -475,7 +478,7 @@ def test_one_stable_template_too_large_to_show_makes_admission_warn() -> None:
     record = story.goes(slos=SPENT).record
     assert (record.admits, record.warns, record.templates) == (False, True, ())
     assert too_large(story.standing)
-    assert not too_large(Story().goes().standing)
+    assert not too_large(Story().goes().state)
 
 
 def test_one_too_large_among_several_is_enough() -> None:
@@ -493,7 +496,7 @@ def test_a_stable_template_whose_body_is_lost_makes_admission_warn() -> None:
     story = Story()
     story.goes()
     story.standing = replace(story.standing, bodies={})
-    story.seen = replace(story.release(2), ran=(version(2),))
+    story.seen = replace(story.release(2), former_templates=(version(2),))
     record = story.goes(slos=SPENT).record
     assert (record.admits, record.warns) == (False, True)
 
@@ -505,7 +508,7 @@ def test_history_has_one_entry_for_each_transition_the_newest_first() -> None:
     story = Story()
     for slos in (FINE, FINE, SPENT, SPENT, LOST, SPENT):
         story.goes("1m", slos=slos)
-    told = [(one.state, one.reason) for one in story.standing.history]
+    told = [(transition.state, transition.reason) for transition in story.standing.history]
     spent = (GateState.CLOSED, Reason.BUDGET_EXHAUSTED)
     assert told == [
         spent,
@@ -562,7 +565,9 @@ def test_what_was_left_is_filled_in_once_it_is_known() -> None:
     assert story.standing.release.remaining_at_start == "0.5000"
 
 
-def having_spent(share: str, began: datetime, *, name: str = "checkout", **facts: Any) -> Judged:
+def having_spent(
+    share: str, began: datetime, *, name: str = "checkout", **facts: Any
+) -> SloEvidence:
     """An SLO that knows what a release has spent since then: the budget is of 10,000 bad events."""
     one = slo(name=name, **facts)
     reading = one.evidence.reading
@@ -592,8 +597,8 @@ def test_what_was_spent_decides_nothing() -> None:
     began = costly.standing.release.started_at
     thrifty.goes("1m", slos=(having_spent("0", began),))
     costly.goes("1m", slos=(having_spent("1", began),))
-    assert costly.last.judgement.gate.verdict is thrifty.last.judgement.gate.verdict
-    assert costly.last.judgement.release.proceeds
+    assert costly.last.decisions.gate.verdict is thrifty.last.decisions.gate.verdict
+    assert costly.last.decisions.release.proceeds
     assert costly.last.workload_action == thrifty.last.workload_action
 
 
@@ -614,7 +619,7 @@ def test_a_persons_hold_says_nothing_of_what_was_left() -> None:
 
 
 def test_the_generation_that_was_decided_is_told() -> None:
-    assert Story().goes().standing.generation == 3
+    assert Story().goes().state.generation == 3
 
 
 def test_a_version_whose_errors_close_the_gate_is_stable_no_longer() -> None:
@@ -623,7 +628,7 @@ def test_a_version_whose_errors_close_the_gate_is_stable_no_longer() -> None:
     story.goes("1s")
     assert len(story.standing.stable) == 2
     story.goes("1s", slos=BURNING)
-    assert [one.hash for one in story.standing.stable] == [version(1).hash]
+    assert [stable.hash for stable in story.standing.stable] == [version(1).hash]
 
 
 def test_what_was_returned_to_is_no_suspect_while_the_same_hold_lasts() -> None:
@@ -640,12 +645,12 @@ def test_what_was_returned_to_is_no_suspect_while_the_same_hold_lasts() -> None:
     story.completes()
     story.goes("1s")
     story.goes("1s")
-    assert [one.hash for one in story.standing.stable] == [version(2).hash, version(1).hash]
+    assert [stable.hash for stable in story.standing.stable] == [version(2).hash, version(1).hash]
 
 
 def test_while_a_release_is_under_way_it_is_that_which_is_suspect() -> None:
     story = held()
-    assert [one.hash for one in story.standing.stable] == [version(1).hash]
+    assert [stable.hash for stable in story.standing.stable] == [version(1).hash]
 
 
 def test_an_outage_or_a_person_makes_nothing_suspect() -> None:
@@ -671,7 +676,7 @@ def test_a_started_operator_goes_on_with_the_hold_that_it_finds() -> None:
 def test_one_that_died_between_its_hold_and_telling_it_finds_its_own_hold() -> None:
     story = begun()
     untold = story.standing
-    story.seen = replace(story.seen, ours=True, paused=True)
+    story.seen = replace(story.seen, held_by_us=True, paused=True)
     resumed = Story(standing=untold, seen=story.seen, slos=BURNING, now=story.now)
     assert resumed.acts("1s") == []
     assert resumed.standing.hold.active
@@ -698,15 +703,15 @@ def test_a_release_that_completes_under_a_hold_gives_the_hold_back() -> None:
 
 
 def test_calm_follows_the_strictest_of_several_policies() -> None:
-    calm = replace(BURNING[0].guard, calm=Duration.parse("1h"))
-    slos = (replace(BURNING[0], guard=calm), slo(name="other"))
+    calm = replace(BURNING[0].policy, calm=Duration.parse("1h"))
+    slos = (replace(BURNING[0], policy=calm), slo(name="other"))
     story = Story()
     story.goes(slos=slos)
     assert story.standing.memory.calm_required == Duration.parse("1h")
 
 
 def test_recovering_lasts_across_rounds_of_a_gate_without_a_release() -> None:
-    story = Story(standing=Standing(memory=burn_hold("9m")))
+    story = Story(standing=RolloutState(memory=burn_hold("9m")))
     assert not story.goes().record.admits
     assert not story.goes("59s").record.admits
     assert story.goes("1s").record.admits
@@ -767,7 +772,7 @@ def test_a_release_held_alone_remembers_for_whom() -> None:
 def test_a_hold_is_over_although_another_slo_gets_no_traffic_any_more() -> None:
     story = Story()
     story.goes("1s", slos=(slo(looks=HOT_FAST, name="a"), slo(name="b")))
-    resting = slo(name="b", kind=Kind.NO_TRAFFIC, total=0)
+    resting = slo(name="b", kind=EvidenceKind.NO_TRAFFIC, total=0)
     story.goes("1s", slos=(slo(name="a"), resting))
     assert not story.last.record.admits
     assert story.goes("10m").record.admits
@@ -783,7 +788,7 @@ def past_a_shut_gate() -> Story:
     story.goes("10s", slos=BURNING)
     story.completes()
     story.goes("1s")
-    assert [one.hash for one in story.standing.stable] == [version(1).hash]
+    assert [stable.hash for stable in story.standing.stable] == [version(1).hash]
     story.goes("1s", slos=FINE)
     story.goes("10m")
     assert story.standing.gate.state is GateState.OPEN
@@ -796,11 +801,11 @@ def test_what_completed_past_a_shut_gate_is_stable_after_a_calm_time_of_permit()
     assert len(story.standing.stable) == 1
     record = story.goes("1s").record
     hashes = [version(2).hash, version(1).hash]
-    assert [one.hash for one in story.standing.stable] == hashes
-    assert [one.hash for one, _ in record.templates] == hashes
+    assert [stable.hash for stable in story.standing.stable] == hashes
+    assert [stable.hash for stable, _ in record.templates] == hashes
 
 
-@pytest.mark.parametrize("slos", [(slo(kind=Kind.NO_TRAFFIC),), LOST, SPENT])
+@pytest.mark.parametrize("slos", [(slo(kind=EvidenceKind.NO_TRAFFIC),), LOST, SPENT])
 def test_nothing_proves_itself_without_evidence(slos: Any) -> None:
     story = past_a_shut_gate()
     story.goes("5m", slos=slos)

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.domain.evidence import Grade
-from penstock.domain.memory import CAUSES, HELD_BY_KEPT, Cause, Memory
+from penstock.domain.evidence import EvidenceGrade
+from penstock.domain.memory import HELD_BY_KEPT, HOLD_CAUSES, HoldCause, Memory
 from penstock.domain.quantities import Duration
 from penstock.domain.verdict import Reason, Verdict
 from support.cases import NOW, ago, burn_hold, span
@@ -17,11 +17,11 @@ CALM = Duration.parse("10m")
 
 
 def held(memory: Memory, reason: Reason = Reason.BURNING_FAST, at=NOW, calm: Duration = CALM):
-    return memory.settled(HOLD, reason, calm, at)
+    return memory.after_decision(HOLD, reason, calm, at)
 
 
 def healthy(memory: Memory, at=NOW) -> Memory:
-    return memory.settled(PERMIT, Reason.BUDGET_HEALTHY, CALM, at)
+    return memory.after_decision(PERMIT, Reason.BUDGET_HEALTHY, CALM, at)
 
 
 # Holds and their causes
@@ -30,19 +30,19 @@ def healthy(memory: Memory, at=NOW) -> Memory:
 @pytest.mark.parametrize("reason", list(Reason))
 def test_only_budget_and_burn_are_holds_to_recover_from(reason: Reason) -> None:
     causes = {
-        Reason.BUDGET_EXHAUSTED: Cause.BUDGET,
-        Reason.BUDGET_LOW: Cause.BUDGET,
-        Reason.BURNING_FAST: Cause.BURN,
-        Reason.BURNING_SLOW: Cause.BURN,
+        Reason.BUDGET_EXHAUSTED: HoldCause.BUDGET,
+        Reason.BUDGET_LOW: HoldCause.BUDGET,
+        Reason.BURNING_FAST: HoldCause.BURN,
+        Reason.BURNING_SLOW: HoldCause.BURN,
     }
     assert held(Memory(), reason).held_for is causes.get(reason)
-    assert causes == CAUSES
+    assert causes == HOLD_CAUSES
 
 
 def test_a_hold_begins_with_its_calm_and_its_time() -> None:
     memory = held(Memory(calm_since=ago("1h")))
     assert memory == Memory(
-        held_for=Cause.BURN, calm_required=CALM, recent_holds=(NOW,), last_known=HOLD
+        held_for=HoldCause.BURN, calm_required=CALM, recent_holds=(NOW,), last_known=HOLD
     )
 
 
@@ -55,14 +55,14 @@ def test_a_hold_in_force_keeps_its_calm_time_and_begins_no_other() -> None:
 @pytest.mark.parametrize(
     ("before", "reason", "after"),
     [
-        (Cause.BURN, Reason.BURNING_SLOW, Cause.BURN),
-        (Cause.BURN, Reason.BUDGET_LOW, Cause.BUDGET),
-        (Cause.BUDGET, Reason.BURNING_FAST, Cause.BUDGET),
-        (Cause.BUDGET, Reason.BUDGET_EXHAUSTED, Cause.BUDGET),
+        (HoldCause.BURN, Reason.BURNING_SLOW, HoldCause.BURN),
+        (HoldCause.BURN, Reason.BUDGET_LOW, HoldCause.BUDGET),
+        (HoldCause.BUDGET, Reason.BURNING_FAST, HoldCause.BUDGET),
+        (HoldCause.BUDGET, Reason.BUDGET_EXHAUSTED, HoldCause.BUDGET),
     ],
 )
 def test_a_hold_that_lacks_budget_at_any_time_waits_for_budget(
-    before: Cause, reason: Reason, after: Cause
+    before: HoldCause, reason: Reason, after: HoldCause
 ) -> None:
     assert held(Memory(held_for=before), reason).held_for is after
 
@@ -81,7 +81,7 @@ def test_what_crosses_again_begins_calm_anew() -> None:
 )
 def test_a_hold_goes_on_until_it_is_permitted(verdict: Verdict, reason: Reason) -> None:
     before = burn_hold("9m")
-    after = before.settled(verdict, reason, CALM, NOW)
+    after = before.after_decision(verdict, reason, CALM, NOW)
     assert (after.held_for, after.calm_since) == (before.held_for, before.calm_since)
     assert after.recent_holds == before.recent_holds
 
@@ -90,21 +90,21 @@ def test_a_permit_ends_it_and_it_stays_remembered_for_two_hours() -> None:
     memory = healthy(burn_hold("10m"))
     assert (memory.held_for, memory.calm_since) == (None, None)
     assert memory.recent_holds == (ago("1h"),)
-    assert memory == burn_hold("10m").settled(PERMIT, Reason.BUDGET_HEALTHY, CALM, NOW)
+    assert memory == burn_hold("10m").after_decision(PERMIT, Reason.BUDGET_HEALTHY, CALM, NOW)
 
 
 def test_one_that_is_over_by_thin_evidence_is_forgotten_alike() -> None:
-    memory = burn_hold("10m").recovered(NOW)
+    memory = burn_hold("10m").after_recovery(NOW)
     assert (memory.held_for, memory.calm_since, memory.last_known) == (None, None, HOLD)
     assert memory.recent_holds == (ago("1h"),)
-    assert memory.recovered(NOW + timedelta(hours=1)).recent_holds == ()
+    assert memory.after_recovery(NOW + timedelta(hours=1)).recent_holds == ()
 
 
 @pytest.mark.parametrize(("verdict", "known"), [(PERMIT, PERMIT), (HOLD, HOLD), (UNKNOWN, PERMIT)])
 def test_the_last_verdict_that_was_known_stays_over_unknown(
     verdict: Verdict, known: Verdict
 ) -> None:
-    memory = Memory(last_known=PERMIT).settled(verdict, Reason.HELD_BY_PERSON, CALM, NOW)
+    memory = Memory(last_known=PERMIT).after_decision(verdict, Reason.HELD_BY_PERSON, CALM, NOW)
     assert memory.last_known is known
 
 
@@ -116,20 +116,20 @@ def test_a_burn_hold_is_a_known_hold() -> None:
 
 
 def crossed(memory: Memory, *names: str) -> Memory:
-    return memory.settled(HOLD, Reason.BURNING_FAST, CALM, NOW, names)
+    return memory.after_decision(HOLD, Reason.BURNING_FAST, CALM, NOW, names)
 
 
 def test_a_hold_is_for_each_slo_that_crosses_while_it_lasts_and_spares_the_others() -> None:
     memory = crossed(crossed(Memory(), "b"), "c", "a")
     assert memory.held_by == ("a", "b", "c")
-    assert not memory.spares("b")
-    assert memory.spares("d")
+    assert not memory.excludes("b")
+    assert memory.excludes("d")
     assert healthy(memory).held_by == ()
 
 
 def test_a_hold_that_names_nobody_is_for_all_and_stays_so() -> None:
-    assert not Memory(held_for=Cause.BURN).spares("a")
-    assert crossed(Memory(held_for=Cause.BURN), "a").held_by == ()
+    assert not Memory(held_for=HoldCause.BURN).excludes("a")
+    assert crossed(Memory(held_for=HoldCause.BURN), "a").held_by == ()
 
 
 def test_a_hold_for_more_slos_than_a_status_can_bear_is_for_all() -> None:
@@ -167,7 +167,7 @@ def test_a_calm_longer_than_two_hours_is_not_shortened_nor_doubled() -> None:
 
 def test_no_more_than_sixteen_holds_are_remembered() -> None:
     times = tuple(ago(f"{minute}m") for minute in range(100, 0, -1))
-    assert Memory(recent_holds=times).recovered(NOW).recent_holds == times[-16:]
+    assert Memory(recent_holds=times).after_recovery(NOW).recent_holds == times[-16:]
 
 
 # Calm
@@ -177,11 +177,13 @@ def test_no_more_than_sixteen_holds_are_remembered() -> None:
     ("calm", "enough"), [(None, False), ("9m59s999ms", False), ("10m", True), ("1h", True)]
 )
 def test_calm_is_enough_once_it_has_lasted(calm: str | None, enough: bool) -> None:
-    assert burn_hold(calm).calm_enough(NOW) is enough
+    assert burn_hold(calm).is_calm_long_enough(NOW) is enough
 
 
-def noticed(memory: Memory, *, calm: bool = True, grade: Grade = Grade.FRESH) -> Memory:
-    return memory.noticing(calm=calm, grade=grade, now=NOW)
+def noticed(
+    memory: Memory, *, calm: bool = True, grade: EvidenceGrade = EvidenceGrade.FRESH
+) -> Memory:
+    return memory.observe(calm=calm, grade=grade, now=NOW)
 
 
 def test_calm_begins_is_kept_and_is_lost_at_once() -> None:
@@ -197,32 +199,35 @@ def test_calm_counts_only_during_a_hold() -> None:
 # What is missing
 
 
-@pytest.mark.parametrize("grade", [Grade.THIN, Grade.OUTAGE])
-def test_missing_evidence_is_dated_from_when_it_went_missing(grade: Grade) -> None:
+@pytest.mark.parametrize("grade", [EvidenceGrade.THIN, EvidenceGrade.OUTAGE])
+def test_missing_evidence_is_dated_from_when_it_went_missing(grade: EvidenceGrade) -> None:
     first = noticed(Memory(), grade=grade)
     assert (first.unknown, first.unknown_since) == (grade, NOW)
-    later = first.noticing(calm=False, grade=grade, now=NOW + span("4m"))
+    later = first.observe(calm=False, grade=grade, now=NOW + span("4m"))
     assert (later.unknown, later.unknown_since) == (grade, NOW)
 
 
 def test_another_class_of_missing_evidence_begins_a_time_of_its_own() -> None:
-    thin = Memory(unknown=Grade.THIN, unknown_since=ago("1h"))
-    assert noticed(thin, grade=Grade.OUTAGE).unknown_since == NOW
+    thin = Memory(unknown=EvidenceGrade.THIN, unknown_since=ago("1h"))
+    assert noticed(thin, grade=EvidenceGrade.OUTAGE).unknown_since == NOW
 
 
 def test_fresh_evidence_ends_it() -> None:
-    known = noticed(Memory(unknown=Grade.OUTAGE, unknown_since=ago("1h")))
+    known = noticed(Memory(unknown=EvidenceGrade.OUTAGE, unknown_since=ago("1h")))
     assert (known.unknown, known.unknown_since) == (None, None)
 
 
 def test_a_clock_that_was_set_back_keeps_no_verdict_for_long() -> None:
     ahead = NOW + span("1h")
     memory = Memory(
-        held_for=Cause.BURN, calm_since=ahead, unknown=Grade.OUTAGE, unknown_since=ahead
+        held_for=HoldCause.BURN, calm_since=ahead, unknown=EvidenceGrade.OUTAGE, unknown_since=ahead
     )
-    assert noticed(memory, grade=Grade.OUTAGE).unknown_since == NOW
-    assert noticed(memory, grade=Grade.OUTAGE).calm_since == NOW
+    assert noticed(memory, grade=EvidenceGrade.OUTAGE).unknown_since == NOW
+    assert noticed(memory, grade=EvidenceGrade.OUTAGE).calm_since == NOW
 
 
 def test_an_outage_of_unknown_age_begins_now() -> None:
-    assert noticed(Memory(unknown=Grade.OUTAGE), grade=Grade.OUTAGE).unknown_since == NOW
+    assert (
+        noticed(Memory(unknown=EvidenceGrade.OUTAGE), grade=EvidenceGrade.OUTAGE).unknown_since
+        == NOW
+    )

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.domain import messages, slo_messages
-from penstock.domain.case import Judged
-from penstock.domain.evidence import Count, Evidence, Grade, Kind
+from penstock.domain.decision import SloEvidence
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceGrade, EvidenceKind
 from penstock.domain.policy import Policy, StartPolicy, UnknownPolicy, UnknownThen
 from penstock.domain.quantities import Percentage
 from penstock.domain.rollout import Admission, Enforcement, InFlight, Mode, OnExternalResume
 from penstock.domain.window import RollingWindow
 from penstock.domain.wording import LONGEST, percent
-from penstock.domain.workload import Effect, Phase
+from penstock.domain.workload import HoldEffect, Phase
 from support.cases import HOT_FAST, HOT_SLOW, NOW, OBJECTIVE, WINDOW, reading, slo, span, unmeasured
 from support.reports import SLO
 from support.standings import MISSING, ROLLOUT, Story, saw, version
@@ -86,7 +86,9 @@ def returned() -> Story:
 OFF = Enforcement(in_flight=InFlight.OFF)
 OPEN_DOOR = Enforcement(admission=Admission.OFF)
 WARN = Enforcement(admission=Admission.WARN)
-UNUSABLE = [kind for kind in Kind if kind not in (Kind.FRESH, Kind.MIGRATING)]
+UNUSABLE = [
+    kind for kind in EvidenceKind if kind not in (EvidenceKind.FRESH, EvidenceKind.MIGRATING)
+]
 STRICT = Policy(thin=UnknownPolicy(then=UnknownThen.HOLD))
 GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
     "open": (lambda: told(Story(), {}), f"Open since 14:02 UTC: {LEFT}. {MAY}"),
@@ -136,11 +138,11 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"Unknown since 14:02 UTC: {LOST}. {HELD}. {MEASURABLE}. {SERVER}. {BACK}",
     ),
     "no traffic": (
-        lambda: told(Story(), {"slos": (slo(kind=Kind.NO_TRAFFIC),)}),
+        lambda: told(Story(), {"slos": (slo(kind=EvidenceKind.NO_TRAFFIC),)}),
         f"Open since 14:02 UTC: not enough data for checkout (NoTraffic): no data. {MAY}",
     ),
     "no traffic where that closes the gate": (
-        lambda: told(Story(), {"slos": (slo(kind=Kind.NO_TRAFFIC, policy=STRICT),)}),
+        lambda: told(Story(), {"slos": (slo(kind=EvidenceKind.NO_TRAFFIC, policy=STRICT),)}),
         f"Unknown since 14:02 UTC: not enough data for checkout (NoTraffic): no data. {REFUSED}. "
         f"{MEASURABLE}. Nobody has to act: it opens by itself once there is enough data",
     ),
@@ -182,26 +184,26 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"Closed since 14:02 UTC: {BURNS}. New releases are admitted with a warning. {OPENS}",
     ),
     "too late for a pause": (
-        lambda: told(seen(begun(), effect=Effect.NONE), {"slos": BURNING}),
+        lambda: told(seen(begun(), effect=HoldEffect.NONE), {"slos": BURNING}),
         f"Closed since 14:02 UTC: {BURNS}. {REFUSED}; release {ID} can no longer be held: pausing "
         f"would not stop it. {OPENS}. {STOP}",
     ),
     "fully effective": (
-        lambda: told(seen(begun(), effect=Effect.FULL), {"slos": BURNING}),
+        lambda: told(seen(begun(), effect=HoldEffect.FULL), {"slos": BURNING}),
         f"Closed since 14:02 UTC: {BURNS}. {HELD.replace('partly', 'fully')}. {OPENS}. {BACK}",
     ),
     "a workload that cannot be held": (
-        lambda: told(seen(begun(), refusal="is owned by Canary web"), {"slos": BURNING}),
+        lambda: told(seen(begun(), unsupported_reason="is owned by Canary web"), {"slos": BURNING}),
         f"Closed since 14:02 UTC: {BURNS}. {REFUSED}; release {ID} cannot be held: "
         f"Deployment/checkout is owned by Canary web. {OPENS}. {STOP}",
     ),
     "resumed by a person": (
-        lambda: told(seen(_held(), ours=False, paused=False), {}, {"now": NOW + span("2m")}),
+        lambda: told(seen(_held(), held_by_us=False, paused=False), {}, {"now": NOW + span("2m")}),
         f"Closed since 14:02 UTC: {BURNS}. {REFUSED}; release {ID} continues: a person resumed it "
         f"at 14:02 UTC. {OPENS}",
     ),
     "contested": (
-        lambda: told(seen(_contested(), ours=False, paused=False), {}),
+        lambda: told(seen(_contested(), held_by_us=False, paused=False), {}),
         f"Closed since 14:02 UTC: {BURNS}. {REFUSED}; release {ID} is not held: argocd-controller "
         f"keeps resuming it. {OPENS}. Remove spec.paused from the workload's manifest (Argo CD: "
         "ignoreDifferences on /spec/paused with RespectIgnoreDifferences=true)",
@@ -229,7 +231,8 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
     "missing": (lambda: told(Story(seen=MISSING), {}), f"Open since 14:02 UTC: {LEFT}. {MAY}"),
     "an SLO that is missing": (
         lambda: told(
-            Story(), {"slos": (replace(slo(), evidence=Evidence(Kind.SLO_NOT_FOUND), guard=None),)}
+            Story(),
+            {"slos": (replace(slo(), evidence=Evidence(EvidenceKind.SLO_NOT_FOUND), policy=None),)},
         ),
         "Unknown since 14:02 UTC: cannot evaluate checkout (SLONotFound): no data. "
         f"{REFUSED}. {MEASURABLE}. The author of the Rollout must act: create the SLO, or correct "
@@ -289,11 +292,20 @@ def test_a_pair_with_too_few_bad_events_is_not_the_one_that_is_named() -> None:
     both = slo(looks={**HOT_FAST, **HOT_SLOW})
     read = both.evidence.reading
     assert read is not None
-    few = {look: replace(count, bad=Decimal(0)) for look, count in read.looks.items()}
-    hour = next(look for look in few if str(look) == "1h")
-    minutes = next(look for look in few if str(look) == "5m")
-    looks = {**read.looks, hour: Count(Decimal(4), Decimal(4)), minutes: Count(*[Decimal(4)] * 2)}
-    one = replace(both, evidence=replace(both.evidence, reading=replace(read, looks=looks)))
+    few = {
+        burn_window: replace(count, bad=Decimal(0))
+        for burn_window, count in read.burn_windows.items()
+    }
+    hour = next(burn_window for burn_window in few if str(burn_window) == "1h")
+    minutes = next(burn_window for burn_window in few if str(burn_window) == "5m")
+    burn_windows = {
+        **read.burn_windows,
+        hour: EventCounts(Decimal(4), Decimal(4)),
+        minutes: EventCounts(*[Decimal(4)] * 2),
+    }
+    one = replace(
+        both, evidence=replace(both.evidence, reading=replace(read, burn_windows=burn_windows))
+    )
     assert "6.1x over 6h (limit 6.0x)" in told(Story(), {"slos": (one,)})
 
 
@@ -323,13 +335,13 @@ RATES = st.decimals("0.0001", "99999999", places=4).map(str)
 SHARES = st.decimals("-99999999", "1", places=4).map(str)
 
 
-def measured(name: str, left: str, burn: str) -> Judged:
+def measured(name: str, left: str, burn: str) -> SloEvidence:
     """An SLO that burns as fast everywhere, with what is left of its budget."""
     looks = {"5m": burn, "30m": burn, "1h": burn, "6h": burn}
     return replace(slo(left, looks=looks), name=name)
 
 
-def lacking(name: str, kind: Kind, detail: str) -> Judged:
+def lacking(name: str, kind: EvidenceKind, detail: str) -> SloEvidence:
     return replace(slo(), name=name, evidence=Evidence(kind, detail))
 
 
@@ -356,9 +368,9 @@ def test_every_summary_is_one_line_of_at_most_100(one, reason, rival, later) -> 
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_each_kind_of_missing_evidence_says_who_must_act(kind: Kind) -> None:
+def test_each_kind_of_missing_evidence_says_who_must_act(kind: EvidenceKind) -> None:
     message = told(Story(), {"slos": (lacking("checkout", kind, "it is away"),)})
-    thin = Evidence(kind).grade is Grade.THIN
+    thin = Evidence(kind).grade is EvidenceGrade.THIN
     assert (" must act: " in message) is not thin
 
 
@@ -387,7 +399,7 @@ def test_a_name_over_40_characters_is_cut_in_the_middle_and_further_beside_a_dat
 
 def test_a_name_stays_whole_where_the_detail_can_leave_the_summary_instead() -> None:
     story, name = Story(), "a" * 38
-    story.acts("1s", slos=(lacking(name, Kind.UNREACHABLE, "connection refused"),))
+    story.acts("1s", slos=(lacking(name, EvidenceKind.UNREACHABLE, "connection refused"),))
     gate = story.standing.gate
     assert gate.summary == f"Unknown since 14:02 UTC: cannot evaluate {name} (MetricsUnreachable)"
     assert gate.advice == f"Details: connection refused. {SERVER}"
@@ -412,7 +424,7 @@ def test_a_name_stays_whole_where_the_detail_can_leave_the_summary_instead() -> 
 )  # fmt: skip
 def test_what_a_summary_has_no_room_for_leads_the_advice(detail, ending, advice) -> None:
     story = Story()
-    story.acts("1s", slos=(lacking("web", Kind.UNREACHABLE, detail),))
+    story.acts("1s", slos=(lacking("web", EvidenceKind.UNREACHABLE, detail),))
     gate = story.standing.gate
     assert gate.summary.endswith(ending)
     assert gate.advice == f"{advice}{SERVER}"
@@ -440,7 +452,9 @@ def test_an_slos_own_sentence_says_promise_budget_and_events() -> None:
         f"checkout (99% over {WINDOW}) has 37.2% of its error budget left: 6280 bad of 1000000 "
         "events"
     )
-    few = Evidence(Kind.INSUFFICIENT_EVENTS, "3 of at least 100 events in the window", reading())
+    few = Evidence(
+        EvidenceKind.INSUFFICIENT_EVENTS, "3 of at least 100 events in the window", reading()
+    )
     assert own(few).endswith("events; 3 of at least 100 events in the window")
 
 

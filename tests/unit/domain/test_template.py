@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.domain.template import LARGEST_TEMPLATE, normalized, template
+from penstock.domain.template import LARGEST_TEMPLATE, normalized, pod_template
 
 BODY: dict[str, Any] = {
     "metadata": {"labels": {"app": "checkout"}, "annotations": {"checksum/config": "1"}},
@@ -51,13 +51,13 @@ OTHER = {
 
 @pytest.mark.parametrize("what", SAME)
 def test_is_no_release(what: str) -> None:
-    assert template(SAME[what]).hash == template(BODY).hash
-    assert template(SAME[what]).body == template(BODY).body
+    assert pod_template(SAME[what]).hash == pod_template(BODY).hash
+    assert pod_template(SAME[what]).body == pod_template(BODY).body
 
 
 @pytest.mark.parametrize("what", OTHER)
 def test_is_a_release(what: str) -> None:
-    assert template(OTHER[what]).hash != template(BODY).hash
+    assert pod_template(OTHER[what]).hash != pod_template(BODY).hash
 
 
 def test_empty_maps_and_absent_ones_are_the_same() -> None:
@@ -72,7 +72,7 @@ def test_empty_maps_and_absent_ones_are_the_same() -> None:
             "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-24"}},
         },
     ]
-    assert {template(one).hash for one in bare} == {template({"spec": spec}).hash}
+    assert {pod_template(one).hash for one in bare} == {pod_template({"spec": spec}).hash}
     assert normalized(bare[-1]) == {"spec": spec}
     assert normalized({}) == {}
 
@@ -80,31 +80,31 @@ def test_empty_maps_and_absent_ones_are_the_same() -> None:
 def test_a_template_is_left_as_it_was_given() -> None:
     body = SAME["a restart"]
     before = repr(body)
-    template(body)
+    pod_template(body)
     assert repr(body) == before
 
 
 def test_images_are_all_there_init_containers_first() -> None:
-    assert template(BODY).images == ("migrate:1", "checkout:1", "envoy")
-    assert template({"spec": {"containers": [{"name": "app"}]}}).images == ("",)
+    assert pod_template(BODY).images == ("migrate:1", "checkout:1", "envoy")
+    assert pod_template({"spec": {"containers": [{"name": "app"}]}}).images == ("",)
 
 
 def test_its_hash_is_sixteen_digits_and_the_same_for_ever() -> None:
     """Statuses keep hashes: another way to make them would make strangers of all that ran."""
-    assert template(BODY).hash == "3b115194d4d439ec"
-    assert template({}).hash == "44136fa355b3678a"
+    assert pod_template(BODY).hash == "3b115194d4d439ec"
+    assert pod_template({}).hash == "44136fa355b3678a"
 
 
 def test_its_source_is_told_and_makes_no_difference() -> None:
-    assert template(BODY, "checkout-5d4f").source == "checkout-5d4f"
-    assert template(BODY, "checkout-5d4f").hash == template(BODY).hash
+    assert pod_template(BODY, "checkout-5d4f").source == "checkout-5d4f"
+    assert pod_template(BODY, "checkout-5d4f").hash == pod_template(BODY).hash
 
 
 def test_one_too_large_cannot_be_shown_to_admission() -> None:
     room = LARGEST_TEMPLATE - len('{"spec":{"a":""}}')
-    assert template({"spec": {"a": "x" * room}}).storable
-    assert not template({"spec": {"a": "x" * (room + 1)}}).storable
+    assert pod_template({"spec": {"a": "x" * room}}).storable
+    assert not pod_template({"spec": {"a": "x" * (room + 1)}}).storable
 
 
 def test_its_size_is_counted_in_bytes() -> None:
-    assert not template({"spec": {"a": "é" * (LARGEST_TEMPLATE // 2)}}).storable
+    assert not pod_template({"spec": {"a": "é" * (LARGEST_TEMPLATE // 2)}}).storable

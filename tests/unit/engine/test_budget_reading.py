@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.evidence import Count, Evidence, Kind, Reading, Unit
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import CountUnit, EventCounts, Evidence, EvidenceKind, Reading
 from penstock.domain.ledger import HOUR, Ledger
 from penstock.domain.quantities import Duration, Percentage, Ratio
-from penstock.domain.ring import Stage
-from penstock.domain.slices import slicing_of
 from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
+from penstock.domain.timeslices import timeslice_rule
 from penstock.domain.window import CalendarWindow, Period
 from penstock.engine.budget.reading import evidence, plan
 from penstock.engine.promql import Close, Look
@@ -29,87 +29,87 @@ FIVE = Duration.parse("5m")
 LOOKS = frozenset(Duration.parse(text) for text in ("5m", "1h", "6h"))
 
 
-def count(bad: int, total: int) -> Count:
-    return Count(Decimal(bad), Decimal(total))
+def count(bad: int, total: int) -> EventCounts:
+    return EventCounts(Decimal(bad), Decimal(total))
 
 
 def ledger(of: Slo | None = None, *, hours: int = 720, buckets: int = 7 * 12) -> Ledger:
     """Ten events in each bucket, of which one is bad, up to the border; before it whole hours."""
     made = Ledger(300, 30 * 24 * HOUR)
-    slicing = slicing_of(of.budgeting) if of else None
-    if slicing:
-        made.slice_by(slicing)
+    timeslices = timeslice_rule(of.budgeting) if of else None
+    if timeslices:
+        made.add_timeslices(timeslices)
     begin = (BORDER - buckets * 300) // HOUR * HOUR
     made.begin(begin)
     for hour in range(begin // HOUR - hours, begin // HOUR):
-        made.fill(hour, [count(1, 10)] * 12, Stage.SEALED)
+        made.backfill(hour, [count(1, 10)] * 12, BucketState.SEALED)
     for end in range(begin + 300, BORDER + 1, 300):
         made.close(end, count(1, 10))
     return made
 
 
 def read(
-    one: Slo,
+    slo: Slo,
     book: Ledger,
-    fresh: Mapping[str, Count] | None = None,
+    fresh: Mapping[str, EventCounts] | None = None,
     onsets: frozenset[datetime] = frozenset(),
 ) -> Evidence:
     counts = {"3m": count(2, 6), "5m": count(2, 12)} if fresh is None else fresh
-    by_look = {Duration.parse(look): found for look, found in counts.items()}
-    return evidence(plan(one, LOOKS, book, NOW), book, by_look, onsets)
+    by_burn_window = {Duration.parse(look): found for look, found in counts.items()}
+    return evidence(plan(slo, LOOKS, book, NOW), book, by_burn_window, onsets)
 
 
 def test_a_window_is_what_is_closed_and_what_is_open() -> None:
-    found = read(slo("a", SHOP, window="1d"), ledger())
-    assert found.kind is Kind.FRESH
-    assert found.reading is not None
+    evidence = read(slo("a", SHOP, window="1d"), ledger())
+    assert evidence.kind is EvidenceKind.FRESH
+    assert evidence.reading is not None
     # 23 h 57 m of ten events in five minutes, and six in the last three.
-    assert found.reading.whole.total == Decimal("2874") + 6
-    assert found.reading.looks[FIVE] == count(2, 12)
-    assert found.reading.coverage == 1
+    assert evidence.reading.window_counts.total == Decimal("2874") + 6
+    assert evidence.reading.burn_windows[FIVE] == count(2, 12)
+    assert evidence.reading.coverage == 1
 
 
 def test_a_new_ledger_is_being_filled() -> None:
     new = Ledger(300, 24 * HOUR)
     new.begin(BORDER - 6 * HOUR)
-    found = read(slo("a", SHOP, window="1d"), new)
-    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 0%")
+    evidence = read(slo("a", SHOP, window="1d"), new)
+    assert (evidence.kind, evidence.detail) == (EvidenceKind.WARMING_UP, "Backfilling 0%")
 
 
 def test_how_much_of_the_past_has_been_read_is_told() -> None:
-    found = read(slo("a", SHOP, window="1d"), ledger(hours=3))
-    assert (found.kind, found.detail) == (Kind.WARMING_UP, "Backfilling 41%")
-    assert found.reading is not None
-    assert found.reading.remaining is None
-    assert found.reading.looks.keys() == LOOKS
+    evidence = read(slo("a", SHOP, window="1d"), ledger(hours=3))
+    assert (evidence.kind, evidence.detail) == (EvidenceKind.WARMING_UP, "Backfilling 41%")
+    assert evidence.reading is not None
+    assert evidence.reading.remaining is None
+    assert evidence.reading.burn_windows.keys() == LOOKS
 
 
-def so_far(one: Slo, book: Ledger, *looks: str) -> Reading:
+def so_far(slo: Slo, book: Ledger, *looks: str) -> Reading:
     needed = LOOKS | {Duration.parse(look) for look in looks}
     fresh = {FIVE: count(2, 12), Duration.parse("3m"): count(2, 6)}
-    found = evidence(plan(one, needed, book, NOW), book, fresh)
-    assert found.kind is Kind.WARMING_UP
+    found = evidence(plan(slo, needed, book, NOW), book, fresh)
+    assert found.kind is EvidenceKind.WARMING_UP
     assert found.so_far is not None
     return found.so_far
 
 
 def test_what_is_known_so_far_is_told_as_if_the_rest_had_no_errors() -> None:
     """Of the day 10 hours and 3 minutes are known: their 122 bad of what would be 2,880 events."""
-    found = so_far(slo("a", SHOP, window="1d"), ledger(hours=3), "12h")
-    assert found.whole.bad == 10 * 12 + 2
-    assert found.whole.total == pytest.approx(2_880, rel=Decimal("0.02"))
-    half = found.looks[Duration.parse("12h")]
+    reading = so_far(slo("a", SHOP, window="1d"), ledger(hours=3), "12h")
+    assert reading.window_counts.bad == 10 * 12 + 2
+    assert reading.window_counts.total == pytest.approx(2_880, rel=Decimal("0.02"))
+    half = reading.burn_windows[Duration.parse("12h")]
     assert half.bad == 10 * 12 + 2
     assert half.total == pytest.approx(1_440, rel=Decimal("0.02"))
-    assert found.looks.keys() == LOOKS | {Duration.parse("12h")}
+    assert reading.burn_windows.keys() == LOOKS | {Duration.parse("12h")}
 
 
 def test_of_a_ledger_that_has_just_begun_nothing_is_known_so_far() -> None:
     new = Ledger(300, 24 * HOUR)
     new.begin(BORDER)
-    found = so_far(slo("a", SHOP, window="1d"), new, "12h")
-    assert found.remaining is None
-    assert found.looks[Duration.parse("12h")] == count(0, 0)
+    reading = so_far(slo("a", SHOP, window="1d"), new, "12h")
+    assert reading.remaining is None
+    assert reading.burn_windows[Duration.parse("12h")] == count(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_of_a_ledger_that_has_just_begun_nothing_is_known_so_far() -> None:
 def test_slices_are_known_so_far_as_slices(method: Timeslices | RatioTimeslices) -> None:
     one = slo("a", SHOP, window="1d", objective="50%", budgeting=method)
     found = so_far(one, ledger(one, hours=3), "12h")
-    assert found.whole.total == pytest.approx(288, rel=Decimal("0.02"))
-    half = found.looks[Duration.parse("12h")]
+    assert found.window_counts.total == pytest.approx(288, rel=Decimal("0.02"))
+    half = found.burn_windows[Duration.parse("12h")]
     assert half.total == pytest.approx(144, rel=Decimal("0.02"))
     assert half.events == 10 * 12 + 2
 
@@ -130,7 +130,7 @@ def test_one_that_fell_behind_is_no_young_one() -> None:
     one = slo("a", SHOP, window="1d")
     later = NOW + timedelta(hours=2)
     found = evidence(plan(one, LOOKS, behind, later), behind, {})
-    assert found.kind is Kind.STALE
+    assert found.kind is EvidenceKind.STALE
     assert found.detail == "the ledger ends at 12:00 UTC and is catching up"
 
 
@@ -139,16 +139,16 @@ def test_a_window_without_any_data_is_absent() -> None:
     empty.begin(BORDER - 25 * HOUR)
     for end in range(empty.closed_until + 300, BORDER + 1, 300):
         empty.close(end, None)
-    assert read(slo("a", SHOP, window="1d"), empty, {}).kind is Kind.ABSENT
+    assert read(slo("a", SHOP, window="1d"), empty, {}).kind is EvidenceKind.ABSENT
 
 
 def test_a_pause_in_the_data_is_judged_by_what_is_known_and_its_looks_by_nothing() -> None:
     """Whether the pause is too long is a matter of freshness, which the question itself settles."""
-    found = read(slo("a", SHOP, window="1d"), ledger(), {})
-    assert found.kind is Kind.FRESH
-    assert found.reading is not None
-    assert found.reading.events(FIVE) is None
-    assert found.reading.looks.keys() == LOOKS - {FIVE}
+    evidence = read(slo("a", SHOP, window="1d"), ledger(), {})
+    assert evidence.kind is EvidenceKind.FRESH
+    assert evidence.reading is not None
+    assert evidence.reading.events(FIVE) is None
+    assert evidence.reading.burn_windows.keys() == LOOKS - {FIVE}
 
 
 def test_too_little_data_and_none_of_it_new_is_no_young_service() -> None:
@@ -159,19 +159,21 @@ def test_too_little_data_and_none_of_it_new_is_no_young_service() -> None:
     for end in ends:
         known.close(end, count(1, 10) if end in ends[-24:-12] else None)
     one = slo("a", SHOP, window="1d")
-    assert read(one, known).kind is Kind.INSUFFICIENT_HISTORY
-    found = read(one, known, {})
-    assert found == Evidence(Kind.ABSENT, "1h of 1d is known, and nothing of the last 5m")
+    assert read(one, known).kind is EvidenceKind.INSUFFICIENT_HISTORY
+    evidence = read(one, known, {})
+    assert evidence == Evidence(
+        EvidenceKind.ABSENT, "1h of 1d is known, and nothing of the last 5m"
+    )
 
 
 def test_a_calendar_period_that_has_just_begun_has_no_budget_to_judge() -> None:
     """At noon in UTC Monday begins twelve hours further east."""
     week = CalendarWindow(Period.WEEK, timezone(timedelta(hours=12)), "UTC+12")
     assert NOW - week.start(NOW) == timedelta(minutes=3)
-    found = read(slo("a", SHOP, window=week), ledger())
-    assert found.kind is Kind.INSUFFICIENT_HISTORY
-    assert found.reading is not None
-    assert found.reading.looks.keys() == LOOKS
+    evidence = read(slo("a", SHOP, window=week), ledger())
+    assert evidence.kind is EvidenceKind.INSUFFICIENT_HISTORY
+    assert evidence.reading is not None
+    assert evidence.reading.burn_windows.keys() == LOOKS
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_calendar_period_that_has_just_begun_has_no_budget_to_judge() -> None:
     [(0, count(13, 26), "13m"), (10, count(3, 6), "3m"), (13, count(0, 0), "0s")],
 )
 def test_of_what_is_open_a_calendar_period_counts_what_came_since_it_began(
-    begins: int, seen: Count, known: str
+    begins: int, seen: EventCounts, known: str
 ) -> None:
     """Of thirteen open minutes the last ones only, if so be; a look back counts what it counts."""
     zone = timezone(timedelta(hours=12, minutes=-begins))
@@ -189,7 +191,7 @@ def test_of_what_is_open_a_calendar_period_counts_what_came_since_it_began(
     found = evidence(plan(events, LOOKS, book, now), book, fresh)
     assert found.detail == f"{known} of 7d is known; a budget needs 16h48m"
     assert found.reading is not None
-    assert (found.reading.whole, found.reading.looks[FIVE]) == (seen, count(5, 10))
+    assert (found.reading.window_counts, found.reading.burn_windows[FIVE]) == (seen, count(5, 10))
     slices = replace(events, budgeting=RatioTimeslices(FIVE))
     sliced = evidence(plan(slices, LOOKS, book, now), book, fresh).reading
     assert sliced is not None
@@ -199,27 +201,31 @@ def test_of_what_is_open_a_calendar_period_counts_what_came_since_it_began(
 def test_slices_are_judged_as_slices() -> None:
     method = Timeslices(FIVE, Percentage.parse("95%"))
     one = slo("a", SHOP, window="1d", objective="50%", budgeting=method)
-    found = read(one, ledger(one))
-    assert found.reading is not None
-    assert found.reading.unit is Unit.SLICES
+    evidence = read(one, ledger(one))
+    assert evidence.reading is not None
+    assert evidence.reading.unit is CountUnit.SLICES
     # Every slice has 10 % bad, which is more than 5 %; there are 288, of which 287 are closed.
-    assert found.reading.whole == count(287, 288)
-    hour = found.reading.looks[Duration.parse("1h")]
+    assert evidence.reading.window_counts == count(287, 288)
+    hour = evidence.reading.burn_windows[Duration.parse("1h")]
     assert (hour.bad, hour.total) == (12, 12)
     assert hour.events == Decimal("13.4")
-    assert found.reading.bad_events(Duration.parse("1h")) == Decimal("13.4")
+    assert evidence.reading.bad_events(Duration.parse("1h")) == Decimal("13.4")
 
 
 def test_the_mean_of_shares_leaves_empty_slices_out() -> None:
     one = slo("a", SHOP, window="1d", objective="50%", budgeting=RatioTimeslices(FIVE))
-    found = read(one, ledger(one))
-    assert found.reading is not None
-    assert found.reading.whole == Count(Decimal("28.7"), Decimal(287))
+    evidence = read(one, ledger(one))
+    assert evidence.reading is not None
+    assert evidence.reading.window_counts == EventCounts(Decimal("28.7"), Decimal(287))
 
 
 @pytest.mark.parametrize(
     ("indicator", "unit"),
-    [(SHOP, Unit.EVENTS), (probe("up"), Unit.SECONDS), (raw_ratio("r$window"), Unit.SHARES)],
+    [
+        (SHOP, CountUnit.EVENTS),
+        (probe("up"), CountUnit.SECONDS),
+        (raw_ratio("r$window"), CountUnit.SHARES),
+    ],
 )
 def test_what_is_counted_depends_on_the_indicator(indicator, unit) -> None:
     found = read(slo("a", indicator, window="1d"), ledger())
@@ -228,17 +234,17 @@ def test_what_is_counted_depends_on_the_indicator(indicator, unit) -> None:
 
 
 def test_shares_have_no_number_of_bad_events() -> None:
-    found = read(slo("a", raw_ratio("r$window"), window="1d", minimum=1_000_000), ledger())
-    assert found.kind is Kind.FRESH
-    assert found.reading is not None
-    assert found.reading.bad_events(FIVE) is None
+    evidence = read(slo("a", raw_ratio("r$window"), window="1d", minimum=1_000_000), ledger())
+    assert evidence.kind is EvidenceKind.FRESH
+    assert evidence.reading is not None
+    assert evidence.reading.bad_events(FIVE) is None
 
 
 def test_looks_that_the_ledger_lacks_are_asked_for() -> None:
     one = slo("a", SHOP, window="1d")
-    asked = {str(look) for look in plan(one, LOOKS, ledger(), NOW).asked}
+    asked = {str(burn_window) for burn_window in plan(one, LOOKS, ledger(), NOW).asked}
     assert asked == {"3m", "5m"}
-    asked = {str(look) for look in plan(one, LOOKS, ledger(buckets=12), NOW).asked}
+    asked = {str(burn_window) for burn_window in plan(one, LOOKS, ledger(buckets=12), NOW).asked}
     assert asked == {"3m", "5m", "6h"}
 
 
@@ -247,7 +253,7 @@ def test_while_a_release_hangs_on_it_short_looks_are_read_exactly() -> None:
         plan(slo("a", SHOP, window="1d"), LOOKS, ledger(buckets=12), NOW, hot=hot).legs.by_look
         for hot in (True, False)
     )
-    assert {type(leg) for look, leg in exact.items() if look <= FIVE} == {Close}
+    assert {type(leg) for burn_window, leg in exact.items() if burn_window <= FIVE} == {Close}
     assert type(exact[Duration.parse("6h")]) is Look
     assert {type(leg) for leg in plainly.values()} == {Look}
 
@@ -257,11 +263,13 @@ def test_recorded_shares_are_not_asked_for_over_odd_lengths() -> None:
     assert made.asked == {FIVE}
 
 
-def spent(one: Slo, book: Ledger, minutes: str, fresh: Mapping[str, Count] | None = None) -> object:
+def spent(
+    slo: Slo, book: Ledger, minutes: str, fresh: Mapping[str, EventCounts] | None = None
+) -> object:
     """What was bad since a release began, so many minutes ago."""
     onset = NOW - timedelta(minutes=float(minutes))
-    found = read(one, book, fresh, frozenset({onset}))
-    return found.reading.bad_since.get(onset) if found.reading else None
+    evidence = read(slo, book, fresh, frozenset({onset}))
+    return evidence.reading.bad_since.get(onset) if evidence.reading else None
 
 
 @pytest.mark.parametrize(
@@ -281,22 +289,22 @@ def test_what_was_bad_since_a_release_began(minutes: str, bad: str) -> None:
 
 def test_of_a_release_that_is_older_than_the_window_the_window_counts() -> None:
     one = slo("a", SHOP, window="1h")
-    found = read(one, ledger(), None, frozenset({NOW - timedelta(hours=9)}))
-    assert found.reading is not None
-    (bad,) = found.reading.bad_since.values()
-    assert bad == found.reading.whole.bad
-    assert found.reading.spent_since(NOW - timedelta(hours=9)) == Ratio.of(
-        1 - (found.reading.remaining or Ratio(Decimal(9))).value
+    evidence = read(one, ledger(), None, frozenset({NOW - timedelta(hours=9)}))
+    assert evidence.reading is not None
+    (bad,) = evidence.reading.bad_since.values()
+    assert bad == evidence.reading.window_counts.bad
+    assert evidence.reading.spent_since(NOW - timedelta(hours=9)) == Ratio.of(
+        1 - (evidence.reading.remaining or Ratio(Decimal(9))).value
     )
 
 
 def test_what_was_spent_is_a_share_of_the_whole_windows_budget() -> None:
     """14 bad events, of which a day with 2880 allows 28.8."""
     onset = NOW - timedelta(minutes=63)
-    found = read(slo("a", SHOP, window="1d"), ledger(), None, frozenset({onset}))
-    assert found.reading is not None
-    assert found.reading.spent_since(onset) == Ratio.of(Decimal(14) / Decimal("28.8"))
-    assert found.reading.spent_since(NOW) is None
+    evidence = read(slo("a", SHOP, window="1d"), ledger(), None, frozenset({onset}))
+    assert evidence.reading is not None
+    assert evidence.reading.spent_since(onset) == Ratio.of(Decimal(14) / Decimal("28.8"))
+    assert evidence.reading.spent_since(NOW) is None
 
 
 def test_what_the_ledger_does_not_know_yet_is_not_told_as_spent() -> None:
@@ -304,9 +312,9 @@ def test_what_the_ledger_does_not_know_yet_is_not_told_as_spent() -> None:
     assert spent(one, ledger(hours=0, buckets=12), "300") is None
     new = Ledger(300, 24 * HOUR)
     new.begin(BORDER)
-    found = read(one, new, None, frozenset({NOW}))
-    assert found.reading is not None
-    assert found.reading.spent_since(NOW) is None
+    evidence = read(one, new, None, frozenset({NOW}))
+    assert evidence.reading is not None
+    assert evidence.reading.spent_since(NOW) is None
 
 
 def test_slices_that_were_bad_since_a_release_began() -> None:

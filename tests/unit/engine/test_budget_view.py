@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.report import report
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.slo_status import slo_status
 from penstock.engine.budget_view import Budget, BudgetView
 from penstock.engine.evidence_store import CachedEvidence, EvidenceStore
 from penstock.engine.evidence_view import EvaluationIntervals
@@ -18,7 +18,7 @@ from support.reports import SLO
 
 KEY = (SLO.ref.namespace, SLO.ref.name)
 INTERVALS = EvaluationIntervals(rest=60.0, hot=10.0)
-FRESH = Evidence(Kind.FRESH, reading=reading("0.25", burn="2"))
+FRESH = Evidence(EvidenceKind.FRESH, reading=reading("0.25", burn="2"))
 
 
 def ask(
@@ -28,7 +28,7 @@ def ask(
     uid: str = SLO.ref.uid,
 ) -> Budget:
     cache, store = ObjectCache(), EvidenceStore()
-    cache.upsert(Resource.SLO, Entry(replace(SLO.ref, uid=uid), 1, SLO, status=status))
+    cache.upsert(Resource.SLO, CachedObject(replace(SLO.ref, uid=uid), 1, SLO, status=status))
     if evidence is not None:
         store.put(KEY, CachedEvidence(SLO, evidence, 0.0))
     found = BudgetView(cache, store, INTERVALS).get(KEY, NOW + after)
@@ -37,7 +37,7 @@ def ask(
 
 
 def test_a_budget_that_this_replica_measures_is_the_measured_one() -> None:
-    found = ask(FRESH, report(SLO, Evidence(Kind.UNREACHABLE), NOW, None))
+    found = ask(FRESH, slo_status(SLO, Evidence(EvidenceKind.UNREACHABLE), NOW, None))
     assert (found.remaining, found.measured_at, found.is_current) == (Decimal("0.25"), NOW, True)
     assert {burn for _, burn in found.burns} == {Decimal(2)}
     assert [window for window, _ in found.burns] == sorted(window for window, _ in found.burns)
@@ -49,18 +49,18 @@ def test_a_measurement_that_is_three_intervals_old_is_not_current() -> None:
 
 
 def test_a_budget_that_cannot_be_measured_has_a_reason_and_no_figure() -> None:
-    found = ask(Evidence(Kind.UNREACHABLE, "connection refused"))
+    found = ask(Evidence(EvidenceKind.UNREACHABLE, "connection refused"))
     assert (found.remaining, found.burns, found.is_current) == (None, (), False)
     assert found.reason == "MetricsUnreachable"
 
 
 def test_a_budget_of_too_few_events_is_not_relied_on() -> None:
-    thin = Evidence(Kind.INSUFFICIENT_EVENTS, "", reading("0.25"))
+    thin = Evidence(EvidenceKind.INSUFFICIENT_EVENTS, "", reading("0.25"))
     assert not ask(thin).is_current
 
 
 def test_a_standby_reads_the_status_and_relies_on_it_for_eleven_minutes() -> None:
-    status = report(SLO, FRESH, NOW, None)
+    status = slo_status(SLO, FRESH, NOW, None)
     found = ask(status=status, after=timedelta(minutes=11))
     assert (found.remaining, found.measured_at, found.is_current) == (Decimal("0.25"), NOW, True)
     assert found.burns == status.burns

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.evidence import Count, Evidence, Kind
-from penstock.domain.indicator import Counted, Indicator
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
+from penstock.domain.indicator import CountedEvents, Indicator
 from penstock.domain.quantities import Duration
 from penstock.engine.asking import Row
 from penstock.engine.promql import Close, Counts, Leg, Look, Question, counts, measure_of
@@ -19,7 +19,7 @@ from support.indicators import latency, probe, query, ratio, raw_ratio
 FIVE = Duration.parse("5m")
 LOOK, CLOSE = Look(FIVE), Close(FIVE, Duration.parse("1h"))
 SPLIT = ratio('x{code=~"5.."}', "x")
-SPLIT_GOOD = ratio('x{code!~"5.."}', "x", Counted.GOOD)
+SPLIT_GOOD = ratio('x{code!~"5.."}', "x", CountedEvents.GOOD)
 SLOW = latency("h_bucket", "300ms")
 
 
@@ -32,8 +32,8 @@ def read(indicator: Indicator, leg: Leg = LOOK, **parts: str | dict[int, str]) -
     return counts(Question("key", measure_of(indicator), frozenset({leg})), answer)
 
 
-def once(bad: str, total: str) -> dict[int, Count]:
-    return {7: Count(Decimal(bad), Decimal(total))}
+def once(bad: str, total: str) -> dict[int, EventCounts]:
+    return {7: EventCounts(Decimal(bad), Decimal(total))}
 
 
 @pytest.mark.parametrize("leg", [LOOK, CLOSE])
@@ -66,19 +66,19 @@ def test_nothing_lately_is_absent_only_where_no_past_is_known():
     assert lately(SPLIT, remembered=True, age="7.5") == Counts({LOOK: {}})
     found = lately(SPLIT, remembered=False, age="7.5")
     assert isinstance(found, Evidence)
-    assert found.kind is Kind.ABSENT
+    assert found.kind is EvidenceKind.ABSENT
 
 
 def test_what_is_remembered_is_stale_once_it_is_older_than_it_may_be():
     found = lately(SPLIT, remembered=True)
-    assert found == Evidence(Kind.STALE, "no new sample for more than 1h (freshness)")
+    assert found == Evidence(EvidenceKind.STALE, "no new sample for more than 1h (freshness)")
 
 
 @pytest.mark.parametrize("indicator", [query("a$window", "b$window"), raw_ratio("r")])
 def test_an_expression_whose_age_nobody_can_tell_is_absent_whatever_is_remembered(indicator):
     found = lately(indicator, remembered=True)
     assert isinstance(found, Evidence)
-    assert found.kind is Kind.ABSENT
+    assert found.kind is EvidenceKind.ABSENT
 
 
 def test_of_a_histogram_good_is_the_bucket_and_total_is_everything():
@@ -90,7 +90,7 @@ def test_a_missing_bucket_is_a_mistake_of_the_author_traffic_or_not():
     for total in ("0", "10"):
         found = read(SLOW, t=total)
         assert isinstance(found, Evidence)
-        assert found.kind is Kind.SLO_INVALID
+        assert found.kind is EvidenceKind.SLO_INVALID
 
 
 def test_a_share_is_of_all_events_and_of_none_it_is_nothing():
@@ -107,7 +107,7 @@ def test_a_share_outside_of_0_to_1_is_malformed(text):
     for parts in ({"f": text}, {"f": text, "t": "5"}):
         found = read(raw_ratio("r") if len(parts) == 1 else latency("h", "1s"), **parts)
         assert isinstance(found, Evidence)
-        assert found.kind is Kind.MALFORMED
+        assert found.kind is EvidenceKind.MALFORMED
         assert "which is no" in found.detail
 
 
@@ -116,7 +116,7 @@ def test_a_probe_is_counted_in_seconds_and_never_by_stray_values():
     assert read(probe("up"), t="300").at == {LOOK: once("300", "300")}
     stray = read(probe("up"), e="240", t="300", s="1")
     assert isinstance(stray, Evidence)
-    assert stray.kind is Kind.MALFORMED
+    assert stray.kind is EvidenceKind.MALFORMED
 
 
 def test_many_instants_are_counted_each_by_itself():
@@ -124,9 +124,9 @@ def test_many_instants_are_counted_each_by_itself():
     assert found == Counts(
         {
             LOOK: {
-                1: Count(Decimal(1), Decimal(10)),
-                2: Count(Decimal(0), Decimal(8)),
-                3: Count(Decimal(3), Decimal(3)),
+                1: EventCounts(Decimal(1), Decimal(10)),
+                2: EventCounts(Decimal(0), Decimal(8)),
+                3: EventCounts(Decimal(3), Decimal(3)),
             }
         },
         frozenset({LOOK}),
@@ -139,7 +139,7 @@ def test_an_instant_that_cannot_be_used_costs_no_other():
     assert set(found.at[LOOK]) == {1, 3}
     none_left = read(SPLIT, o={1: "-1", 2: "NaN"})
     assert isinstance(none_left, Evidence)
-    assert none_left.kind is Kind.MALFORMED
+    assert none_left.kind is EvidenceKind.MALFORMED
 
 
 def test_an_instant_is_used_for_all_legs_or_for_none():
@@ -173,8 +173,8 @@ def test_whatever_comes_counts_make_sense(parts, indicator):
         assert 0 <= count.bad <= count.total
 
 
-def bucket(border: str, label: str = "0") -> Row:
-    return ({"le": border, "penstock": label}, ((0, "1"),))
+def bucket(boundary: str, label: str = "0") -> Row:
+    return ({"le": boundary, "penstock": label}, ((0, "1"),))
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def bucket(border: str, label: str = "0") -> Row:
 def test_the_nearest_buckets_are_told_in_words_of_the_threshold(borders, nearest):
     answer = {"borders": [bucket(border) for border in borders]}
     assert no_bucket(SLOW, answer) == Evidence(
-        Kind.SLO_INVALID,
+        EvidenceKind.SLO_INVALID,
         f"spec.indicator.latency.threshold: 300ms is not a bucket of the histogram{nearest}",
     )
-    assert no_bucket(SLOW, Evidence(Kind.PARTIAL)) == no_bucket(SLOW)
+    assert no_bucket(SLOW, Evidence(EvidenceKind.PARTIAL)) == no_bucket(SLOW)
 
 
 def test_buckets_are_asked_of_many_at_once_and_told_apart():

@@ -31,7 +31,7 @@ MANY = selector(
     ("a.\u00fc", "!=", "x"),
     ("a", "!~", ""),
 )
-BAD, GOOD = indicator.Counted.BAD, indicator.Counted.GOOD
+BAD, GOOD = indicator.CountedEvents.BAD, indicator.CountedEvents.GOOD
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_a_ledger_has_the_name_that_the_first_release_gave_it(
 
 def test_each_part_makes_another_ledger() -> None:
     names = [
-        digest(source, measured, grain)
+        digest(source, measured, resolution)
         for source in (SOURCE, f"{SOURCE}1")
         for measured in (
             ProbeIndicator(ONE),
             ProbeIndicator(MANY),
             LatencyIndicator(ONE, Duration(1)),
         )
-        for grain in (60, 300)
+        for resolution in (60, 300)
     ]
     assert len(set(names)) == len(names)

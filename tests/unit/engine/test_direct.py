@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from penstock.domain.evidence import Count, Evidence, Kind
-from penstock.domain.indicator import Counted
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
+from penstock.domain.indicator import CountedEvents
 from penstock.domain.quantities import Duration
 from penstock.domain.window import CalendarWindow, Period
 from penstock.engine.budget.direct import Plan, evidence, plan
@@ -30,9 +30,9 @@ def planned(of=None, looks=("5m",)) -> Plan:
 
 
 def counted(whole: str, look: str | None = None, **more) -> Counts:
-    at = {HOUR: {7: Count(Decimal(1), Decimal(whole))}}
+    at = {HOUR: {7: EventCounts(Decimal(1), Decimal(whole))}}
     if look is not None:
-        at[FIVE] = {7: Count(Decimal(1), Decimal(look))}
+        at[FIVE] = {7: EventCounts(Decimal(1), Decimal(look))}
     return Counts(at, **more)
 
 
@@ -48,36 +48,36 @@ def test_a_calendar_window_is_asked_from_its_start_daylight_saving_included():
     since = planned(slo("a", SHOP, window=month)).window
     assert since == Duration.parse("30d13h")  # 14:00 of the 31st, less the hour of the 29th
     begun = plan(inquiry(slo("a", SHOP, window=month)), month.start(AT), FRESH)
-    assert begun == Evidence(Kind.INSUFFICIENT_HISTORY, "the window has just begun")
+    assert begun == Evidence(EvidenceKind.INSUFFICIENT_HISTORY, "the window has just begun")
     soon = month.start(AT) + timedelta(milliseconds=1)
     assert isinstance(plan(inquiry(slo("a", SHOP, window=month)), soon, FRESH), Plan)
 
 
 def test_counts_are_a_reading_and_a_look_back_without_data_is_left_out():
     found = evidence(planned(), counted("1000", "10"), AT)
-    assert found.kind is Kind.FRESH
+    assert found.kind is EvidenceKind.FRESH
     assert found.reading is not None
-    assert found.reading.whole == Count(Decimal(1), Decimal(1_000))
-    assert set(found.reading.looks) == {FIVE.length}
-    assert evidence(planned(), counted("1000"), AT).reading.looks == {}
+    assert found.reading.window_counts == EventCounts(Decimal(1), Decimal(1_000))
+    assert set(found.reading.burn_windows) == {FIVE.length}
+    assert evidence(planned(), counted("1000"), AT).reading.burn_windows == {}
 
 
 def test_a_window_without_data_is_absent_though_a_longer_look_has_some():
-    found = evidence(planned(), Counts({FIVE: {7: Count(Decimal(1), Decimal(2))}}), AT)
-    assert found == Evidence(Kind.ABSENT, "no events in the last 1h")
+    found = evidence(planned(), Counts({FIVE: {7: EventCounts(Decimal(1), Decimal(2))}}), AT)
+    assert found == Evidence(EvidenceKind.ABSENT, "no events in the last 1h")
 
 
 def test_what_could_not_be_counted_is_told_as_it_is():
-    trouble = Evidence(Kind.PARTIAL, "the answer is partial")
+    trouble = Evidence(EvidenceKind.PARTIAL, "the answer is partial")
     assert evidence(planned(), trouble, AT) == trouble
 
 
 @pytest.mark.parametrize(
     ("way", "lacking", "kind"),
     [
-        (Counted.GOOD, [HOUR, FIVE], Kind.ABSENT),
-        (Counted.GOOD, [FIVE], Kind.FRESH),
-        (Counted.BAD, [HOUR, FIVE], Kind.FRESH),
+        (CountedEvents.GOOD, [HOUR, FIVE], EvidenceKind.ABSENT),
+        (CountedEvents.GOOD, [FIVE], EvidenceKind.FRESH),
+        (CountedEvents.BAD, [HOUR, FIVE], EvidenceKind.FRESH),
     ],
 )
 def test_only_good_events_that_the_whole_window_lacks_are_a_slip(way, lacking, kind):
@@ -88,6 +88,6 @@ def test_only_good_events_that_the_whole_window_lacks_are_a_slip(way, lacking, k
 
 def test_a_ratio_of_no_events_never_has_too_few():
     of = slo("a", raw_ratio("r$window"), minimum=100)
-    assert evidence(planned(of), counted("1"), AT).kind is Kind.FRESH
+    assert evidence(planned(of), counted("1"), AT).kind is EvidenceKind.FRESH
     few = slo("a", SHOP, minimum=100)
-    assert evidence(planned(few), counted("1"), AT).kind is Kind.INSUFFICIENT_EVENTS
+    assert evidence(planned(few), counted("1"), AT).kind is EvidenceKind.INSUFFICIENT_EVENTS

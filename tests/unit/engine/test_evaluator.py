@@ -9,13 +9,13 @@ from datetime import datetime
 from itertools import pairwise
 
 from penstock.adapters.overload import Overload
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import MetricsSource, Tls
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
-from penstock.domain.source import Source, Tls
-from penstock.domain.source_report import Health, SourceReason
+from penstock.domain.source_status import SourceHealth, SourceReason
 from penstock.engine import triggers
 from penstock.engine.active_releases import ActiveRelease, ActiveReleases
 from penstock.engine.evaluator import Evaluator
@@ -32,7 +32,7 @@ from support.standings import ROLLOUT
 
 INTERVALS = EvaluationIntervals(rest=60.0, hot=10.0)
 NAMES = ("hot", "cold", "other")
-SOURCE = Source(
+SOURCE = MetricsSource(
     ObjectRef("shop", "default", "s1"),
     1,
     SourceKind.METRICS_SOURCE,
@@ -69,12 +69,12 @@ class Scene:
 
     def __post_init__(self) -> None:
         cache = ObjectCache()
-        cache.upsert(Resource.METRICS_SOURCE, Entry(SOURCE.ref, 1, SOURCE))
+        cache.upsert(Resource.METRICS_SOURCE, CachedObject(SOURCE.ref, 1, SOURCE))
         for name in NAMES:
             ref = ObjectRef("shop", name, name)
-            cache.upsert(Resource.SLO, Entry(ref, 2, replace(SLO, ref=ref)))
+            cache.upsert(Resource.SLO, CachedObject(ref, 2, replace(SLO, ref=ref)))
         self.rollout = replace(ROLLOUT, slos=("hot",))
-        cache.upsert(Resource.ROLLOUT, Entry(ROLLOUT.ref, 3, self.rollout))
+        cache.upsert(Resource.ROLLOUT, CachedObject(ROLLOUT.ref, 3, self.rollout))
         queues = Queues(self.clock)
         self.stores = Stores(cache, EvidenceStore(), ActiveReleases(), ManagerIndex(), queues)
         self.evaluator = Evaluator(self.stores, self, self.clock, self, INTERVALS)
@@ -88,11 +88,11 @@ class Scene:
         cache = self.stores.cache
         self.stores.queues.add(triggers.release_changed(cache, self.rollout, before, after))
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         return self.overload.lasts(self.clock.monotonic())
 
     async def measure(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         names = frozenset(one.slo.ref.name for one in inquiries)
         self.rounds.append(Round(self.clock.monotonic(), names, inquiries[0].hot))
@@ -101,10 +101,10 @@ class Scene:
             self.overload.told()
         else:
             self.overload.answered(self.clock.monotonic())
-        return {one.slo.ref: Evidence(Kind.NO_TRAFFIC) for one in inquiries}
+        return {one.slo.ref: Evidence(EvidenceKind.NO_TRAFFIC) for one in inquiries}
 
-    async def look(self, source: Source) -> Health:
-        return Health(SourceReason.CONNECTED)
+    async def look(self, source: MetricsSource) -> SourceHealth:
+        return SourceHealth(SourceReason.CONNECTED)
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counted.append(name)

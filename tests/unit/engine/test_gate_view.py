@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.policy import Policy, UnknownPolicy, UnknownThen
 from penstock.domain.refs import ObjectRef
 from penstock.domain.rollout import Admission, Enforcement, InFlight, Mode, Rollout
-from penstock.domain.standing import Standing
+from penstock.domain.rollout_state import RolloutState
 from penstock.domain.verdict import GateState, Verdict
 from penstock.engine.evidence_store import CachedEvidence, EvidenceStore
 from penstock.engine.evidence_view import EvaluationIntervals, EvidenceView
@@ -42,21 +42,21 @@ class Clock:
         return self.seconds
 
 
-def decided(story: Story) -> Standing:
+def decided(story: Story) -> RolloutState:
     story.goes()
     return story.standing
 
 
-def closed() -> Standing:
+def closed() -> RolloutState:
     return decided(Story(slos=(slo("-0.1"),)))
 
 
-def opened() -> Standing:
+def opened() -> RolloutState:
     return decided(Story())
 
 
 def ask(
-    standing: Standing | None,
+    state: RolloutState | None,
     leadership: Leadership = STANDBY,
     *,
     rollout: Rollout | SpecInvalid = ROLLOUT,
@@ -66,10 +66,12 @@ def ask(
     cache, evidence, clock = ObjectCache(), EvidenceStore(), Clock()
     ref = ObjectRef("shop", "checkout", "s1")
     checkout = replace(SLO, ref=ref)
-    cache.upsert(Resource.SLO, Entry(ref, 1, checkout))
-    cache.upsert(Resource.ROLLOUT, Entry(ROLLOUT.ref, 3, rollout, status=standing))
+    cache.upsert(Resource.SLO, CachedObject(ref, 1, checkout))
+    cache.upsert(Resource.ROLLOUT, CachedObject(ROLLOUT.ref, 3, rollout, status=state))
     at = clock.monotonic() - measured_before
-    evidence.put(("shop", "checkout"), CachedEvidence(checkout, Evidence(Kind.NO_TRAFFIC), at))
+    evidence.put(
+        ("shop", "checkout"), CachedEvidence(checkout, Evidence(EvidenceKind.NO_TRAFFIC), at)
+    )
     view = GateView(cache, EvidenceView(cache, evidence, clock, INTERVALS))
     found = view.get(KEY, leadership, NOW + after)
     assert found is not None
@@ -144,7 +146,7 @@ def test_an_invalid_rollout_keeps_the_gate_that_was_decided_last() -> None:
         assert ask(opened(), leadership, rollout=invalid).admits
 
 
-def releasing(*, held: bool, burns: bool) -> Standing:
+def releasing(*, held: bool, burns: bool) -> RolloutState:
     story = Story()
     story.goes()
     story.release()

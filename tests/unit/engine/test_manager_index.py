@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.domain.refs import ApiResource, WorkloadRef
-from penstock.domain.workload import Observation, Phase
+from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.manager_index import ManagerIndex, ManagerRef, with_manager
 from penstock.engine.watches import WatchManager
 
@@ -53,14 +53,16 @@ def test_a_list_of_one_kind_forgets_what_is_gone_of_that_kind_alone() -> None:
 
 
 def test_a_managed_workload_cannot_be_held_and_the_reason_names_its_manager() -> None:
-    seen = Observation("shop", WEB, "u1", Phase.COMPLETE)
-    assert with_manager(seen, None) is seen
-    assert with_manager(seen, CANARY).refusal == (
+    workload = WorkloadState("shop", WEB, "u1", Phase.COMPLETE)
+    assert with_manager(workload, None) is workload
+    assert with_manager(workload, CANARY).unsupported_reason == (
         "is managed by Canary web of Flagger; point the Rollout at that instead"
     )
-    gone = Observation("shop", WEB, "", Phase.MISSING)
+    gone = WorkloadState("shop", WEB, "", Phase.MISSING)
     assert with_manager(gone, CANARY) is gone
-    deleted = Observation("shop", WEB, "u1", Phase.COMPLETE, refusal="is being deleted")
+    deleted = WorkloadState(
+        "shop", WEB, "u1", Phase.COMPLETE, unsupported_reason="is being deleted"
+    )
     assert with_manager(deleted, CANARY) is deleted
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.slo import Slo, Timeslices
-from penstock.domain.source import Source
 from penstock.engine.budget.book import UNUSED_SECONDS
 from penstock.engine.budget.migrating import Migrations, while_migrating
 from penstock.engine.ports import Inquiry
@@ -21,8 +21,8 @@ SOURCE = source("http://prometheus:9090")
 FIRST = slo("checkout", ratio("bad_total", "all_total"), window="30d")
 SECOND = replace(FIRST, generation=2, indicator=ratio("worse_total", "all_total"))
 THIRD = replace(FIRST, generation=3, indicator=ratio("worst_total", "all_total"))
-KNOWN = Evidence(Kind.FRESH, reading=reading("0.5"))
-YOUNG = Evidence(Kind.WARMING_UP, "Backfilling 37%", reading("0.9"), reading("0.8"))
+KNOWN = Evidence(EvidenceKind.FRESH, reading=reading("0.5"))
+YOUNG = Evidence(EvidenceKind.WARMING_UP, "Backfilling 37%", reading("0.9"), reading("0.8"))
 
 
 class Told:
@@ -37,7 +37,7 @@ class Told:
         present: Evidence,
         former: Evidence = KNOWN,
         *,
-        where: Source = SOURCE,
+        where: MetricsSource = SOURCE,
         now: float = 0.0,
     ) -> tuple[list[Slo], Evidence]:
         """By which former indicators it was measured besides, and what was told."""
@@ -58,13 +58,13 @@ def test_the_former_indicator_answers_until_the_new_one_can() -> None:
     told = Told()
     told.round(FIRST, KNOWN)
     for _ in range(2):
-        (besides,), found = told.round(SECOND, YOUNG)
+        (besides,), evidence = told.round(SECOND, YOUNG)
         assert (besides.indicator, besides.objective) == (FIRST.indicator, FIRST.objective)
         assert besides.ref != SECOND.ref
-        assert (found.kind, found.reading) == (Kind.MIGRATING, KNOWN.reading)
-        assert found.so_far == YOUNG.so_far
-        assert "Backfilling 37%" in found.detail
-    fresh = Evidence(Kind.FRESH, reading=reading("0.7"))
+        assert (evidence.kind, evidence.reading) == (EvidenceKind.MIGRATING, KNOWN.reading)
+        assert evidence.so_far == YOUNG.so_far
+        assert "Backfilling 37%" in evidence.detail
+    fresh = Evidence(EvidenceKind.FRESH, reading=reading("0.7"))
     assert told.round(SECOND, fresh)[1] == fresh
     assert told.round(SECOND, fresh) == ([], fresh)
 
@@ -73,23 +73,29 @@ def test_one_that_changes_again_meanwhile_is_answered_by_what_was_known() -> Non
     told = Told()
     told.round(FIRST, KNOWN)
     told.round(SECOND, YOUNG)
-    (besides,), found = told.round(THIRD, YOUNG)
+    (besides,), evidence = told.round(THIRD, YOUNG)
     assert besides.indicator == FIRST.indicator
-    assert found.kind is Kind.MIGRATING
+    assert evidence.kind is EvidenceKind.MIGRATING
     back = replace(FIRST, generation=4)
     assert told.round(back, KNOWN) == ([], KNOWN)
 
 
-@pytest.mark.parametrize("kind", [Kind.REJECTED, Kind.ABSENT, Kind.STALE, Kind.UNREACHABLE])
+@pytest.mark.parametrize(
+    "kind",
+    [EvidenceKind.REJECTED, EvidenceKind.ABSENT, EvidenceKind.STALE, EvidenceKind.UNREACHABLE],
+)
 def test_a_new_indicator_that_cannot_be_measured_is_told_and_nothing_stands_in_for_it(kind) -> None:
     told = Told()
     told.round(FIRST, KNOWN)
     broken = Evidence(kind, "it is wrong")
     assert told.round(SECOND, broken)[1] == broken
-    assert told.round(SECOND, YOUNG)[1].kind is Kind.MIGRATING
+    assert told.round(SECOND, YOUNG)[1].kind is EvidenceKind.MIGRATING
 
 
-@pytest.mark.parametrize("kind", [Kind.STALE, Kind.ABSENT, Kind.NO_TRAFFIC, Kind.WARMING_UP])
+@pytest.mark.parametrize(
+    "kind",
+    [EvidenceKind.STALE, EvidenceKind.ABSENT, EvidenceKind.NO_TRAFFIC, EvidenceKind.WARMING_UP],
+)
 def test_a_former_indicator_that_is_of_no_use_any_more_answers_for_nothing(kind) -> None:
     told = Told()
     told.round(FIRST, KNOWN)
@@ -98,8 +104,8 @@ def test_a_former_indicator_that_is_of_no_use_any_more_answers_for_nothing(kind)
 
 def test_of_both_that_with_less_left_is_shown() -> None:
     spent = replace(YOUNG, so_far=reading("-0.2"))
-    found = while_migrating(KNOWN, spent)
-    assert (found.reading, found.so_far) == (spent.so_far, KNOWN.reading)
+    evidence = while_migrating(KNOWN, spent)
+    assert (evidence.reading, evidence.so_far) == (spent.so_far, KNOWN.reading)
 
 
 def test_what_was_never_measured_whole_has_nothing_to_answer_by() -> None:

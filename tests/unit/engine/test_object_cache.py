@@ -9,14 +9,14 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from penstock.domain.entry import Entry, Resource
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.metrics_source import MetricsSource, Tls
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef, WorkloadRef
-from penstock.domain.report import report
 from penstock.domain.rollout import LabelExpression, LabelSelector, Operator, Rollout
 from penstock.domain.slo import Slo, SourceKind, SourceRef
-from penstock.domain.source import Source, Tls
+from penstock.domain.slo_status import slo_status
 from penstock.engine.object_cache import Named, ObjectCache, ObjectChange, key_of, parsed_source
 from penstock.errors import SpecInvalid
 from support.cases import NOW
@@ -47,36 +47,36 @@ def ref(namespace: str, name: str, uid: str = "u1") -> ObjectRef:
     return ObjectRef(namespace, name, uid)
 
 
-def slo_entry(namespace: str = "shop", name: str = "checkout", **facts: Any) -> Entry:
+def slo_entry(namespace: str = "shop", name: str = "checkout", **facts: Any) -> CachedObject:
     where = ref(namespace, name, facts.pop("uid", "u1"))
-    return Entry(where, facts.pop("version", 1), replace(SLO, ref=where, **facts))
+    return CachedObject(where, facts.pop("version", 1), replace(SLO, ref=where, **facts))
 
 
-def rollout_entry(namespace: str = "shop", name: str = "checkout", **facts: Any) -> Entry:
+def rollout_entry(namespace: str = "shop", name: str = "checkout", **facts: Any) -> CachedObject:
     where, created = ref(namespace, name, facts.pop("uid", "u1")), facts.pop("created", "")
     value = replace(ROLLOUT, ref=where, **facts)
-    return Entry(where, 1, value, created)
+    return CachedObject(where, 1, value, created)
 
 
-def source_entry(namespace: str = "shop", name: str = "default") -> Entry:
+def source_entry(namespace: str = "shop", name: str = "default") -> CachedObject:
     kind = SourceKind.METRICS_SOURCE if namespace else SourceKind.CLUSTER_METRICS_SOURCE
     where, time = ref(namespace, name), Duration.parse("8s")
-    value = Source(where, 1, kind, "http://prometheus:9090", None, Tls(), (), time, time)
-    return Entry(where, 1, value)
+    value = MetricsSource(where, 1, kind, "http://prometheus:9090", None, Tls(), (), time, time)
+    return CachedObject(where, 1, value)
 
 
-def cache(**entries: list[Entry]) -> ObjectCache:
+def cache(**entries: list[CachedObject]) -> ObjectCache:
     known = ObjectCache()
     for name, listed in entries.items():
-        for entry in listed:
-            assert known.upsert(Resource[name.upper()], entry)
+        for obj in listed:
+            assert known.upsert(Resource[name.upper()], obj)
     return known
 
 
 def test_an_answer_older_than_what_is_known_is_refused() -> None:
     known = cache(slo=[slo_entry(version=2)])
     assert not known.upsert(Resource.SLO, slo_entry(version=1))
-    assert known.get(Resource.SLO, ("shop", "checkout")).version == 2
+    assert known.get(Resource.SLO, ("shop", "checkout")).generation == 2
     assert known.upsert(Resource.SLO, slo_entry(version=2, labels={"team": "a"}))
     assert known.upsert(Resource.SLO, slo_entry(version=1, uid="u2"))
 
@@ -134,7 +134,7 @@ def test_a_list_shows_what_the_watch_has_missed() -> None:
 def test_a_change_of_the_status_alone_is_stored_and_no_change() -> None:
     old = slo_entry()
     known = cache(slo=[old])
-    told = replace(old, status=report(SLO, Evidence(Kind.NO_TRAFFIC), NOW, None))
+    told = replace(old, status=slo_status(SLO, Evidence(EvidenceKind.NO_TRAFFIC), NOW, None))
     assert known.upsert(Resource.SLO, told) is None
     assert known.get(Resource.SLO, ("shop", "checkout")) is told
 
@@ -166,7 +166,7 @@ def test_a_selector_that_finds_none_is_an_slo_not_found() -> None:
 
 
 def test_an_invalid_slo_is_there_by_name_and_chosen_by_no_selector() -> None:
-    invalid = Entry(ref("shop", "checkout"), 1, INVALID)
+    invalid = CachedObject(ref("shop", "checkout"), 1, INVALID)
     known = cache(slo=[invalid])
     assert known.slos_for_rollout(ROLLOUT) == [Named("checkout", invalid)]
     chosen = replace(ROLLOUT, slos=(), selector=SELECTORS[2])
@@ -180,7 +180,7 @@ def test_a_change_of_an_slo_concerns_who_names_it_and_every_selector_of_its_name
             rollout_entry(name="by-selector", slos=(), selector=SELECTORS[1]),
             rollout_entry(name="other", slos=("search",)),
             rollout_entry("bank", "elsewhere"),
-            Entry(ref("shop", "invalid"), 1, INVALID),
+            CachedObject(ref("shop", "invalid"), 1, INVALID),
         ]
     )
     assert known.rollouts_for_slo(("shop", "checkout")) == [
@@ -191,7 +191,7 @@ def test_a_change_of_an_slo_concerns_who_names_it_and_every_selector_of_its_name
 
 def test_a_source_is_the_named_one_or_the_namespaces_default_or_the_clusters() -> None:
     own, cluster = source_entry(), source_entry("")
-    unnamed = slo_entry().value
+    unnamed = slo_entry().spec
     assert isinstance(unnamed, Slo)
     only_cluster = cache(cluster_metrics_source=[cluster])
     both = cache(metrics_source=[own], cluster_metrics_source=[cluster])
@@ -259,9 +259,9 @@ def test_the_group_of_a_workload_counts_and_its_version_does_not(
 
 
 def test_a_source_that_is_invalid_or_missing_cannot_be_used() -> None:
-    entry = source_entry()
-    assert parsed_source(entry) is entry.value
-    assert parsed_source(Entry(ref("shop", "default"), 1, INVALID)) is None
+    obj = source_entry()
+    assert parsed_source(obj) is obj.spec
+    assert parsed_source(CachedObject(ref("shop", "default"), 1, INVALID)) is None
     assert parsed_source(None) is None
 
 
@@ -271,20 +271,20 @@ UIDS = st.sampled_from(["u1", "u2"])
 
 
 @st.composite
-def slo_entries(draw: st.DrawFn) -> Entry:
+def slo_entries(draw: st.DrawFn) -> CachedObject:
     where = ref(*draw(KEYS), draw(UIDS))
     if draw(st.integers(0, 4)) == 0:
-        return Entry(where, draw(st.integers(1, 3)), INVALID)
+        return CachedObject(where, draw(st.integers(1, 3)), INVALID)
     labels = draw(st.sampled_from([{}, {"team": "a"}, {"team": "b"}]))
     value = replace(SLO, ref=where, labels=labels, source=draw(st.sampled_from(SOURCES)))
-    return Entry(where, draw(st.integers(1, 3)), value)
+    return CachedObject(where, draw(st.integers(1, 3)), value)
 
 
 @st.composite
-def rollout_entries(draw: st.DrawFn) -> Entry:
+def rollout_entries(draw: st.DrawFn) -> CachedObject:
     where = ref(*draw(KEYS), draw(UIDS))
     if draw(st.integers(0, 4)) == 0:
-        return Entry(where, draw(st.integers(1, 3)), INVALID)
+        return CachedObject(where, draw(st.integers(1, 3)), INVALID)
     value = replace(
         ROLLOUT,
         ref=where,
@@ -292,11 +292,11 @@ def rollout_entries(draw: st.DrawFn) -> Entry:
         selector=draw(st.sampled_from(SELECTORS)),
         workload=draw(st.sampled_from(WORKLOADS)),
     )
-    return Entry(where, draw(st.integers(1, 3)), value, draw(st.sampled_from("123")))
+    return CachedObject(where, draw(st.integers(1, 3)), value, draw(st.sampled_from("123")))
 
 
 @st.composite
-def source_entries(draw: st.DrawFn) -> tuple[Resource, Entry]:
+def source_entries(draw: st.DrawFn) -> tuple[Resource, CachedObject]:
     namespace = draw(st.sampled_from([*NAMESPACES, ""]))
     resource = Resource.METRICS_SOURCE if namespace else Resource.CLUSTER_METRICS_SOURCE
     return resource, source_entry(namespace, draw(st.sampled_from(NAMES)))
@@ -308,20 +308,20 @@ class CacheMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cache = ObjectCache()
-        self.known: list[tuple[Resource, Entry]] = []
+        self.known: list[tuple[Resource, CachedObject]] = []
 
     # What happens
 
     @rule(entry=slo_entries())
-    def slo_is_seen(self, entry: Entry) -> None:
+    def slo_is_seen(self, entry: CachedObject) -> None:
         self.seen(Resource.SLO, entry)
 
     @rule(entry=rollout_entries())
-    def rollout_is_seen(self, entry: Entry) -> None:
+    def rollout_is_seen(self, entry: CachedObject) -> None:
         self.seen(Resource.ROLLOUT, entry)
 
     @rule(source=source_entries())
-    def source_is_seen(self, source: tuple[Resource, Entry]) -> None:
+    def source_is_seen(self, source: tuple[Resource, CachedObject]) -> None:
         self.seen(*source)
 
     @rule(resource=st.sampled_from(Resource), key=KEYS)
@@ -341,12 +341,12 @@ class CacheMachine(RuleBasedStateMachine):
         assert all(change.new is None for change in changes)
         self.known = [one for one in self.known if one[0] is not resource or one[1] in listed]
 
-    def seen(self, resource: Resource, entry: Entry) -> None:
+    def seen(self, resource: Resource, entry: CachedObject) -> None:
         former = self.find(resource, key_of(entry))
         stale = (
             former is not None
             and former.ref.uid == entry.ref.uid
-            and entry.version < former.version
+            and entry.generation < former.generation
         )
         change = self.cache.upsert(resource, entry)
         assert change is None or not stale
@@ -356,10 +356,10 @@ class CacheMachine(RuleBasedStateMachine):
             self.known = [one for one in self.known if one[1] is not former]
             self.known.append((resource, entry))
 
-    def of(self, resource: Resource) -> list[Entry]:
-        return [entry for kind, entry in self.known if kind is resource]
+    def of(self, resource: Resource) -> list[CachedObject]:
+        return [obj for kind, obj in self.known if kind is resource]
 
-    def find(self, resource: Resource, key: tuple[str, str]) -> Entry | None:
+    def find(self, resource: Resource, key: tuple[str, str]) -> CachedObject | None:
         return next((one for one in self.of(resource) if key_of(one) == key), None)
 
     # What must hold
@@ -375,10 +375,10 @@ class CacheMachine(RuleBasedStateMachine):
     @invariant()
     def rollouts_find_their_slos_and_slos_their_rollouts(self) -> None:
         for entry in self.of(Resource.ROLLOUT):
-            if not isinstance(entry.value, Rollout):
+            if not isinstance(entry.spec, Rollout):
                 continue
-            named = self.cache.slos_for_rollout(entry.value)
-            assert named == self.naive_slos(entry.value)
+            named = self.cache.slos_for_rollout(entry.spec)
+            assert named == self.naive_slos(entry.spec)
             for one in named:
                 if one.entry is not None:
                     assert key_of(entry) in self.cache.rollouts_for_slo(key_of(one.entry))
@@ -392,7 +392,7 @@ class CacheMachine(RuleBasedStateMachine):
             chosen = {
                 one.ref.name: one
                 for one in here
-                if isinstance(one.value, Slo) and rollout.selector.matches(one.value.labels)
+                if isinstance(one.spec, Slo) and rollout.selector.matches(one.spec.labels)
             }
             found |= chosen or {"(sloSelector)": None}
         return [Named(name, found[name]) for name in sorted(found)]
@@ -400,9 +400,9 @@ class CacheMachine(RuleBasedStateMachine):
     @invariant()
     def each_slo_has_one_source_and_is_its_user(self) -> None:
         for entry in self.of(Resource.SLO):
-            if not isinstance(entry.value, Slo):
+            if not isinstance(entry.spec, Slo):
                 continue
-            serving = self.cache.source_for_slo(entry.value)
+            serving = self.cache.source_for_slo(entry.spec)
             using = [
                 one
                 for resource in SOURCE_RESOURCES
@@ -424,9 +424,9 @@ class CacheMachine(RuleBasedStateMachine):
                 assert set(guards) == {
                     key_of(one)
                     for one in self.of(Resource.ROLLOUT)
-                    if isinstance(one.value, Rollout)
+                    if isinstance(one.spec, Rollout)
                     and one.ref.namespace == namespace
-                    and same_object(one.value.workload, workload)
+                    and same_object(one.spec.workload, workload)
                 }
 
 

@@ -18,7 +18,7 @@ from penstock.adapters.metrics import MetricsRegistry
 from penstock.api.base import KubeModel
 from penstock.api.decode import decode_object
 from penstock.api.kinds import KindSpec
-from penstock.domain.entry import Entry
+from penstock.domain.cached_object import CachedObject
 from penstock.domain.refs import ObjectRef
 from penstock.engine import triggers
 from penstock.engine.active_releases import ActiveReleases
@@ -89,7 +89,7 @@ class Toys:
         self.bodies[name]["spec"] = {"color": color}
         return self.bodies[name]
 
-    async def list(self, resource: str) -> Sequence[Entry]:
+    async def list(self, resource: str) -> Sequence[CachedObject]:
         assert resource == "toys"
         return [decode_object(TOY, body) for body in self.bodies.values()]
 
@@ -139,13 +139,13 @@ def test_a_kind_of_one_row_is_listed_parsed_cached_and_its_changes_set_off_their
         stores, informer, running = await cached(toys)
         found = stores.cache.get("toys", ("shop", "ball"))
         assert found is not None
-        assert found.value == Wish("red")
+        assert found.spec == Wish("red")
         assert await next_key(stores) == ("shop", "ball")
 
         informer.handle(Upsert("toys", decode_object(TOY, toys.put("ball", "", 2))))
         invalid = stores.cache.get("toys", ("shop", "ball"))
         assert invalid is not None
-        assert isinstance(invalid.value, SpecInvalid)
+        assert isinstance(invalid.spec, SpecInvalid)
         assert await next_key(stores) == ("shop", "ball")
 
         informer.handle(Removal("toys", "shop", "ball"))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.evidence import Count, Evidence, Grade, Kind
-from penstock.domain.indicator import Counted
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceGrade, EvidenceKind
+from penstock.domain.indicator import CountedEvents
 from penstock.domain.quantities import Duration
 from penstock.engine.asking import Row
 from penstock.engine.budget.direct import Plan, evidence, plan
@@ -23,7 +23,7 @@ AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR, FIVE = Duration.parse("1h"), Duration.parse("5m")
 
 
-def asked(counted: Counted = Counted.BAD, minimum: int = 0) -> Plan:
+def asked(counted: CountedEvents = CountedEvents.BAD, minimum: int = 0) -> Plan:
     of = slo("a", ratio("e_total", "t_total", counted), minimum=minimum)
     found = plan(inquiry(of, ["5m"]), AT, Duration.parse("2m"))
     assert isinstance(found, Plan)
@@ -39,7 +39,9 @@ def evidence_of(planned: Plan, texts: Mapping[str, Sequence[str]]) -> Evidence:
     return evidence(planned, counts(planned.question, answered(texts)), AT)
 
 
-def read(counted: Counted = Counted.BAD, minimum: int = 0, **texts: str | None) -> Evidence:
+def read(
+    counted: CountedEvents = CountedEvents.BAD, minimum: int = 0, **texts: str | None
+) -> Evidence:
     """Evidence of a healthy answer in which some legs are other ones, or missing."""
     healthy = {
         "e3600000": "10",
@@ -53,78 +55,78 @@ def read(counted: Counted = Counted.BAD, minimum: int = 0, **texts: str | None) 
 
 
 def test_a_healthy_answer_is_a_reading_of_exact_numbers():
-    found = read()
-    assert found.kind is Kind.FRESH
-    assert found.reading is not None
-    assert found.reading.at == AT
-    assert found.reading.window == HOUR
-    assert found.reading.whole == Count(Decimal(10), Decimal(1_000))
-    assert found.reading.looks == {FIVE: Count(Decimal(1), Decimal(100))}
-    assert str(found.reading.remaining) == "0"
-    assert str(found.reading.burn(FIVE)) == "1"
+    evidence = read()
+    assert evidence.kind is EvidenceKind.FRESH
+    assert evidence.reading is not None
+    assert evidence.reading.at == AT
+    assert evidence.reading.window == HOUR
+    assert evidence.reading.window_counts == EventCounts(Decimal(10), Decimal(1_000))
+    assert evidence.reading.burn_windows == {FIVE: EventCounts(Decimal(1), Decimal(100))}
+    assert str(evidence.reading.remaining) == "0"
+    assert str(evidence.reading.burn(FIVE)) == "1"
 
 
 def test_good_events_are_taken_from_the_total():
-    found = read(Counted.GOOD, e3600000="990", e300000="99")
-    assert found.reading is not None
-    assert found.reading.whole == Count(Decimal(10), Decimal(1_000))
+    evidence = read(CountedEvents.GOOD, e3600000="990", e300000="99")
+    assert evidence.reading is not None
+    assert evidence.reading.window_counts == EventCounts(Decimal(10), Decimal(1_000))
 
 
 def test_binary_noise_is_no_event():
-    found = read(Counted.GOOD, e3600000="999.9999999999999", e300000="100")
-    assert found.reading is not None
-    assert found.reading.whole.bad == 0
+    evidence = read(CountedEvents.GOOD, e3600000="999.9999999999999", e300000="100")
+    assert evidence.reading is not None
+    assert evidence.reading.window_counts.bad == 0
 
 
-@pytest.mark.parametrize(("counted", "bad"), [(Counted.BAD, 0), (Counted.GOOD, 100)])
+@pytest.mark.parametrize(("counted", "bad"), [(CountedEvents.BAD, 0), (CountedEvents.GOOD, 100)])
 def test_events_that_are_missing_in_a_look_back_are_none(counted, bad):
     found = read(counted, e300000=None)
     assert found.reading is not None
-    assert found.reading.looks[FIVE].bad == bad
+    assert found.reading.burn_windows[FIVE].bad == bad
 
 
 def test_bad_events_that_were_never_born_are_none():
-    found = read(e3600000=None, e300000=None)
-    assert found.reading is not None
-    assert found.reading.whole.bad == 0
+    evidence = read(e3600000=None, e300000=None)
+    assert evidence.reading is not None
+    assert evidence.reading.window_counts.bad == 0
 
 
 def test_good_events_that_were_never_born_are_a_slip_of_the_pen():
-    found = read(Counted.GOOD, e3600000=None, e300000=None)
-    assert found == Evidence(
-        Kind.ABSENT,
+    evidence = read(CountedEvents.GOOD, e3600000=None, e300000=None)
+    assert evidence == Evidence(
+        EvidenceKind.ABSENT,
         "there are 1000 events in the last 1h, but no series matches spec.indicator.ratio.good",
     )
 
 
 def test_good_events_that_were_never_born_are_none_where_nothing_happened():
-    found = read(Counted.GOOD, e3600000=None, e300000=None, t3600000="0", t300000="0")
-    assert found.kind is Kind.NO_TRAFFIC
+    evidence = read(CountedEvents.GOOD, e3600000=None, e300000=None, t3600000="0", t300000="0")
+    assert evidence.kind is EvidenceKind.NO_TRAFFIC
 
 
 def test_nothing_happened_is_no_traffic_with_a_reading():
-    found = read(e3600000="0", t3600000="0", e300000="0", t300000="0")
-    assert found.kind is Kind.NO_TRAFFIC
-    assert found.reading is not None
+    evidence = read(e3600000="0", t3600000="0", e300000="0", t300000="0")
+    assert evidence.kind is EvidenceKind.NO_TRAFFIC
+    assert evidence.reading is not None
 
 
 def test_few_events_are_insufficient():
-    assert read(minimum=1_001).kind is Kind.INSUFFICIENT_EVENTS
-    assert read(minimum=1_000).kind is Kind.FRESH
+    assert read(minimum=1_001).kind is EvidenceKind.INSUFFICIENT_EVENTS
+    assert read(minimum=1_000).kind is EvidenceKind.FRESH
 
 
 def test_a_look_back_without_a_total_is_left_out():
-    found = read(t300000=None)
-    assert found.kind is Kind.FRESH
-    assert found.reading is not None
-    assert found.reading.looks == {}
+    evidence = read(t300000=None)
+    assert evidence.kind is EvidenceKind.FRESH
+    assert evidence.reading is not None
+    assert evidence.reading.burn_windows == {}
 
 
 def test_no_total_is_absent():
     nothing = dict.fromkeys(("e3600000", "t3600000", "e300000", "t300000"))
     for age in (None, "190"):
         assert "no series matches" in read(**nothing, age=age).detail
-        assert read(**nothing, age=age).kind is Kind.ABSENT
+        assert read(**nothing, age=age).kind is EvidenceKind.ABSENT
     assert "a single sample so far" in read(**nothing).detail
 
 
@@ -137,14 +139,16 @@ def test_no_total_is_absent():
     ],
 )
 def test_nothing_new_is_stale(age, says):
-    assert read(age=age) == Evidence(Kind.STALE, says)
+    assert read(age=age) == Evidence(EvidenceKind.STALE, says)
 
 
 def test_what_is_as_old_as_it_may_be_is_fresh():
-    assert read(age="120").kind is Kind.FRESH
+    assert read(age="120").kind is EvidenceKind.FRESH
 
 
-@pytest.mark.parametrize(("age", "kind"), [("-30", Kind.FRESH), ("-31", Kind.STALE)])
+@pytest.mark.parametrize(
+    ("age", "kind"), [("-30", EvidenceKind.FRESH), ("-31", EvidenceKind.STALE)]
+)
 def test_the_future_is_tolerated_for_half_a_minute(age, kind):
     assert read(age=age).kind is kind
 
@@ -155,45 +159,45 @@ def test_the_future_is_tolerated_for_half_a_minute(age, kind):
 )
 def test_what_is_no_number_is_malformed_wherever_it_is(leg, text):
     found = read(**{leg: text})
-    assert found.kind is Kind.MALFORMED
+    assert found.kind is EvidenceKind.MALFORMED
     assert found.reading is None
     assert f'"{text}"' in found.detail
 
 
 @pytest.mark.parametrize("leg", ["e3600000", "t3600000", "e300000", "t300000"])
 def test_a_negative_count_is_malformed(leg):
-    assert read(**{leg: "-0.5"}).kind is Kind.MALFORMED
+    assert read(**{leg: "-0.5"}).kind is EvidenceKind.MALFORMED
 
 
 def test_minus_nothing_is_nothing():
-    assert read(e3600000="-0.0", e300000="-0").kind is Kind.FRESH
+    assert read(e3600000="-0.0", e300000="-0").kind is EvidenceKind.FRESH
 
 
 def test_two_rows_where_one_is_needed_are_ambiguous():
-    found = evidence_of(asked(), {"t3600000": ["1", "2"]})
-    assert found == Evidence(
-        Kind.AMBIGUOUS, "2 series for total in the last 1h, where one is needed"
+    evidence = evidence_of(asked(), {"t3600000": ["1", "2"]})
+    assert evidence == Evidence(
+        EvidenceKind.AMBIGUOUS, "2 series for total in the last 1h, where one is needed"
     )
 
 
 @pytest.mark.parametrize(
     ("events", "total", "kind"),
     [
-        ("1009", "1000", Kind.FRESH),
-        ("1011", "1000", Kind.MALFORMED),
-        ("5", "4", Kind.FRESH),
-        ("5.1", "4", Kind.MALFORMED),
+        ("1009", "1000", EvidenceKind.FRESH),
+        ("1011", "1000", EvidenceKind.MALFORMED),
+        ("5", "4", EvidenceKind.FRESH),
+        ("5.1", "4", EvidenceKind.MALFORMED),
     ],
 )
-@pytest.mark.parametrize("counted", list(Counted))
+@pytest.mark.parametrize("counted", list(CountedEvents))
 def test_more_events_than_there_are_is_an_error_of_one_percent_or_one_event(
     counted, events, total, kind
 ):
     found = read(counted, e3600000=events, t3600000=total)
     assert found.kind is kind
     if found.reading is not None:
-        expected = found.reading.whole.total if counted is Counted.BAD else 0
-        assert found.reading.whole.bad == expected
+        expected = found.reading.window_counts.total if counted is CountedEvents.BAD else 0
+        assert found.reading.window_counts.bad == expected
 
 
 LEGS = st.sampled_from(["e3600000", "t3600000", "e300000", "t300000", "age", "zzz"])
@@ -207,14 +211,14 @@ NUMBERS = st.one_of(
 
 @given(
     st.dictionaries(LEGS, st.lists(NUMBERS, max_size=2)),
-    st.sampled_from(Counted),
+    st.sampled_from(CountedEvents),
     st.integers(0, 1_000),
 )
 def test_whatever_comes_is_evidence_and_a_reading_always_makes_sense(answer, counted, minimum):
     found = evidence_of(asked(counted, minimum), answer)
     if found.reading is None:
-        assert found.grade is Grade.OUTAGE
+        assert found.grade is EvidenceGrade.OUTAGE
         assert found.detail
         return
-    for count in (found.reading.whole, *found.reading.looks.values()):
+    for count in (found.reading.window_counts, *found.reading.burn_windows.values()):
         assert 0 <= count.bad <= count.total < 10**16

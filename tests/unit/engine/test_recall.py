@@ -10,15 +10,15 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.counters import seen_at
-from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
+from penstock.domain.exported_counters import seen_at
 from penstock.domain.ledger import HOUR
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.refs import ObjectRef
-from penstock.domain.ring import Stage
 from penstock.domain.slo import Slo, Timeslices
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health
+from penstock.domain.source_status import SourceHealth
 from penstock.engine.asking import Answer, Form, Q, Row, Span
 from penstock.engine.budget.book import Account, Book, counters_of
 from penstock.engine.budget.recall import MOST_TRIES, TOGETHER, Recall
@@ -38,7 +38,10 @@ class Answering:
         self.when: list[datetime | Span] = []
 
     async def ask(
-        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+        self,
+        source: MetricsSource,
+        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
+        when: datetime | Span,
     ) -> Mapping[Hashable, Answer | Evidence]:
         ((form, questions),) = groups
         joint = form.joint(questions)
@@ -50,13 +53,13 @@ class Answering:
         answers = joint.told_apart(rows)
         return {one.key: answer for one, answer in zip(questions, answers, strict=True)}
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         raise AssertionError("nobody looks")
 
 
 def accounts(*slos: Slo) -> list[Account]:
     book = Book(WHERE)
-    return [book.account(one, datetime.fromtimestamp(NOW, UTC), {}) for one in slos]
+    return [book.account(slo, datetime.fromtimestamp(NOW, UTC), {}) for slo in slos]
 
 
 def availability(number: int = 0, window: str = "1d") -> Slo:
@@ -79,10 +82,10 @@ def recall(asker: Answering, those: Sequence[Account], job: str = "p") -> bool:
     return asyncio.run(Recall(asker, job).once(WHERE, those, NOW))
 
 
-def known(account: Account) -> dict[int, Count | None]:
+def known(account: Account) -> dict[int, EventCounts | None]:
     coarse = account.ledger.coarse
     numbers = range(coarse.first, coarse.end)
-    return {n: coarse.count(n) for n in numbers if coarse.stage(n) is Stage.SEALED}
+    return {n: coarse.count(n) for n in numbers if coarse.state(n) is BucketState.SEALED}
 
 
 def test_hours_that_are_proven_are_sealed_and_the_others_stay_unknown() -> None:
@@ -90,11 +93,11 @@ def test_hours_that_are_proven_are_sealed_and_the_others_stay_unknown() -> None:
     asker = Answering(rows(account, ["1", "3", "3"], ["10", "30", "30"]))
     assert recall(asker, [account])
     assert known(account) == {
-        FIRST: Count(Decimal(1), Decimal(10)),
-        FIRST + 1: Count(Decimal(2), Decimal(20)),
-        FIRST + 2: Count(Decimal(0), Decimal(0)),
+        FIRST: EventCounts(Decimal(1), Decimal(10)),
+        FIRST + 1: EventCounts(Decimal(2), Decimal(20)),
+        FIRST + 2: EventCounts(Decimal(0), Decimal(0)),
     }
-    assert account.ledger.to_fill(NOW - 24 * HOUR) == NOW // HOUR - 7
+    assert account.ledger.to_backfill(NOW - 24 * HOUR) == NOW // HOUR - 7
     assert not recall(asker, [account])
 
 
@@ -151,10 +154,10 @@ def test_bad_and_all_events_of_two_processes_are_not_mixed() -> None:
 
 def test_hours_outside_of_what_was_asked_for_are_left_alone() -> None:
     (account,) = accounts(availability())
-    account.ledger.coarse.put(FIRST + 1, None, Stage.CLOSED)
+    account.ledger.coarse.put(FIRST + 1, None, BucketState.CLOSED)
     recall(Answering(rows(account, ["1"] * 19, ["10"] * 19)), [account])
     assert max(known(account)) == NOW // HOUR - 7
-    assert account.ledger.coarse.stage(FIRST + 1) is Stage.CLOSED
+    assert account.ledger.coarse.state(FIRST + 1) is BucketState.CLOSED
 
 
 def test_some_ledgers_at_a_time_and_each_once() -> None:
@@ -165,8 +168,16 @@ def test_some_ledgers_at_a_time_and_each_once() -> None:
     assert [query.count("|") for query in asker.queries] == [TOGETHER - 1, 4]
 
 
-@pytest.mark.parametrize("kind", [Kind.REJECTED, Kind.PARTIAL, Kind.MALFORMED, Kind.UNAUTHORIZED])
-def test_who_does_not_tell_of_counters_is_not_asked_again(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        EvidenceKind.REJECTED,
+        EvidenceKind.PARTIAL,
+        EvidenceKind.MALFORMED,
+        EvidenceKind.UNAUTHORIZED,
+    ],
+)
+def test_who_does_not_tell_of_counters_is_not_asked_again(kind: EvidenceKind) -> None:
     (account,) = accounts(availability())
     assert recall(Answering(Evidence(kind)), [account])
     assert account.lacks_before is None
@@ -174,7 +185,7 @@ def test_who_does_not_tell_of_counters_is_not_asked_again(kind: Kind) -> None:
 
 def test_who_cannot_be_reached_is_asked_again_but_not_for_ever_if_it_answers_otherwise() -> None:
     (account,) = accounts(availability())
-    asker = Answering(Evidence(Kind.UNREACHABLE))
+    asker = Answering(Evidence(EvidenceKind.UNREACHABLE))
     for _ in range(2 * MOST_TRIES):
         assert not recall(asker, [account])
     account.ledger.close(account.ledger.closed_until + 300, None)
@@ -205,9 +216,9 @@ def test_a_window_that_is_read_at_once_lacks_no_past() -> None:
 
 def test_of_a_ledger_from_a_snapshot_nothing_is_asked() -> None:
     (former,) = accounts(availability())
-    one = availability()
+    slo = availability()
     kept = {former.digest: former.ledger}
-    account = Book(WHERE).account(one, datetime.fromtimestamp(NOW, UTC), kept)
+    account = Book(WHERE).account(slo, datetime.fromtimestamp(NOW, UTC), kept)
     assert account.ledger is former.ledger
     asker = Answering([])
     assert not recall(asker, [account])

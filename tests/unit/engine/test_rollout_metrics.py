@@ -6,26 +6,26 @@ from dataclasses import replace
 from decimal import Decimal
 
 from penstock.adapters.metrics import MetricsRegistry
-from penstock.domain.standing import Spent, Standing, UnderWay
+from penstock.domain.rollout_state import ReleaseState, RolloutState, Spent
 from penstock.engine.rollout_metrics import record
 from support.cases import NOW
 
 KEY = ("shop", "checkout")
-NOTHING = Standing()
-RELEASE = replace(NOTHING, release=UnderWay("5d4f", NOW))
+NOTHING = RolloutState()
+RELEASE = replace(NOTHING, release=ReleaseState("5d4f", NOW))
 NAME = "penstock_release_budget_spent_ratio"
 
 
-def having_spent(share: str, slo: str = "availability", of: str = "5d4f") -> Standing:
-    return replace(RELEASE, release=UnderWay(of, NOW, spent=Spent(slo, Decimal(share))))
+def having_spent(share: str, slo: str = "availability", of: str = "5d4f") -> RolloutState:
+    return replace(RELEASE, release=ReleaseState(of, NOW, spent=Spent(slo, Decimal(share))))
 
 
-def told(*standings: Standing) -> list[str]:
+def told(*states: RolloutState) -> list[str]:
     """The lines on the page after these, one after the other."""
     telemetry, before = MetricsRegistry(), NOTHING
-    for one in standings:
-        record(telemetry, KEY, before, one)
-        before = one
+    for state in states:
+        record(telemetry, KEY, before, state)
+        before = state
     page = telemetry.exposition().decode()
     return [line for line in page.splitlines() if line.startswith(NAME)]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from penstock.domain.case import Onset
 from penstock.domain.conditions import conditions
-from penstock.domain.evidence import Evidence, Grade, Kind
-from penstock.domain.memory import Cause
+from penstock.domain.decision import ReleaseOrigin
+from penstock.domain.evidence import Evidence, EvidenceGrade, EvidenceKind
+from penstock.domain.memory import HoldCause
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
-from penstock.domain.report import SloReport, State, report
-from penstock.domain.standing import Setting, Spent, Standing
+from penstock.domain.rollout_state import EffectiveSetting, RolloutState, Spent
+from penstock.domain.slo_status import SloState, SloStatus, slo_status
 from penstock.domain.verdict import GateState, Reason, Verdict
-from penstock.domain.workload import Effect, Phase
+from penstock.domain.workload import HoldEffect, Phase
 from penstock.engine.status_policy import (
     HEARTBEAT,
     heartbeat_after,
@@ -35,10 +35,10 @@ from support.standings import ROLLOUT, Story
 LATER = NOW + timedelta(seconds=30)
 
 
-def reported(left: str = "0.5", after: str = "0") -> SloReport:
+def reported(left: str = "0.5", after: str = "0") -> SloStatus:
     at = NOW + timedelta(seconds=float(after))
-    evidence = Evidence(Kind.FRESH, "", replace(reading(left), at=at))
-    return report(SLO, evidence, at, None)
+    evidence = Evidence(EvidenceKind.FRESH, "", replace(reading(left), at=at))
+    return slo_status(SLO, evidence, at, None)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,14 @@ def test_an_slo_is_told_when_its_budget_moved_by_half_a_point_and_every_ten_minu
     assert should_write_slo(reported(left, after), reported()) is told
 
 
-@pytest.mark.parametrize("kind", [Kind.WARMING_UP, Kind.MIGRATING])
+@pytest.mark.parametrize("kind", [EvidenceKind.WARMING_UP, EvidenceKind.MIGRATING])
 @pytest.mark.parametrize(("after", "told"), [("59.9", False), ("60", True)])
-def test_how_far_the_past_is_read_is_told_once_a_minute(after: str, told: bool, kind: Kind) -> None:
-    def filled(percent: int, after: str) -> SloReport:
+def test_how_far_the_past_is_read_is_told_once_a_minute(
+    after: str, told: bool, kind: EvidenceKind
+) -> None:
+    def filled(percent: int, after: str) -> SloStatus:
         at = NOW + timedelta(seconds=float(after))
-        return report(SLO, Evidence(kind, f"Backfilling {percent}%"), at, None)
+        return slo_status(SLO, Evidence(kind, f"Backfilling {percent}%"), at, None)
 
     assert should_write_slo(filled(37, after), filled(12, "0")) is told
     assert not should_write_slo(filled(12, after), filled(12, "0"))
@@ -77,7 +79,7 @@ def test_an_slo_that_was_never_told_is() -> None:
 
 SLO_TRANSITIONS: dict[str, Any] = {
     "generation": 3,
-    "state": State.EXHAUSTED,
+    "state": SloState.EXHAUSTED,
     "reason": Reason.NO_TRAFFIC,
     "objective": "99.9%",
     "window": "28d",
@@ -92,7 +94,7 @@ def test_a_transition_of_an_slo_is_told_at_once(field: str) -> None:
     assert should_write_slo(reported(after="1"), replace(moved, evaluated_at=NOW))
 
 
-@pytest.mark.parametrize("field", [one.name for one in fields(SloReport)])
+@pytest.mark.parametrize("field", [one.name for one in fields(SloStatus)])
 def test_moving_numbers_and_words_of_an_slo_are_no_transition(field: str) -> None:
     if field in {*SLO_TRANSITIONS, "ref", "evaluated_at"}:
         return
@@ -105,7 +107,7 @@ def test_a_budget_that_is_unknown_is_not_moved_by_staying_so() -> None:
     assert not should_write_slo(unknown, replace(reported(), remaining=None))
 
 
-def standing() -> Standing:
+def standing() -> RolloutState:
     """A standing in the middle of a hold, as the keeper tells it."""
     story = Story()
     story.goes()
@@ -113,26 +115,26 @@ def standing() -> Standing:
     story.goes("1s")
     story.acts("1s", slos=(slo(looks=HOT_FAST),))
     told = conditions(ROLLOUT, story.standing, story.seen, story.now)
-    settings = (Setting("start.holdAt", "0%", "Default"),)
+    settings = (EffectiveSetting("start.holdAt", "0%", "Default"),)
     return replace(story.standing, conditions=told, settings=settings)
 
 
-def worth(one: Standing, other: Standing | None, after: float = 1.0) -> bool:
+def worth(state: RolloutState, other: RolloutState | None, after: float = 1.0) -> bool:
     """Whether one is told so many seconds after the other was."""
     return should_write_rollout(
-        ROLLOUT.ref, at(NOW + timedelta(seconds=after), one), other and at(NOW, other)
+        ROLLOUT.ref, at(NOW + timedelta(seconds=after), state), other and at(NOW, other)
     )
 
 
-def at(decided: datetime, one: Standing) -> Standing:
-    return replace(one, gate=one.gate and replace(one.gate, decided_at=decided))
+def at(decided: datetime, state: RolloutState) -> RolloutState:
+    return replace(state, gate=state.gate and replace(state.gate, decided_at=decided))
 
 
 def test_a_rollout_at_rest_is_told_every_ten_minutes_and_not_before_five() -> None:
-    one = standing()
-    assert not worth(one, one, 0)
-    assert not worth(one, one, 299.9)
-    assert worth(one, one, 600)
+    state = standing()
+    assert not worth(state, state, 0)
+    assert not worth(state, state, 299.9)
+    assert worth(state, state, 600)
 
 
 def test_a_rollout_that_was_never_told_is() -> None:
@@ -161,9 +163,9 @@ def test_an_object_keeps_its_moment_over_a_restart() -> None:
     assert heartbeat_after(SLO.ref, NOW) == heartbeat_after(replace(SLO.ref, uid="b2"), NOW)
 
 
-def within(name: str, **changes: Any) -> Standing:
-    one = standing()
-    return replace(one, **{name: replace(getattr(one, name), **changes)})
+def within(name: str, **changes: Any) -> RolloutState:
+    state = standing()
+    return replace(state, **{name: replace(getattr(state, name), **changes)})
 
 
 ACTED_ON = {
@@ -175,21 +177,21 @@ ACTED_ON = {
     "uid": within("workload", uid="d2"),
     "phase": within("workload", phase=Phase.FAILED),
     "no release": replace(standing(), release=None),
-    "onset": within("release", onset=Onset.WHILE_CLOSED),
+    "onset": within("release", origin=ReleaseOrigin.WHILE_CLOSED),
     "resumed": within("release", resumed_at=LATER),
     "complete": replace(standing(), complete="5d4f"),
     "stable": replace(standing(), stable=()),
     "not active": within("hold", active=False),
-    "effect": within("hold", effect=Effect.FULL),
+    "effect": within("hold", effect=HoldEffect.FULL),
     "lost": within("hold", lost_at=(LATER,)),
     "contested": within("hold", contested_by="argocd"),
     "settings": replace(standing(), settings=()),
     "generation": replace(standing(), generation=4),
-    "cause": within("memory", held_for=Cause.BUDGET),
+    "cause": within("memory", held_for=HoldCause.BUDGET),
     "calm began": within("memory", calm_since=LATER),
     "calm needed": within("memory", calm_required=Duration.parse("20m")),
     "holds": within("memory", recent_holds=()),
-    "missing": within("memory", unknown=Grade.OUTAGE),
+    "missing": within("memory", unknown=EvidenceGrade.OUTAGE),
     "missing since": within("memory", unknown_since=LATER),
     "last known": within("memory", last_known=Verdict.PERMIT),
     "conditions": replace(standing(), conditions=standing().conditions[:-1]),
@@ -203,9 +205,9 @@ def test_what_is_acted_on_or_must_survive_a_restart_is_told_at_once(what: str) -
 
 
 def test_moving_words_and_times_are_told_with_the_heartbeat() -> None:
-    one = within("gate", message="Closed since 14:02 UTC: 3.1% left")
-    reworded = tuple(replace(cond, message="reworded") for cond in one.conditions)
-    assert not worth(replace(one, conditions=reworded, bodies={}), standing(), 299.9)
+    state = within("gate", message="Closed since 14:02 UTC: 3.1% left")
+    reworded = tuple(replace(cond, message="reworded") for cond in state.conditions)
+    assert not worth(replace(state, conditions=reworded, bodies={}), standing(), 299.9)
 
 
 def test_what_a_release_spends_is_told_by_half_points_and_at_most_every_minute() -> None:

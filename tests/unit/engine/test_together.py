@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.indicator import Counted, Indicator
+from penstock.domain.indicator import CountedEvents, Indicator
+from penstock.domain.metrics_source import Dialect
 from penstock.domain.quantities import Duration
-from penstock.domain.source import Dialect
 from penstock.engine.asking import Row
 from penstock.engine.promql import Close, Leg, Look, Question, groups, measure_of
 from penstock.engine.promql.together import (
@@ -295,7 +295,7 @@ def test_cutting_loses_and_adds_no_question(questions: list[Question], together:
 
 def test_both_ways_of_counting_are_no_company():
     one, other = service("a"), ratio('x_total{service="b",code=~"5.."}', 'x_total{service="b"}')
-    good = ratio('x_total{service="c",code=~"5.."}', 'x_total{service="c"}', Counted.GOOD)
+    good = ratio('x_total{service="c",code=~"5.."}', 'x_total{service="c"}', CountedEvents.GOOD)
     text = queried([asked(one), asked(other, key=1), asked(good, key=2)])
     assert 'service=~"a|b"' in text
     assert 'service="c"' in text

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.domain.entry import Entry, Resource
+from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.metrics_source import MetricsSource, Tls
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef, WorkloadRef
 from penstock.domain.rollout import LabelSelector
 from penstock.domain.slo import SourceKind
-from penstock.domain.source import Source, Tls
 from penstock.engine import triggers
 from penstock.engine.active_releases import ActiveRelease
 from penstock.engine.object_cache import ObjectCache, ObjectChange
@@ -22,7 +22,7 @@ from support.standings import ROLLOUT, WORKLOAD
 
 KEY = ("shop", "checkout")
 TIME = Duration.parse("8s")
-SOURCE = Source(
+SOURCE = MetricsSource(
     ObjectRef("shop", "default", "s1"),
     1,
     SourceKind.METRICS_SOURCE,
@@ -38,19 +38,19 @@ IDLE = ActiveRelease("u1")
 BUSY = ActiveRelease("u1", is_under_way=True)
 
 
-def slo(name: str = "checkout") -> Entry:
+def slo(name: str = "checkout") -> CachedObject:
     ref = ObjectRef("shop", name, name)
-    return Entry(ref, 1, replace(SLO, ref=ref))
+    return CachedObject(ref, 1, replace(SLO, ref=ref))
 
 
-def rollout(name: str = "checkout", **facts: object) -> Entry:
+def rollout(name: str = "checkout", **facts: object) -> CachedObject:
     ref = ObjectRef("shop", name, name)
-    return Entry(ref, 1, replace(ROLLOUT, ref=ref, **facts))  # type: ignore[arg-type]
+    return CachedObject(ref, 1, replace(ROLLOUT, ref=ref, **facts))  # type: ignore[arg-type]
 
 
-def after(cache: ObjectCache, resource: Resource, entry: Entry) -> Keys:
+def after(cache: ObjectCache, resource: Resource, obj: CachedObject) -> Keys:
     """The keys after an object was seen."""
-    change = cache.upsert(resource, entry)
+    change = cache.upsert(resource, obj)
     assert change is not None
     return triggers.TRIGGERS[change.resource](cache, change)
 
@@ -72,7 +72,7 @@ def test_an_slo_is_evaluated_and_its_rollouts_are_reconciled() -> None:
     cache.upsert(Resource.ROLLOUT, rollout("other", slos=("search",)))
     keys = Keys(slos=[KEY], slo_statuses=[KEY], rollouts=[KEY])
     assert after(cache, Resource.SLO, slo()) == keys
-    assert after(cache, Resource.SLO, Entry(slo().ref, 2, INVALID)) == keys
+    assert after(cache, Resource.SLO, CachedObject(slo().ref, 2, INVALID)) == keys
     assert gone(cache, Resource.SLO, "checkout") == keys
 
 
@@ -84,7 +84,7 @@ def test_a_rollout_is_reconciled_with_its_rivals_of_before_and_after() -> None:
     cache.upsert(Resource.ROLLOUT, rollout("b", workload=other))
     keys = after(cache, Resource.ROLLOUT, rollout("c"))
     assert keys == Keys(slos=[KEY], rollouts=[("shop", "c"), ("shop", "a")], observe=True)
-    moved = replace(rollout("c", workload=other), version=2)
+    moved = replace(rollout("c", workload=other), generation=2)
     keys = after(cache, Resource.ROLLOUT, moved)
     assert keys.rollouts == [("shop", "c"), ("shop", "a"), ("shop", "b")]
     assert gone(cache, Resource.ROLLOUT, "c") == Keys(
@@ -95,7 +95,7 @@ def test_a_rollout_is_reconciled_with_its_rivals_of_before_and_after() -> None:
 def test_an_invalid_rollout_is_reconciled_and_asks_for_nothing() -> None:
     cache = ObjectCache()
     cache.upsert(Resource.SLO, slo())
-    keys = after(cache, Resource.ROLLOUT, Entry(rollout().ref, 1, INVALID))
+    keys = after(cache, Resource.ROLLOUT, CachedObject(rollout().ref, 1, INVALID))
     assert keys == Keys(rollouts=[KEY], observe=True)
 
 
@@ -111,7 +111,7 @@ def test_a_source_is_probed_and_the_slos_that_it_serves_are_evaluated() -> None:
     cache.upsert(Resource.SLO, slo())
     where = (Resource.METRICS_SOURCE, ("shop", "default"))
     keys = Keys(slos=[KEY], sources=[where])
-    assert after(cache, Resource.METRICS_SOURCE, Entry(SOURCE.ref, 1, SOURCE)) == keys
+    assert after(cache, Resource.METRICS_SOURCE, CachedObject(SOURCE.ref, 1, SOURCE)) == keys
     assert gone(cache, Resource.METRICS_SOURCE, "default") == keys
 
 

@@ -7,13 +7,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
 from penstock.domain.indicator import Indicator
 from penstock.domain.ledger import HOUR
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.domain.ring import Stage
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health
+from penstock.domain.source_status import SourceHealth
 from penstock.engine.asking import Answer, Form, Q, Span
 from penstock.engine.budget.book import Account, Book
 from penstock.engine.budget.recall import COUNTERS
@@ -35,7 +35,10 @@ class Silent:
         self.recalls, self.filled = 0, list[datetime | Span]()
 
     async def ask(
-        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+        self,
+        source: MetricsSource,
+        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
+        when: datetime | Span,
     ) -> Mapping[Hashable, Answer | Evidence]:
         ((_, questions),) = groups
         ours = [one for one in questions if isinstance(one, Question)]
@@ -46,7 +49,7 @@ class Silent:
             self.filled.append(when)
         return {one.key: {} for one in questions}
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         raise AssertionError("nobody looks")
 
 
@@ -66,7 +69,7 @@ def once(asker: Silent, book: Book, after: float = 0.0) -> bool:
 
 def test_no_raw_past_is_read_while_our_counters_may_yet_be_reached() -> None:
     book, _ = begun()
-    asker = Silent(Evidence(Kind.UNREACHABLE))
+    asker = Silent(Evidence(EvidenceKind.UNREACHABLE))
     assert not once(asker, book)
     assert (asker.recalls, asker.filled) == (1, [])
 
@@ -83,10 +86,10 @@ def test_what_counters_do_not_prove_is_read_raw() -> None:
 def test_just_the_hours_that_are_missing_are_read_raw() -> None:
     book, account = begun()
     account.lacks_before = None
-    known, end = Count(Decimal(1), Decimal(10)), account.ledger.closed_until // HOUR
+    known, end = EventCounts(Decimal(1), Decimal(10)), account.ledger.closed_until // HOUR
     for hour in range(end - 720, end):
         if hour not in (end - 9, end - 8, end - 3):
-            account.ledger.fill(hour, [known], Stage.SEALED)
+            account.ledger.backfill(hour, [known], BucketState.SEALED)
     asker = Silent({COUNTERS: []})
     while once(asker, book) and len(asker.filled) < 10:
         pass
@@ -110,7 +113,10 @@ class Crashy:
         self.again = list[Span]()
 
     async def ask(
-        self, source: Source, groups: Sequence[tuple[Form[Q], Sequence[Q]]], when: datetime | Span
+        self,
+        source: MetricsSource,
+        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
+        when: datetime | Span,
     ) -> Mapping[Hashable, Answer | Evidence]:
         ((_, (question,)),) = groups
         assert isinstance(question, Question)
@@ -120,8 +126,8 @@ class Crashy:
         if is_again:
             self.again.append(span)
         if is_again and self.by_the_bucket is None:
-            return {question.key: Evidence(Kind.UNREACHABLE)}
-        first, last = (int(one.timestamp()) for one in (span.start, span.end))
+            return {question.key: Evidence(EvidenceKind.UNREACHABLE)}
+        first, last = (int(moment.timestamp()) for moment in (span.start, span.end))
         points = tuple(
             (at * 1_000, (self.by_the_bucket or "") if is_again else self._hour(at // HOUR - 1))
             for at in range(first, last + 1, int(span.step.seconds))
@@ -131,7 +137,7 @@ class Crashy:
     def _hour(self, number: int) -> str:
         return "10.5" if number in self._crashed else "10"
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         raise AssertionError("nobody looks")
 
 
@@ -156,7 +162,7 @@ def test_hours_that_are_no_whole_number_are_read_by_the_bucket() -> None:
     hours = {number: account.ledger.coarse.count(number) for number in range(now - 120, now - 10)}
     totals = {number: count and count.total for number, count in hours.items()}
     assert totals == {number: 12 if number in crashed else 10 for number in hours}
-    assert {account.ledger.coarse.stage(number) for number in hours} == {Stage.SEALED}
+    assert {account.ledger.coarse.state(number) for number in hours} == {BucketState.SEALED}
     assert {(one.start, one.end) for one in asker.again} == {
         (border(number, 300), border(number, HOUR)) for number in crashed
     }
@@ -170,22 +176,22 @@ def border(hour: int, seconds: int) -> datetime:
 def test_what_is_no_whole_number_by_the_bucket_either_is_not_asked_again() -> None:
     number = int(NOW.timestamp()) // HOUR - 20
     asker, account = refined({number}, "0.75")
-    assert account.ledger.coarse.count(number) == Count(Decimal(0), Decimal(9))
-    assert account.ledger.coarse.stage(number) is Stage.SEALED
+    assert account.ledger.coarse.count(number) == EventCounts(Decimal(0), Decimal(9))
+    assert account.ledger.coarse.state(number) is BucketState.SEALED
     assert len(asker.again) == 1
 
 
 def test_an_hour_that_could_not_be_read_by_the_bucket_is_guessed_until_it_can() -> None:
     number = int(NOW.timestamp()) // HOUR - 20
     asker, account = refined({number}, None)
-    assert account.ledger.coarse.count(number) == Count(Decimal(0), Decimal("10.5"))
-    assert account.ledger.coarse.stage(number) is Stage.APPROXIMATE
+    assert account.ledger.coarse.count(number) == EventCounts(Decimal(0), Decimal("10.5"))
+    assert account.ledger.coarse.state(number) is BucketState.APPROXIMATE
     assert len(asker.again) == 1
 
 
 def test_what_an_author_counts_by_expressions_need_be_no_whole_number() -> None:
     number = int(NOW.timestamp()) // HOUR - 20
     asker, account = refined({number}, "1", query("a[$window]", "b[$window]"))
-    assert account.ledger.coarse.count(number) == Count(Decimal(0), Decimal("10.5"))
-    assert account.ledger.coarse.stage(number) is Stage.SEALED
+    assert account.ledger.coarse.count(number) == EventCounts(Decimal(0), Decimal("10.5"))
+    assert account.ledger.coarse.state(number) is BucketState.SEALED
     assert asker.again == []

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from penstock.adapters.api_server import ApiServer
 from penstock.domain.refs import ApiResource, WorkloadRef
-from penstock.domain.workload import Observation
+from penstock.domain.workload import WorkloadState
 from penstock.engine.ports import Held, Outcome
 from penstock.engine.watches import Watch
 
@@ -26,13 +26,13 @@ class WorkloadAdapter(Protocol):
     def watches(self) -> Sequence[Watch]:
         """What to watch so that no change of such a workload is missed; the kind itself first."""
 
-    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         """The workload now, how far its release is, and how effective a hold is or would be.
 
         ``manager`` is the field manager of this Rollout's hold. Advice for people is part of it.
         """
 
-    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
         """Hold exactly the object that was seen (its uid), never by force."""
 
     async def release(self, held: Held) -> Outcome:

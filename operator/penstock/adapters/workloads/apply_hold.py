@@ -15,7 +15,7 @@ from typing import Any
 from penstock.adapters.api_server import ApiServer, Body, object_path, paths_of
 from penstock.adapters.latest import version_of
 from penstock.domain.refs import ApiResource
-from penstock.domain.workload import HOLD_MANAGER_PREFIX, Observation
+from penstock.domain.workload import HOLD_MANAGER_PREFIX, WorkloadState
 from penstock.engine.ports import Found, Held, Outcome
 from penstock.errors import Conflict, Forbidden, Gone, Refused
 
@@ -41,13 +41,13 @@ class ApplyHold:
         self._spec = spec
         (self._field,) = spec
 
-    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
         """Write the field on exactly the object that was seen, never by force."""
         labels = {HELD_LABEL: "true"} | ({KEEP_LABEL: "true"} if keep else {})
-        body = self._body(seen.namespace, seen.ref.name, seen.uid, labels)
+        body = self._body(workload.namespace, workload.ref.name, workload.uid, labels)
         body["spec"] = dict(self._spec)
         return await self._write(
-            object_path(self._resource, seen.namespace, seen.ref.name), body, manager
+            object_path(self._resource, workload.namespace, workload.ref.name), body, manager
         )
 
     async def release(self, held: Held) -> Outcome:

@@ -19,8 +19,8 @@ from penstock.adapters.workloads.apply_hold import (
     person_hold,
 )
 from penstock.domain.refs import ApiResource, WorkloadRef
-from penstock.domain.template import template
-from penstock.domain.workload import Advice, Effect, Observation, Phase
+from penstock.domain.template import pod_template
+from penstock.domain.workload import Advice, HoldEffect, Phase, WorkloadState
 from penstock.engine.ports import Held, Outcome
 from penstock.engine.watches import Watch, WatchItself, WatchManager
 from penstock.errors import Gone
@@ -54,19 +54,19 @@ class DeploymentAdapter:
         self._server = server
         self._hold = ApplyHold(server, DEPLOYMENTS, namespaces, {"paused": True})
 
-    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         """The Deployment and the ReplicaSets that it owns."""
         try:
             body = await self._server.get(object_path(DEPLOYMENTS, namespace, ref.name))
         except Gone:
-            return Observation(namespace, ref, "", Phase.MISSING)
+            return WorkloadState(namespace, ref, "", Phase.MISSING)
         owned = await self._owned(namespace, body)
         holders = self._hold.managers(body)
         return observation(namespace, ref, body, owned, holders, manager)
 
-    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
         """Pause it."""
-        return await self._hold.hold(seen, manager, keep=keep)
+        return await self._hold.hold(workload, manager, keep=keep)
 
     async def release(self, held: Held) -> Outcome:
         """End this hold's pause; another's stays."""
@@ -92,30 +92,30 @@ def observation(
     owned: list[Body],
     holders: tuple[str, ...],
     manager: str,
-) -> Observation:
+) -> WorkloadState:
     """What a Deployment and its ReplicaSets, newest first, say together."""
-    present = template(body["spec"]["template"])
-    ran = tuple(template(one["spec"]["template"], one["metadata"]["name"]) for one in owned)
+    present = pod_template(body["spec"]["template"])
+    ran = tuple(pod_template(one["spec"]["template"], one["metadata"]["name"]) for one in owned)
     pairs = zip(owned, ran, strict=True)
     new = next((one for one, told in pairs if told.hash == present.hash), None)
     present = next((told for told in ran if told.hash == present.hash), present)
     others = [one for one in owned if one is not new]
     status, replicas = body.get("status") or {}, int(body["spec"].get("replicas", 1))
-    return Observation(
+    return WorkloadState(
         namespace=namespace,
         ref=ref,
         uid=body["metadata"]["uid"],
         phase=_phase(body, new, others),
-        refusal=_refusal(body, owned),
+        unsupported_reason=_refusal(body, owned),
         template=present,
-        ran=ran,
+        former_templates=ran,
         ever_complete=_ever_complete(body, new, others),
         updated=int(status.get("updatedReplicas", 0)),
         total=replicas,
         paused=bool(body["spec"].get("paused")),
-        holders=holders,
-        ours=manager in holders,
-        kept=is_kept(body),
+        pause_managers=holders,
+        held_by_us=manager in holders,
+        keep_held=is_kept(body),
         effect=_effect(replicas, new, others),
         pinned_by=_pinned_by(body, holders),
         person_holds=person_hold(body),
@@ -152,16 +152,16 @@ def _ever_complete(body: Body, new: Body | None, others: list[Body]) -> bool:
     return whole or any(_wanted(one) or _revision(one) > 0 for one in others)
 
 
-def _effect(replicas: int, new: Body | None, others: list[Body]) -> Effect:
+def _effect(replicas: int, new: Body | None, others: list[Body]) -> HoldEffect:
     """How much a pause stops from now on; measured on real controllers, row by row.
 
     10 replicas, old/new as the pause came: 8/5 stays; 3/10 continues to 0/10, so nothing is held.
     """
     if new is None or _wanted(new) == 0:
-        return Effect.FULL if others else Effect.NONE
+        return HoldEffect.FULL if others else HoldEffect.NONE
     if _wanted(new) >= replicas:
-        return Effect.NONE
-    return Effect.PARTIAL
+        return HoldEffect.NONE
+    return HoldEffect.PARTIAL
 
 
 def _refusal(body: Body, owned: list[Body]) -> str | None:

@@ -10,7 +10,7 @@ from penstock.adapters.workloads.adapter import AdapterFactory, WorkloadAdapter
 from penstock.adapters.workloads.deployment import DeploymentAdapter
 from penstock.adapters.workloads.managed_by import ManagerLister
 from penstock.domain.refs import ApiResource, WorkloadRef
-from penstock.domain.workload import Observation, Phase
+from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import Held, Outcome
 from penstock.engine.watches import Watch
@@ -45,24 +45,24 @@ class WorkloadRegistry:
         found = {watch.resource: watch for one in self._adapters for watch in one.watches}
         return tuple(found.values())
 
-    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> Observation:
+    async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         """The workload now; of a kind without an adapter, that it cannot be held."""
         adapter = self._find(ref)
         if adapter is None:
             kinds = ", ".join(str(one.resource) for one in self._adapters)
             reason = f"is not supported: this version supports only {kinds}"
-            return Observation(namespace, ref, "", Phase.UNSUPPORTED, refusal=reason)
+            return WorkloadState(namespace, ref, "", Phase.UNSUPPORTED, unsupported_reason=reason)
         try:
             return await adapter.observe(namespace, ref, manager)
         except NotServed:
             # A server that has just started may answer so too: discovery says it for certain.
             if await self._discovery.served([adapter.resource]):
                 raise
-            return Observation(namespace, ref, "", Phase.MISSING)
+            return WorkloadState(namespace, ref, "", Phase.MISSING)
 
-    async def hold(self, seen: Observation, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
         """Hold exactly the object that was seen."""
-        return await self._get(seen.ref).hold(seen, manager, keep=keep)
+        return await self._get(workload.ref).hold(workload, manager, keep=keep)
 
     async def release(self, held: Held) -> Outcome:
         """Give back one hold."""

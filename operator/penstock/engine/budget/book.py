@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from penstock.domain.counters import Counted, counted
+from penstock.domain.exported_counters import CounterTotals, count_final_hours
 from penstock.domain.indicator import Indicator
 from penstock.domain.ledger import HOUR, Ledger
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.domain.slices import grain_of, slicing_of
 from penstock.domain.slo import Slo
-from penstock.domain.source import Source
+from penstock.domain.timeslices import bucket_seconds, timeslice_rule
 from penstock.domain.window import length
 from penstock.engine.budget.digest import digest
 from penstock.engine.promql import measure_of
@@ -57,7 +57,7 @@ class Account:
         self.lacks_before = None if begun is None else ledger.closed_until
         self.recalls_failed = 0
         self._counts_from = 0 if begun is None else -(-begun // HOUR) * HOUR
-        self.counted: Counted | None = None
+        self.counted: CounterTotals | None = None
         self.used_at = 0.0
         self.is_hot = False
         self.not_before = 0.0
@@ -74,7 +74,7 @@ class Account:
         Of a ledger that is begun afresh they count new hours only, as the last process may have
         shown its own of those before, and read them otherwise.
         """
-        self.counted = counted(self.counted, self.ledger, self._counts_from, now)
+        self.counted = count_final_hours(self.counted, self.ledger, self._counts_from, now)
 
     def refused(self, now: float) -> None:
         """Its query is at fault: later each time, so that it costs the others nothing."""
@@ -90,7 +90,7 @@ class Account:
 class Book:
     """All accounts of one source."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: MetricsSource) -> None:
         self.source, self._name = source, name_of(source)
         self._accounts: dict[tuple[Indicator, int], Account] = {}
 
@@ -106,7 +106,7 @@ class Book:
         A new ledger begins at an hour's border that lies as far back as burn rates look.
         """
         kind = _kind(slo)
-        reach = length(slo.window, at).milliseconds // 1_000
+        retention = length(slo.window, at).milliseconds // 1_000
         account = self._accounts.get(kind)
         if account is None:
             sli = Sli(self._name, *kind)
@@ -114,13 +114,13 @@ class Book:
             account = (
                 Account(sli, ledger)
                 if ledger
-                else Account(sli, _begun(sli.grain, reach, at), int(at.timestamp()))
+                else Account(sli, _begun(sli.grain, retention, at), int(at.timestamp()))
             )
             self._accounts[kind] = account
-        account.ledger.stretch_out(reach)
-        slicing = slicing_of(slo.budgeting)
-        if slicing is not None:
-            account.ledger.slice_by(slicing)
+        account.ledger.extend_retention(retention)
+        timeslices = timeslice_rule(slo.budgeting)
+        if timeslices is not None:
+            account.ledger.add_timeslices(timeslices)
         return account
 
     def find(self, slo: Slo) -> Account | None:
@@ -136,10 +136,10 @@ class Book:
 
 def _kind(slo: Slo) -> tuple[Indicator, int]:
     """What of an SLO its account is found by, in the book of its source."""
-    return slo.indicator, grain_of(slo.budgeting)
+    return slo.indicator, bucket_seconds(slo.budgeting)
 
 
-def counters_of(source: Source, account: Account) -> str:
+def counters_of(source: MetricsSource, account: Account) -> str:
     """What counters of an account are called: also by the uid of the source.
 
     So nobody takes those of a namesake in another cluster, which one server may know too, for ours.
@@ -148,12 +148,12 @@ def counters_of(source: Source, account: Account) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
-def name_of(source: Source) -> str:
+def name_of(source: MetricsSource) -> str:
     """What makes the numbers of a source its own: who it is, and where it asks."""
     return f"{source.kind}/{source.ref.namespace}/{source.ref.name} {source.url}"
 
 
-def _begun(grain: int, reach: int, at: datetime) -> Ledger:
-    ledger = Ledger(grain, reach)
+def _begun(resolution: int, retention: int, at: datetime) -> Ledger:
+    ledger = Ledger(resolution, retention)
     ledger.begin((int(at.timestamp()) - BURN_SECONDS) // HOUR * HOUR)
     return ledger

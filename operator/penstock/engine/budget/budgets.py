@@ -7,12 +7,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from penstock.domain.evidence import Count, Evidence
+from penstock.domain.evidence import EventCounts, Evidence
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Occurrences, Slo
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health
+from penstock.domain.source_status import SourceHealth
 from penstock.domain.window import length
 from penstock.engine.asking import Asker
 from penstock.engine.budget.book import Account
@@ -43,7 +43,7 @@ class Budgets:
         self._migrations = Migrations()
 
     async def measure(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence for each inquiry, all for the same instant."""
         short, others = list[Inquiry](), list[Inquiry]()
@@ -55,16 +55,16 @@ class Budgets:
         )
         return {**read, **kept}
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
         return await self._asker.look(source)
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether a source has said lately that it has too much to do."""
         return self._asker.is_overloaded(source)
 
     async def _migrating(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
     ) -> dict[ObjectRef, Evidence]:
         """Of an SLO whose indicator has changed, the former one is measured as well."""
         former = self._migrations.former(source, inquiries)
@@ -72,7 +72,7 @@ class Budgets:
         return self._migrations.settled(source, inquiries, found, self._clock.monotonic())
 
     async def _from_ledgers(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
     ) -> dict[ObjectRef, Evidence]:
         if not inquiries:
             return {}
@@ -88,7 +88,9 @@ class Budgets:
             for one in planned
         }
 
-    def planned(self, source: Source, inquiries: Sequence[Inquiry], at: datetime) -> list[Planned]:
+    def planned(
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
+    ) -> list[Planned]:
         """How each inquiry is answered: from which ledger, and by which questions besides."""
         book, now = self._library.book(source), self._clock.monotonic()
         found = []
@@ -100,7 +102,7 @@ class Budgets:
         return found
 
     async def read(
-        self, source: Source, planned: Sequence[Planned], at: datetime
+        self, source: MetricsSource, planned: Sequence[Planned], at: datetime
     ) -> Mapping[Hashable, Counts | Evidence]:
         """What the ledgers lack, by account: one query, however many SLOs need it."""
         wanted: dict[Account, frozenset[Leg]] = {}
@@ -121,11 +123,11 @@ def _is_read_directly(slo: Slo, at: datetime) -> bool:
     return isinstance(slo.budgeting, Occurrences) and length(slo.window, at) < SHORTEST_OF_LEDGER
 
 
-def _by_look(read: Counts, made: Plan) -> dict[Duration, Count]:
+def _by_look(read: Counts, made: Plan) -> dict[Duration, EventCounts]:
     """Counts by look back; one without data is missing."""
     moment = made.at * 1_000
     return {
-        look: count
-        for look, leg in made.legs.by_look.items()
+        burn_window: count
+        for burn_window, leg in made.legs.by_look.items()
         if (count := read.at[leg].get(moment)) is not None
     }

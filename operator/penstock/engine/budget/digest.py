@@ -19,15 +19,15 @@ from penstock.domain.indicator import (
 from penstock.domain.selector import Matcher, Selector
 
 
-def digest(source: str, indicator: Indicator, grain: int) -> str:
+def digest(source: str, indicator: Indicator, resolution: int) -> str:
     """32 hexadecimal digits.
 
     Args:
         source: what makes the numbers of a source its own.
         indicator: what is measured.
-        grain: the length of its buckets in seconds.
+        resolution: the length of its buckets in seconds.
     """
-    text = f"Sli(source={source!r}, indicator={_indicator(indicator)}, grain={grain})"
+    text = f"Sli(source={source!r}, indicator={_indicator(indicator)}, grain={resolution})"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -50,7 +50,7 @@ def _indicator(indicator: Indicator) -> str:
 
 
 def _selector(selector: Selector) -> str:
-    matchers = [_matcher(one) for one in selector.matchers]
+    matchers = [_matcher(matcher) for matcher in selector.matchers]
     inner = f"{matchers[0]}," if len(matchers) == 1 else ", ".join(matchers)
     return f"Selector(matchers=({inner}))"
 

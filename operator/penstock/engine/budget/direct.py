@@ -10,13 +10,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from penstock.domain.evidence import Count, Evidence, Kind, Reading, judged
-from penstock.domain.indicator import Counted, RatioIndicator, RawRatioIndicator
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind, Reading, evidence_of
+from penstock.domain.indicator import CountedEvents, RatioIndicator, RawRatioIndicator
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo
-from penstock.domain.source import Source
-from penstock.domain.source_report import Health
+from penstock.domain.source_status import SourceHealth
 from penstock.domain.window import length
 from penstock.engine.asking import Asker
 from penstock.engine.ports import Inquiry
@@ -30,7 +30,7 @@ class Direct:
         self._asker = asker
 
     async def measure(
-        self, source: Source, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence for each inquiry, all for the same instant."""
         plans = {inquiry.slo.ref: plan(inquiry, at, source.freshness) for inquiry in inquiries}
@@ -44,11 +44,11 @@ class Direct:
             for ref, one in plans.items()
         }
 
-    async def look(self, source: Source) -> Health:
+    async def look(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
         return await self._asker.look(source)
 
-    def is_overloaded(self, source: Source) -> bool:
+    def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether a source has said lately that it has too much to do."""
         return self._asker.is_overloaded(source)
 
@@ -67,7 +67,7 @@ def plan(inquiry: Inquiry, at: datetime, freshness: Duration) -> Plan | Evidence
     slo = inquiry.slo
     window = _since_start(slo, at)
     if window.milliseconds <= 0:
-        return Evidence(Kind.INSUFFICIENT_HISTORY, "the window has just begun")
+        return Evidence(EvidenceKind.INSUFFICIENT_HISTORY, "the window has just begun")
     legs = frozenset(Look(back) for back in {window, *inquiry.looks})
     key = (slo.ref, slo.generation)
     return Plan(inquiry, window, Question(key, measure_of(slo.indicator), legs, freshness))
@@ -80,35 +80,35 @@ def evidence(planned: Plan, found: Counts | Evidence, at: datetime) -> Evidence:
     slo, window = planned.inquiry.slo, planned.window
     whole = _count(found, window)
     if whole is None:
-        return Evidence(Kind.ABSENT, f"no events in the last {window}")
+        return Evidence(EvidenceKind.ABSENT, f"no events in the last {window}")
     if _lacks_good(slo, found, window, whole):
         events = plain(whole.total.quantize(1))
         return Evidence(
-            Kind.ABSENT,
+            EvidenceKind.ABSENT,
             f"there are {events} events in the last {window}, but no series matches "
             "spec.indicator.ratio.good",
         )
-    looks = {back: _count(found, back) for back in planned.inquiry.looks}
+    burn_windows = {back: _count(found, back) for back in planned.inquiry.looks}
     reading = Reading(
         at=at,
         objective=slo.objective,
         window=length(slo.window, at),
-        whole=whole,
-        looks={back: count for back, count in looks.items() if count is not None},
+        window_counts=whole,
+        burn_windows={back: count for back, count in burn_windows.items() if count is not None},
     )
     # A ratio that is nobody's events has no number of them.
     is_of_events = not isinstance(slo.indicator, RawRatioIndicator)
-    return judged(reading, slo.minimum_events if is_of_events else 0)
+    return evidence_of(reading, slo.minimum_events if is_of_events else 0)
 
 
-def _count(found: Counts, back: Duration) -> Count | None:
+def _count(found: Counts, back: Duration) -> EventCounts | None:
     return next(iter(found.at.get(Look(back), {}).values()), None)
 
 
-def _lacks_good(slo: Slo, found: Counts, window: Duration, whole: Count) -> bool:
+def _lacks_good(slo: Slo, found: Counts, window: Duration, whole: EventCounts) -> bool:
     """Good events that never happened in the whole window look like a slip of the pen."""
     indicator = slo.indicator
-    counts_good = isinstance(indicator, RatioIndicator) and indicator.counted is Counted.GOOD
+    counts_good = isinstance(indicator, RatioIndicator) and indicator.counted is CountedEvents.GOOD
     return counts_good and whole.total > 0 and Look(window) in found.without_events
 
 

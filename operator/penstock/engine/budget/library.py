@@ -11,11 +11,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 
-from penstock.domain.counters import Counted
+from penstock.domain.exported_counters import CounterTotals
 from penstock.domain.ledger import Ledger
+from penstock.domain.ledger_codec import decode, encode
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.slo import Slo
-from penstock.domain.snapshot import packed, unpacked
-from penstock.domain.source import Source
 from penstock.engine.asking import Asker
 from penstock.engine.budget.book import Book, counters_of, name_of
 from penstock.engine.budget.upkeep import Upkeep
@@ -57,7 +57,7 @@ class Library:
         self._news, self._filled = asyncio.Event(), asyncio.Event()
         self.kept: dict[str, Ledger] = {}
 
-    def book(self, source: Source) -> Book:
+    def book(self, source: MetricsSource) -> Book:
         """The ledgers of a source; of another address they are others."""
         name = name_of(source)
         if name not in self._books:
@@ -65,7 +65,7 @@ class Library:
         self._books[name].source = source
         return self._books[name]
 
-    def wake(self, source: Source) -> None:
+    def wake(self, source: MetricsSource) -> None:
         """This source has just been asked: its upkeep may continue."""
         self._woken[name_of(source)].set()
         self._news.set()
@@ -90,7 +90,7 @@ class Library:
             log.warning("could not load ledger snapshots, backfilling from the sources: %s", error)
             return
         for digest, data in saved.items():
-            ledger = unpacked(data)
+            ledger = decode(data)
             if ledger is not None:
                 self.kept[digest] = ledger
         log.info("loaded %d of %d ledgers", len(self.kept), len(saved))
@@ -98,9 +98,9 @@ class Library:
     async def save(self) -> None:
         """Write a snapshot of every ledger, also of those that nobody has asked for yet."""
         held = {one.sli.digest: one.ledger for book in self._books.values() for one in book}
-        await self._snapshots.save({name: packed(it) for name, it in (self.kept | held).items()})
+        await self._snapshots.save({name: encode(it) for name, it in (self.kept | held).items()})
 
-    def counted(self) -> Iterator[tuple[str, Counted]]:
+    def counted(self) -> Iterator[tuple[str, CounterTotals]]:
         """The counters of all ledgers that are up to date, by their names."""
         now = int(self._clock.now().timestamp())
         for book in self._books.values():
@@ -108,7 +108,7 @@ class Library:
                 if account.counted is not None and account.counted.is_current(now):
                     yield counters_of(book.source, account), account.counted
 
-    def counters_of(self, slo: Slo, source: Source) -> str | None:
+    def counters_of(self, slo: Slo, source: MetricsSource) -> str | None:
         """What the counters of an SLO's ledger are called; None while it has no ledger."""
         book = self._books.get(name_of(source))
         account = book.find(slo) if book else None

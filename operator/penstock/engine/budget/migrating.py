@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from penstock.domain.evidence import Evidence, Grade, Kind, Reading
+from penstock.domain.evidence import Evidence, EvidenceGrade, EvidenceKind, Reading
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.refs import ObjectRef
-from penstock.domain.slices import grain_of
 from penstock.domain.slo import Slo
-from penstock.domain.source import Source
+from penstock.domain.timeslices import bucket_seconds
 from penstock.engine.budget.book import UNUSED_SECONDS, Sli, name_of
 from penstock.engine.ports import Inquiry
 
@@ -34,7 +34,7 @@ class Migrations:
         self._asked: set[ObjectRef] = set()
         self._tidied = 0.0
 
-    def former(self, source: Source, inquiries: Iterable[Inquiry]) -> list[Inquiry]:
+    def former(self, source: MetricsSource, inquiries: Iterable[Inquiry]) -> list[Inquiry]:
         """The same inquiries by the former indicator, of those SLOs that have changed theirs.
 
         Another source, or buckets of another length, make another ledger in any case: it would have
@@ -53,7 +53,7 @@ class Migrations:
 
     def settled(
         self,
-        source: Source,
+        source: MetricsSource,
         inquiries: Sequence[Inquiry],
         found: Mapping[ObjectRef, Evidence],
         now: float,
@@ -69,10 +69,10 @@ class Migrations:
             self._note(source, one.slo, told)
         return settled
 
-    def _note(self, source: Source, slo: Slo, told: Evidence) -> None:
+    def _note(self, source: MetricsSource, slo: Slo, told: Evidence) -> None:
         last = self._answered.get(slo.ref)
         is_known = last is not None and last.generation == slo.generation
-        if is_known or told.grade is Grade.OUTAGE or told.kind is Kind.WARMING_UP:
+        if is_known or told.grade is EvidenceGrade.OUTAGE or told.kind is EvidenceKind.WARMING_UP:
             return
         self._answered[slo.ref] = _Answered(slo.generation, _sli(source, slo))
 
@@ -91,15 +91,15 @@ def while_migrating(former: Evidence, new: Evidence) -> Evidence:
     The new one alone, once it can, or if it cannot be measured at all; and where the former one is
     no longer of use.
     """
-    if new.kind is not Kind.WARMING_UP or new.so_far is None:
+    if new.kind is not EvidenceKind.WARMING_UP or new.so_far is None:
         return new
-    if former.kind is not Kind.FRESH or former.reading is None:
+    if former.kind is not EvidenceKind.FRESH or former.reading is None:
         return new
     poorer, richer = sorted((former.reading, new.so_far), key=_share_left)
     detail = (
         f"Migrating: the previous indicator answers while the new one is backfilled ({new.detail})"
     )
-    return Evidence(Kind.MIGRATING, detail, poorer, richer)
+    return Evidence(EvidenceKind.MIGRATING, detail, poorer, richer)
 
 
 def _share_left(reading: Reading) -> tuple[bool, object]:
@@ -108,8 +108,8 @@ def _share_left(reading: Reading) -> tuple[bool, object]:
     return remaining is None, remaining.value if remaining else 0
 
 
-def _sli(source: Source, slo: Slo) -> Sli:
-    return Sli(name_of(source), slo.indicator, grain_of(slo.budgeting))
+def _sli(source: MetricsSource, slo: Slo) -> Sli:
+    return Sli(name_of(source), slo.indicator, bucket_seconds(slo.budgeting))
 
 
 def _aside(ref: ObjectRef) -> ObjectRef:

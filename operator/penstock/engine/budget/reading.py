@@ -11,19 +11,19 @@ from typing import NamedTuple
 
 from penstock.domain.evidence import (
     NO_FORECAST,
-    Count,
+    CountUnit,
+    EventCounts,
     Evidence,
-    Kind,
+    EvidenceKind,
     Reading,
-    Unit,
-    judged,
+    evidence_of,
 )
 from penstock.domain.forecast import forecast
 from penstock.domain.indicator import ProbeIndicator, RawRatioIndicator
-from penstock.domain.ledger import HOUR, Ledger, Stretch
+from penstock.domain.ledger import HOUR, Ledger, RangeCounts
 from penstock.domain.quantities import Duration
-from penstock.domain.slices import Slicing, slicing_of
 from penstock.domain.slo import Slo, Timeslices
+from penstock.domain.timeslices import TimesliceRule, timeslice_rule
 from penstock.domain.window import Window, length
 from penstock.engine.budget.book import BURN_SECONDS
 from penstock.engine.promql import Close, Leg, Look
@@ -69,16 +69,18 @@ class Legs(NamedTuple):
 
 
 def plan(
-    slo: Slo, looks: frozenset[Duration], ledger: Ledger, at: datetime, *, hot: bool = False
+    slo: Slo, burn_windows: frozenset[Duration], ledger: Ledger, at: datetime, *, hot: bool = False
 ) -> Plan:
     """Short looks are always asked for; longer ones only while the ledger lacks them."""
     now = int(at.timestamp())
     since = now - ledger.closed_until
     open_ = since if 0 < since <= LONGEST_OPEN else None
-    lacking = _lacking(_longer(looks), ledger, now)
+    lacking = _lacking(_longer(burn_windows), ledger, now)
     # Ratios are often recorded for a few windows only, and closed buckets are means of them.
     is_open = open_ is not None and not isinstance(slo.indicator, RawRatioIndicator)
-    return Plan(slo, now, looks, _legs(looks, lacking, open_ if is_open else None, hot), open_)
+    return Plan(
+        slo, now, burn_windows, _legs(burn_windows, lacking, open_ if is_open else None, hot), open_
+    )
 
 
 def _lacking(longer: tuple[Duration, ...], ledger: Ledger, now: int) -> tuple[Duration, ...]:
@@ -89,29 +91,35 @@ def _lacking(longer: tuple[Duration, ...], ledger: Ledger, now: int) -> tuple[Du
     lag = (now - ledger.closed_until) * 1_000
     if known == 0 and (not longer or longer[-1].milliseconds > lag):  # as nearly always
         return ()
-    return longer[:known] + tuple(one for one in longer[known:] if one.milliseconds <= lag)
+    return longer[:known] + tuple(
+        duration for duration in longer[known:] if duration.milliseconds <= lag
+    )
 
 
 @lru_cache(_MOST_KEPT)
-def _longer(looks: frozenset[Duration]) -> tuple[Duration, ...]:
+def _longer(burn_windows: frozenset[Duration]) -> tuple[Duration, ...]:
     """What a ledger may have instead: the longest first, since one that is known has the others."""
-    longer = (look for look in looks if look > FIVE_MINUTES and look.seconds <= BURN_SECONDS)
+    longer = (span for span in burn_windows if span > FIVE_MINUTES and span.seconds <= BURN_SECONDS)
     return tuple(sorted(longer, reverse=True))
 
 
 @lru_cache(_MOST_KEPT)
 def _legs(
-    looks: frozenset[Duration], lacking: tuple[Duration, ...], open_: int | None, hot: bool
+    burn_windows: frozenset[Duration], lacking: tuple[Duration, ...], open_: int | None, hot: bool
 ) -> Legs:
     """While a release hangs on it, first errors of new pods count."""
-    asked = {FIVE_MINUTES, *lacking, *(look for look in looks if look <= FIVE_MINUTES)}
+    asked = {FIVE_MINUTES, *lacking, *(span for span in burn_windows if span <= FIVE_MINUTES)}
     if open_ is not None:
         asked.add(Duration.of_seconds(open_))
-    by_look: dict[Duration, Leg] = {
-        look: Close(look, FIVE_MINUTES) if hot and look <= EXACT_UP_TO else Look(look)
-        for look in asked
+    by_burn_window: dict[Duration, Leg] = {
+        span: Close(span, FIVE_MINUTES) if hot and span <= EXACT_UP_TO else Look(span)
+        for span in asked
     }
-    return Legs(by_look, frozenset(by_look.values()), [one for one in looks if one not in asked])
+    return Legs(
+        by_burn_window,
+        frozenset(by_burn_window.values()),
+        [duration for duration in burn_windows if duration not in asked],
+    )
 
 
 @lru_cache(_MOST_KEPT)
@@ -124,7 +132,7 @@ def _began(window: Window, at: int) -> tuple[datetime, int, Duration]:
 def evidence(
     made: Plan,
     ledger: Ledger,
-    fresh: dict[Duration, Count],
+    fresh: dict[Duration, EventCounts],
     onsets: frozenset[datetime] = frozenset(),
 ) -> Evidence:
     """What ledger and fresh counts together say of an SLO.
@@ -140,51 +148,57 @@ def evidence(
     if made.open is None and len(ledger.fine):
         # What was known before may have held a release: that is an outage, no young service.
         closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
-        return Evidence(Kind.STALE, f"the ledger ends at {closed:%H:%M UTC} and is catching up")
+        return Evidence(
+            EvidenceKind.STALE, f"the ledger ends at {closed:%H:%M UTC} and is catching up"
+        )
     reading = reader.reading(onsets)
-    asked = whole.asked if made.open is not None else _NONE
+    asked = whole.queried if made.open is not None else _NONE
     if asked < ENOUGH_ASKED:
         detail = f"Backfilling {int(asked * 100)}%"
-        return Evidence(Kind.WARMING_UP, detail, _without_budget(reading), reader.so_far(reading))
+        return Evidence(
+            EvidenceKind.WARMING_UP, detail, _without_budget(reading), reader.so_far(reading)
+        )
     if whole.covered == 0 and reader.open is None:
         return Evidence(
-            Kind.ABSENT, f"no series matches the indicator in the last {reading.window}"
+            EvidenceKind.ABSENT, f"no series matches the indicator in the last {reading.window}"
         )
     seconds = reader.covered_seconds()
     needed = min(int(reading.window.seconds) // 10, DAY)
     if seconds < needed:
-        told = f"{_told(seconds)} of {reading.window} is known"
+        message = f"{_told(seconds)} of {reading.window} is known"
         if not fresh:  # a service is young only if it is alive
-            return Evidence(Kind.ABSENT, f"{told}, and nothing of the last {max(made.asked)}")
-        told += f"; a budget needs {_told(needed)}"
-        return Evidence(Kind.INSUFFICIENT_HISTORY, told, reading)
-    return judged(reading, made.slo.minimum_events)
+            return Evidence(
+                EvidenceKind.ABSENT, f"{message}, and nothing of the last {max(made.asked)}"
+            )
+        message += f"; a budget needs {_told(needed)}"
+        return Evidence(EvidenceKind.INSUFFICIENT_HISTORY, message, reading)
+    return evidence_of(reading, made.slo.minimum_events)
 
 
 class _Reader:
     """Reads windows and looks of one SLO."""
 
-    def __init__(self, made: Plan, ledger: Ledger, fresh: dict[Duration, Count]) -> None:
+    def __init__(self, made: Plan, ledger: Ledger, fresh: dict[Duration, EventCounts]) -> None:
         self.slo, self.made, self.ledger, self.fresh = made.slo, made, ledger, fresh
-        self.slicing = slicing_of(made.slo.budgeting)
+        self.timeslices = timeslice_rule(made.slo.budgeting)
         self.when, self.start, self.window = _began(made.slo.window, made.at)
-        self.begins, self.border = ledger.begins, ledger.closed_until
+        self.begins, self.boundary = ledger.begins, ledger.closed_until
         # Events since the last closed bucket.
         self.open = None if made.open is None else fresh.get(Duration(made.open * 1_000))
         self.known = self._known()
 
-    def _known(self) -> Stretch:
+    def _known(self) -> RangeCounts:
         """The window up to the last closed bucket."""
-        if self.slicing is None or self.start >= self.border:
-            return self.ledger.over(self.start, self.border)
-        return self.ledger.slices_over(self.slicing, self.start, self.border)
+        if self.timeslices is None or self.start >= self.boundary:
+            return self.ledger.counts_between(self.start, self.boundary)
+        return self.ledger.slices_between(self.timeslices, self.start, self.boundary)
 
     def covered_seconds(self) -> int:
         """How much of the window there is data of."""
-        closed = int(self.known.covered * max(0, self.border - self.start))
+        closed = int(self.known.covered * max(0, self.boundary - self.start))
         if self.open is None:
             return closed
-        return closed + self.made.at - max(self.start, self.border)
+        return closed + self.made.at - max(self.start, self.boundary)
 
     def reading(self, onsets: frozenset[datetime]) -> Reading:
         known = self.known
@@ -192,14 +206,14 @@ class _Reader:
             at=self.when,
             objective=self.slo.objective,
             window=self.window,
-            whole=self._whole(known),
-            looks=self._looks(),
+            window_counts=self._whole(known),
+            burn_windows=self._looks(),
             unit=_unit(self.slo),
-            traffic=self._events(self.start) if self.slicing else None,
+            traffic=self._events(self.start) if self.timeslices else None,
             coverage=known.covered,
             bad_since=self.bad_since(onsets),
         )
-        told = forecast(made, self.slo.window, self.ledger.hours(self.start, self.slicing))
+        told = forecast(made, self.slo.window, self.ledger.hours(self.start, self.timeslices))
         return made if told is NO_FORECAST else replace(made, forecast=told)
 
     def so_far(self, reading: Reading) -> Reading:
@@ -208,21 +222,25 @@ class _Reader:
         Of 9 bad in 1,000 events of a known third, 9 in 3,000 are told: what even this refuses, the
         whole window would.
         """
-        later = [one for one in self.made.looks if one.seconds > BURN_SECONDS]
-        looks = {look: self._look_so_far(look) for look in later} | dict(reading.looks)
-        whole = reading.whole
+        later = [duration for duration in self.made.looks if duration.seconds > BURN_SECONDS]
+        burn_windows = {span: self._look_so_far(span) for span in later} | dict(
+            reading.burn_windows
+        )
+        whole = reading.window_counts
         if not isinstance(self.slo.budgeting, Timeslices):
-            whole = _projected(whole, self.known.asked)
-        return replace(reading, whole=whole, looks=looks, forecast=NO_FORECAST)
+            whole = _projected(whole, self.known.queried)
+        return replace(
+            reading, window_counts=whole, burn_windows=burn_windows, forecast=NO_FORECAST
+        )
 
-    def _look_so_far(self, look: Duration) -> Count:
-        start = self.made.at - int(look.seconds)
-        stretch = self.ledger.over(start, self.border)
-        events = stretch.plus(self.open)
-        if self.slicing is None or look.seconds < self.slicing.seconds:
-            return _projected(events, stretch.asked)
-        stretch = self.ledger.slices_over(self.slicing, start, self.border)
-        return replace(_projected(stretch.events, stretch.asked), events=events.bad)
+    def _look_so_far(self, span: Duration) -> EventCounts:
+        start = self.made.at - int(span.seconds)
+        counts = self.ledger.counts_between(start, self.boundary)
+        events = counts.plus(self.open)
+        if self.timeslices is None or span.seconds < self.timeslices.seconds:
+            return _projected(events, counts.queried)
+        counts = self.ledger.slices_between(self.timeslices, start, self.boundary)
+        return replace(_projected(counts.events, counts.queried), events=events.bad)
 
     def bad_since(self, onsets: frozenset[datetime]) -> dict[datetime, Decimal]:
         """What was bad in the window since each of these moments, where it is known."""
@@ -235,96 +253,102 @@ class _Reader:
         A slice of time that it cuts is not counted.
         """
         start, open_ = max(moment, self.start), self.open
-        if self.slicing is not None:
-            stretch = self.ledger.slices_over(self.slicing, start, self.border)
-            now = self.slicing.bad(open_)
+        if self.timeslices is not None:
+            counts = self.ledger.slices_between(self.timeslices, start, self.boundary)
+            now = self.timeslices.bad(open_)
         else:
-            stretch = self.ledger.over(start, self.border)
+            counts = self.ledger.counts_between(start, self.boundary)
             now = _NONE if open_ is None else open_.bad
-        if open_ is None and start >= self.border:
+        if open_ is None and start >= self.boundary:
             return None
-        if not stretch.is_asked(ENOUGH_ASKED):
+        if not counts.is_queried(ENOUGH_ASKED):
             return None
-        return stretch.events.bad + self._share_after(start, now)
+        return counts.events.bad + self._share_after(start, now)
 
-    def _open_after(self, start: int) -> Count | None:
+    def _open_after(self, start: int) -> EventCounts | None:
         """What is open; of a calendar period that began within it, the share since."""
-        if self.open is None or start <= self.border:
+        if self.open is None or start <= self.boundary:
             return self.open
         bad, total = (self._share_after(start, one) for one in (self.open.bad, self.open.total))
-        return Count(bad, total)
+        return EventCounts(bad, total)
 
     def _share_after(self, start: int, number: Decimal) -> Decimal:
         """Of 26 events in 13 open minutes, of which the last 3 lie after ``start``: 6."""
-        if start <= self.border:
+        if start <= self.boundary:
             return number
-        return number * (self.made.at - start) / (self.made.at - self.border)
+        return number * (self.made.at - start) / (self.made.at - self.boundary)
 
-    def _whole(self, known: Stretch) -> Count:
-        if self.slicing is None:
+    def _whole(self, known: RangeCounts) -> EventCounts:
+        if self.timeslices is None:
             return known.plus(self._open_after(self.start))
         if isinstance(self.slo.budgeting, Timeslices):
-            return Count(known.events.bad, self.window.seconds / self.slicing.seconds)
+            return EventCounts(known.events.bad, self.window.seconds / self.timeslices.seconds)
         return known.events
 
-    def _looks(self) -> dict[Duration, Count]:
+    def _looks(self) -> dict[Duration, EventCounts]:
         """What there is of each look."""
-        looks = {look: count for look, count in self.fresh.items() if look in self.made.looks}
-        for look in self.made.legs.kept:
-            events = self._events(self.made.at - look.milliseconds // 1_000)
+        burn_windows = {
+            span: count for span, count in self.fresh.items() if span in self.made.looks
+        }
+        for span in self.made.legs.kept:
+            events = self._events(self.made.at - span.milliseconds // 1_000)
             if events is not None:
-                looks[look] = events
-        if self.slicing is None:
-            return looks
+                burn_windows[span] = events
+        if self.timeslices is None:
+            return burn_windows
         return {
-            look: self._slices(self.slicing, look, events)
-            if look.seconds >= self.slicing.seconds
+            span: self._slices(self.timeslices, span, events)
+            if span.seconds >= self.timeslices.seconds
             else events
-            for look, events in looks.items()
+            for span, events in burn_windows.items()
         }
 
-    def _events(self, start: int) -> Count | None:
+    def _events(self, start: int) -> EventCounts | None:
         """Events since ``start``; None where nothing is known of them."""
-        if self.begins > start and self.border - self.begins < ENOUGH_ASKED * (self.border - start):
+        if self.begins > start and self.boundary - self.begins < ENOUGH_ASKED * (
+            self.boundary - start
+        ):
             return None
-        stretch = self.ledger.over(start, self.border)
-        if not stretch.is_asked(ENOUGH_ASKED) and start < self.border:
+        counts = self.ledger.counts_between(start, self.boundary)
+        if not counts.is_queried(ENOUGH_ASKED) and start < self.boundary:
             return None
-        if stretch.run.covered == 0 and self.open is None:
+        if counts.range_sum.covered == 0 and self.open is None:
             return None
-        return stretch.plus(self._open_after(start))
+        return counts.plus(self._open_after(start))
 
-    def _slices(self, slicing: Slicing, look: Duration, events: Count) -> Count:
+    def _slices(
+        self, timeslices: TimesliceRule, span: Duration, events: EventCounts
+    ) -> EventCounts:
         """Closed slices, and what is open as one more, so that an outage is seen before it ends."""
-        start = self.made.at - int(look.seconds)
-        stretch = self.ledger.slices_over(slicing, start, self.border)
-        bad, slices, now = stretch.events.bad, stretch.events.total, self.open
-        if slicing.weighs(now):
-            bad, slices = bad + slicing.bad(now), slices + 1
-        return Count(bad, slices, events.bad)
+        start = self.made.at - int(span.seconds)
+        counts = self.ledger.slices_between(timeslices, start, self.boundary)
+        bad, slices, now = counts.events.bad, counts.events.total, self.open
+        if timeslices.is_counted(now):
+            bad, slices = bad + timeslices.bad(now), slices + 1
+        return EventCounts(bad, slices, events.bad)
 
 
-def _has(ledger: Ledger, look: Duration, now: int) -> bool:
-    start = now - look.milliseconds // 1_000
+def _has(ledger: Ledger, span: Duration, now: int) -> bool:
+    start = now - span.milliseconds // 1_000
     return start < ledger.closed_until and ledger.knows(start, ledger.closed_until)
 
 
-def _unit(slo: Slo) -> Unit:
-    if slicing_of(slo.budgeting) is not None:
-        return Unit.SLICES
+def _unit(slo: Slo) -> CountUnit:
+    if timeslice_rule(slo.budgeting) is not None:
+        return CountUnit.SLICES
     if isinstance(slo.indicator, RawRatioIndicator):
-        return Unit.SHARES
-    return Unit.SECONDS if isinstance(slo.indicator, ProbeIndicator) else Unit.EVENTS
+        return CountUnit.SHARES
+    return CountUnit.SECONDS if isinstance(slo.indicator, ProbeIndicator) else CountUnit.EVENTS
 
 
 def _without_budget(reading: Reading) -> Reading:
     """Burn rates work at once; a window that is half known has no budget."""
-    return replace(reading, whole=Count(_NONE, _NONE), traffic=None)
+    return replace(reading, window_counts=EventCounts(_NONE, _NONE), traffic=None)
 
 
-def _projected(count: Count, asked: Decimal) -> Count:
+def _projected(count: EventCounts, asked: Decimal) -> EventCounts:
     """Counts of the share that was asked for, with as many events in all the rest, none bad."""
-    return Count(count.bad, count.total / asked) if asked else Count(_NONE, _NONE)
+    return EventCounts(count.bad, count.total / asked) if asked else EventCounts(_NONE, _NONE)
 
 
 def _told(seconds: int) -> str:

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
-from penstock.domain.counters import Track, border_at, hours_told, seen_at
-from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
+from penstock.domain.exported_counters import (
+    CounterSamples,
+    boundary_at,
+    hours_from_counters,
+    seen_at,
+)
 from penstock.domain.ledger import HOUR
+from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.domain.ring import Stage
 from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
-from penstock.domain.source import Source
 from penstock.engine.asking import Answer, Asker, Joint, JointByLabel, Row, Span
 from penstock.engine.budget.book import Account, counters_of
 from penstock.engine.metric_names import CounterName
@@ -43,7 +48,7 @@ class Recall:
     def __init__(self, asker: Asker, job: str) -> None:
         self._asker, self._job = asker, job
 
-    async def once(self, source: Source, accounts: Sequence[Account], now: int) -> bool:
+    async def once(self, source: MetricsSource, accounts: Sequence[Account], now: int) -> bool:
         """Look for the past of some ledgers that lack it; whether it was looked for.
 
         What refuses to tell of counters may tell of raw samples, so it is not asked again. Slices
@@ -70,11 +75,11 @@ class Recall:
         return any(one.lacks_before is None for one in those)
 
     async def _ask(
-        self, source: Source, accounts: Sequence[Account], hours: range
+        self, source: MetricsSource, accounts: Sequence[Account], hours: range
     ) -> list[Answer | Evidence]:
         asked = [_Question(counters_of(source, account)) for account in accounts]
         borders = (hours.start * HOUR, hours.stop * HOUR)
-        start, end = (datetime.fromtimestamp(seen_at(border), UTC) for border in borders)
+        start, end = (datetime.fromtimestamp(seen_at(boundary), UTC) for boundary in borders)
         when = Span(start, end, Duration.of_seconds(HOUR))
         found = await self._asker.ask(source, [(_Form(self._job), asked)], when)
         return [found[one.key] for one in asked]
@@ -85,21 +90,21 @@ def _hours(account: Account, now: int) -> range:
     if account.lacks_before is None:
         return range(0)
     end = account.lacks_before // HOUR
-    return range(max((now - account.ledger.reach) // HOUR, end - MOST_HOURS), end)
+    return range(max((now - account.ledger.retention) // HOUR, end - MOST_HOURS), end)
 
 
 def _failed(account: Account, why: Evidence) -> None:
     """Who cannot be reached tells nothing raw either, and is asked again; else not for ever."""
     account.recalls_failed += len(account.ledger.fine) > 0
-    if why.kind is not Kind.UNREACHABLE or account.recalls_failed >= MOST_TRIES:
+    if why.kind is not EvidenceKind.UNREACHABLE or account.recalls_failed >= MOST_TRIES:
         account.lacks_before = None
 
 
 def _restore(account: Account, rows: Sequence[Row], hours: range) -> None:
     account.lacks_before = None
-    for number, count in hours_told(_tracks(rows)).items():
-        if number in hours and account.ledger.coarse.stage(number) is Stage.UNKNOWN:
-            account.ledger.fill(number, [count], Stage.SEALED)
+    for number, count in hours_from_counters(_tracks(rows)).items():
+        if number in hours and account.ledger.coarse.state(number) is BucketState.UNKNOWN:
+            account.ledger.backfill(number, [count], BucketState.SEALED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ class _Form:
         return JointByLabel(query.text, SLI, names, COUNTERS)
 
 
-def _tracks(rows: Iterable[Row]) -> Iterator[Track]:
+def _tracks(rows: Iterable[Row]) -> Iterator[CounterSamples]:
     """Bad and all events of each process; of one that has said something odd nothing."""
     pairs: dict[frozenset[tuple[str, str]], dict[str, Row]] = defaultdict(dict)
     for row in rows:
@@ -148,7 +153,9 @@ def _tracks(rows: Iterable[Row]) -> Iterator[Track]:
             except (ValueError, InvalidOperation):
                 continue
             both = bad.keys() & total.keys()
-            yield Track(since, {border: Count(bad[border], total[border]) for border in both})
+            yield CounterSamples(
+                since, {boundary: EventCounts(bad[boundary], total[boundary]) for boundary in both}
+            )
 
 
 def _said(row: Row) -> Mapping[int, Decimal]:
@@ -158,7 +165,7 @@ def _said(row: Row) -> Mapping[int, Decimal]:
         ValueError: something that is not a number.
     """
     _, points = row
-    said = {border_at(at // 1_000): Decimal(text) for at, text in points}
+    said = {boundary_at(at // 1_000): Decimal(text) for at, text in points}
     if not all(number.is_finite() for number in said.values()):
         raise ValueError("no number")
     return said

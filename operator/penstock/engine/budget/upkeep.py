@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from penstock.domain.evidence import Count, Kind
+from penstock.domain.bucket_ring import BucketState
+from penstock.domain.evidence import EventCounts, EvidenceKind
 from penstock.domain.indicator import is_of_counters
 from penstock.domain.ledger import HOUR, LONGEST_GAP, SEAL_AFTER
 from penstock.domain.quantities import Duration
-from penstock.domain.ring import Stage
 from penstock.engine.asking import Asker, Span
 from penstock.engine.budget.book import Account, Book
 from penstock.engine.budget.recall import Recall
@@ -73,23 +73,23 @@ class Upkeep:
         """Close what has ended; the buckets that were, for a look at the gaps before them."""
         due: dict[tuple[int, Run], list[Account]] = defaultdict(list)
         for account in accounts:
-            grain = account.sli.grain
-            ends = account.ledger.to_close((now - self._lag) // grain * grain)
+            resolution = account.sli.grain
+            ends = account.ledger.to_close((now - self._lag) // resolution * resolution)
             if ends is not None:
                 first, last = ends
-                last = min(last, first + (MOST_BUCKETS - 1) * grain)
-                due[grain, Run(first, last)].append(account)
+                last = min(last, first + (MOST_BUCKETS - 1) * resolution)
+                due[resolution, Run(first, last)].append(account)
         closed: list[tuple[Account, int]] = []
         for (_, run), those in due.items():
             for account in await self._buckets(those, run, now, monotonic):
-                grain = account.sli.grain
-                closed += [(account, end) for end in range(run.first, run.last + 1, grain)]
+                resolution = account.sli.grain
+                closed += [(account, end) for end in range(run.first, run.last + 1, resolution)]
         return closed
 
     async def _read_again(self, accounts: Sequence[Account], now: int, monotonic: float) -> None:
         due: dict[tuple[int, Run], list[Account]] = defaultdict(list)
         for account in accounts:
-            for run in _runs(account.ledger.to_read_again(now), account.sli.grain):
+            for run in _runs(account.ledger.to_reread(now), account.sli.grain):
                 due[account.sli.grain, run].append(account)
         for (_, run), those in due.items():
             await self._buckets(those, run, now, monotonic)
@@ -98,17 +98,17 @@ class Upkeep:
         self, accounts: Sequence[Account], run: Run, now: int, monotonic: float
     ) -> list[Account]:
         """Read these buckets of these accounts; those that were answered."""
-        grain, answered = accounts[0].sli.grain, list[Account]()
-        together = MOST_READ // ((run.last - run.first) // grain + 1)
+        resolution, answered = accounts[0].sli.grain, list[Account]()
+        together = MOST_READ // ((run.last - run.first) // resolution + 1)
         for some in _batched(accounts, together):
             # Read for the last time, a bucket is read thoroughly: until then it is approximate.
             leg = Close(accounts[0].span, LOOK_BACK, thorough=now - run.first >= SEAL_AFTER)
-            for account, found in (await self._ask(some, leg, run, grain, monotonic)).items():
+            for account, found in (await self._ask(some, leg, run, resolution, monotonic)).items():
                 answered.append(account)
                 ledger = account.ledger
-                for end in range(run.first, run.last + 1, grain):
-                    count = found.get(end * 1_000) or ledger.fine.count(end // grain - 1)
-                    ledger.close(end, count, ledger.next_stage(end, now))
+                for end in range(run.first, run.last + 1, resolution):
+                    count = found.get(end * 1_000) or ledger.fine.count(end // resolution - 1)
+                    ledger.close(end, count, ledger.next_state(end, now))
         return answered
 
     async def _mend(self, closed: Iterable[tuple[Account, int]], monotonic: float) -> None:
@@ -124,26 +124,26 @@ class Upkeep:
             answered = await self._ask([account], leg, run, account.sli.grain, monotonic)
             count = answered.get(account, {}).get(end * 1_000)
             if count is not None:
-                account.ledger.mend(gap[0], end, count)
+                account.ledger.repair_gap(gap[0], end, count)
 
     async def _fill(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
         """One request's worth of the past, what a release hangs on first."""
         hour, those = _alike(
-            _hot_first(accounts), lambda one: one.ledger.to_fill(now - one.ledger.reach)
+            _hot_first(accounts), lambda one: one.ledger.to_backfill(now - one.ledger.retention)
         )
         if not those:
             return False
-        start = max(hour - FILL_HOURS + 1, (now - those[0].ledger.reach) // HOUR)
+        start = max(hour - FILL_HOURS + 1, (now - those[0].ledger.retention) // HOUR)
         run, step = _whole(those[0].ledger.unknown_up_to(hour, start), hour), _step(those[0])
         leg = Look(Duration.of_seconds(step))
         return bool(await self._hours(those, leg, run, step, monotonic))
 
     async def _refine(self, accounts: Sequence[Account], now: int, monotonic: float) -> bool:
         """What was filled in by plain increase is read exactly, some hours of some at a time."""
-        hour, those = _alike(accounts, lambda one: one.ledger.to_refine(now - one.ledger.reach))
+        hour, those = _alike(accounts, lambda one: one.ledger.to_refine(now - one.ledger.retention))
         if not those:
             return False
-        start = max(hour - REFINE_HOURS + 1, (now - those[0].ledger.reach) // HOUR)
+        start = max(hour - REFINE_HOURS + 1, (now - those[0].ledger.retention) // HOUR)
         run, step = _whole(start, hour), _step(those[0])
         # Nobody looks for gaps in the past one by one: every hour looks back as far as one may be.
         leg = Close(Duration.of_seconds(step), GAP, unseen=GAP, thorough=True)
@@ -161,13 +161,13 @@ class Upkeep:
         """
         due: dict[tuple[int, int], list[Account]] = defaultdict(list)
         for account in accounts:
-            for number in account.ledger.coarse.of_stage(Stage.APPROXIMATE, start, hour + 1):
+            for number in account.ledger.coarse.in_state(BucketState.APPROXIMATE, start, hour + 1):
                 due[account.sli.grain, number].append(account)
         answered = True
-        for (grain, number), some in due.items():
-            leg = Close(Duration.of_seconds(grain), GAP, unseen=GAP, thorough=True)
+        for (resolution, number), some in due.items():
+            leg = Close(Duration.of_seconds(resolution), GAP, unseen=GAP, thorough=True)
             run = _whole(number, number)
-            answered &= bool(await self._hours(some, leg, run, grain, monotonic))
+            answered &= bool(await self._hours(some, leg, run, resolution, monotonic))
         return answered
 
     async def _hours(
@@ -185,13 +185,13 @@ class Upkeep:
                     found.get(moment * 1_000) for moment in range(end - HOUR + step, end + 1, step)
                 ]
                 is_guess = isinstance(leg, Look) or _is_guess(account, parts)
-                stage = Stage.APPROXIMATE if is_guess else Stage.SEALED
-                account.ledger.fill(end // HOUR - 1, parts, stage)
+                state = BucketState.APPROXIMATE if is_guess else BucketState.SEALED
+                account.ledger.backfill(end // HOUR - 1, parts, state)
         return list(answered)
 
     async def _ask(
         self, accounts: Sequence[Account], leg: Leg, run: Run, step: int, monotonic: float
-    ) -> dict[Account, Mapping[int, Count]]:
+    ) -> dict[Account, Mapping[int, EventCounts]]:
         """Counts by account and time, of those accounts that were answered."""
         legs = frozenset({leg})
         asked = [Question(account, account.measure, legs) for account in accounts]
@@ -199,13 +199,13 @@ class Upkeep:
         if run.first != run.last:
             when = Span(_moment(run.first), _moment(run.last), Duration.of_seconds(step))
         answers = await measured(self._asker, self._book.source, asked, when)
-        found: dict[Account, Mapping[int, Count]] = {}
+        found: dict[Account, Mapping[int, EventCounts]] = {}
         for account in accounts:
             read = answers[account]
             if isinstance(read, Counts):
                 found[account] = read.at.get(leg, {})
                 account.answered()
-            elif read.kind is not Kind.UNREACHABLE:
+            elif read.kind is not EvidenceKind.UNREACHABLE:
                 account.refused(monotonic)
         return found
 
@@ -248,7 +248,7 @@ def _alike(
     return wanted[0], chosen
 
 
-def _is_guess(account: Account, parts: Sequence[Count | None]) -> bool:
+def _is_guess(account: Account, parts: Sequence[EventCounts | None]) -> bool:
     """Whether counters of an hour that was read as a whole make no whole number.
 
     Then `increase` has stretched one of them: a process restarted in a way that only it can tell.

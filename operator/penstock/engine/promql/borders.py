@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from penstock.domain.evidence import Evidence, Kind
-from penstock.domain.indicator import BORDER, LatencyIndicator
+from penstock.domain.evidence import Evidence, EvidenceKind
+from penstock.domain.indicator import BUCKET_BOUND, LatencyIndicator
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.selector import Selector
 from penstock.engine.asking import Answer, Joint, JointByLabel
@@ -38,7 +38,7 @@ class Borders:
 
     def joint(self, questions: Sequence[BordersQuestion]) -> Joint:
         """One query for all; each bucket is a row."""
-        counted = (f"count by ({BORDER}) ({asked.histogram.text})" for asked in questions)
+        counted = (f"count by ({BUCKET_BOUND}) ({asked.histogram.text})" for asked in questions)
         names = [str(number) for number in range(len(questions))]
         terms = [labelled(text, name) for text, name in zip(counted, names, strict=True)]
         return JointByLabel(any_of(terms), LABEL, names, BORDERS)
@@ -50,12 +50,16 @@ def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = No
     detail = f"spec.indicator.latency.threshold: {threshold} is not a bucket of the histogram"
     rows = [] if answer is None or isinstance(answer, Evidence) else answer[BORDERS]
     borders = {
-        border for labels, _ in rows if (border := _border(labels.get(BORDER, ""))) is not None
+        border
+        for labels, _ in rows
+        if (border := _border(labels.get(BUCKET_BOUND, ""))) is not None
     }
     below = [max(under)] if (under := {one for one in borders if one < threshold.seconds}) else []
     above = [min(over)] if (over := {one for one in borders if one > threshold.seconds}) else []
     nearest = " and ".join(_written(one) for one in (*below, *above))
-    return Evidence(Kind.SLO_INVALID, f"{detail}; the nearest: {nearest}" if nearest else detail)
+    return Evidence(
+        EvidenceKind.SLO_INVALID, f"{detail}; the nearest: {nearest}" if nearest else detail
+    )
 
 
 def _border(text: str) -> Decimal | None:

@@ -36,7 +36,7 @@ class Close:
 
     def __str__(self) -> str:
         lengths = (self.length, self.back, self.unseen)
-        text = "b".join(str(one.milliseconds) for one in lengths)
+        text = "b".join(str(duration.milliseconds) for duration in lengths)
         return f"{text}x" if self.thorough else text
 
 

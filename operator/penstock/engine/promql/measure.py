@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from penstock.domain.indicator import (
-    BORDER,
+    BUCKET_BOUND,
     WINDOW_PLACEHOLDER,
-    Counted,
+    CountedEvents,
     Indicator,
     LatencyIndicator,
     ProbeIndicator,
@@ -117,7 +117,7 @@ class Measure:
     selectors: tuple[Selector, ...]
     terms: Terms
     parts: frozenset[Part]
-    counted: Counted
+    counted: CountedEvents
     shape: str
     holes: tuple[Hole, ...]
 
@@ -164,14 +164,14 @@ def _split(indicator: RatioIndicator) -> Split | None:
     """
     extra = set(indicator.events.matchers) - set(indicator.total.matchers)
     missing = set(indicator.total.matchers) - set(indicator.events.matchers)
-    labels = {one.label for one in extra}
-    wanted = [one for one in extra if one.op in (Op.EQUAL, Op.LIKE)]
-    is_told = len(labels) == 1 and not labels & _OURS and all(one.is_plain for one in extra)
+    labels = {matcher.label for matcher in extra}
+    wanted = [matcher for matcher in extra if matcher.op in (Op.EQUAL, Op.LIKE)]
+    is_told = len(labels) == 1 and not labels & _OURS and all(matcher.is_plain for matcher in extra)
     if missing or not is_told or len(wanted) > 1:
         return None
     ruled_out = sorted(extra.difference(wanted))
-    ways = [(_pattern(one), Part.EVENTS) for one in wanted]
-    ways += [(_pattern(one), Part.OTHERS) for one in ruled_out]
+    ways = [(_pattern(matcher), Part.EVENTS) for matcher in wanted]
+    ways += [(_pattern(matcher), Part.OTHERS) for matcher in ruled_out]
     return Split(labels.pop(), Part.OTHERS if wanted else Part.EVENTS, tuple(ways))
 
 
@@ -182,17 +182,19 @@ def _pattern(matcher: Matcher) -> str:
 
 def _buckets(indicator: LatencyIndicator) -> Measure:
     """Prometheus 3 writes the border of one second as 1.0, others as 1."""
-    border = plain(indicator.threshold.seconds)
-    pattern = literal(border) + ("" if "." in border else r"(\.0)?")
-    chosen = Matcher(BORDER, Op.LIKE, f"{pattern}|{literal(EVERYTHING)}")
-    split = Split(BORDER, Part.TOTAL, ((pattern, Part.EVENTS),))
-    return _counters(indicator, _HISTOGRAM, indicator.histogram.but(chosen), split, Counted.GOOD)
+    boundary = plain(indicator.threshold.seconds)
+    pattern = literal(boundary) + ("" if "." in boundary else r"(\.0)?")
+    chosen = Matcher(BUCKET_BOUND, Op.LIKE, f"{pattern}|{literal(EVERYTHING)}")
+    split = Split(BUCKET_BOUND, Part.TOTAL, ((pattern, Part.EVENTS),))
+    return _counters(
+        indicator, _HISTOGRAM, indicator.histogram.but(chosen), split, CountedEvents.GOOD
+    )
 
 
 def _native(indicator: LatencyIndicator) -> Measure:
     terms, kind = _NativeTerms(indicator.threshold), f"native {indicator.threshold}"
     selectors, parts = (indicator.histogram,), {Part.SHARE, Part.TOTAL}
-    return _measure(indicator, _HISTOGRAM, selectors, terms, parts, Counted.GOOD, kind)
+    return _measure(indicator, _HISTOGRAM, selectors, terms, parts, CountedEvents.GOOD, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ class _NativeTerms:
 def _probe(indicator: ProbeIndicator) -> Measure:
     field, parts = "spec.indicator.probe.metric", {Part.EVENTS, Part.TOTAL, Part.STRAYS}
     selectors = (indicator.metric,)
-    return _measure(indicator, field, selectors, _ProbeTerms(), parts, Counted.GOOD, "probe")
+    return _measure(indicator, field, selectors, _ProbeTerms(), parts, CountedEvents.GOOD, "probe")
 
 
 class _ProbeTerms:
@@ -226,13 +228,13 @@ class _ProbeTerms:
 def _query(indicator: QueryIndicator) -> Measure:
     terms = _WrittenTerms(((indicator.bad, Part.EVENTS), (indicator.total, Part.TOTAL)))
     field, kind = "spec.indicator.query.total", f"query {indicator.bad}\0{indicator.total}"
-    return _measure(indicator, field, (), terms, {Part.EVENTS, Part.TOTAL}, Counted.BAD, kind)
+    return _measure(indicator, field, (), terms, {Part.EVENTS, Part.TOTAL}, CountedEvents.BAD, kind)
 
 
 def _raw_ratio(indicator: RawRatioIndicator) -> Measure:
     terms = _WrittenTerms(((indicator.error_ratio, Part.SHARE),))
     field, kind = "spec.indicator.rawRatio.errorRatio", f"rawRatio {indicator.error_ratio}"
-    return _measure(indicator, field, (), terms, {Part.SHARE}, Counted.BAD, kind)
+    return _measure(indicator, field, (), terms, {Part.SHARE}, CountedEvents.BAD, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ def _filled(text: str, window: Duration) -> str:
 
 
 def _counters(
-    indicator: Indicator, field: str, selector: Selector, split: Split, counted: Counted
+    indicator: Indicator, field: str, selector: Selector, split: Split, counted: CountedEvents
 ) -> Measure:
     terms = _SplitCounters(split)
     parts = {split.base, *(part for _, part in split.ways)} | {Part.EVENTS}
@@ -276,7 +278,7 @@ def _measure(
     selectors: tuple[Selector, ...],
     terms: Terms,
     parts: Set[Part],
-    counted: Counted,
+    counted: CountedEvents,
     kind: str,
     split: str | None = None,
 ) -> Measure:
@@ -287,13 +289,13 @@ def _measure(
 
 def _holes(kind: str, selectors: Sequence[Selector], taken: set[str | None]) -> Iterator[Hole]:
     """Labels that must have one value, the same in all selectors; nothing else is said of them."""
-    for one in selectors[0].matchers if selectors else ():
-        is_free = one.op is Op.EQUAL and one.value != "" and one.is_plain
+    for matcher in selectors[0].matchers if selectors else ():
+        is_free = matcher.op is Op.EQUAL and matcher.value != "" and matcher.is_plain
         if (
             is_free
-            and one.label not in taken
-            and all(selector.on(one.label) == (one,) for selector in selectors)
+            and matcher.label not in taken
+            and all(selector.on(matcher.label) == (matcher,) for selector in selectors)
         ):
-            nothing = Matcher(one.label, Op.EQUAL, "")
+            nothing = Matcher(matcher.label, Op.EQUAL, "")
             texts = [selector.but(nothing).text for selector in selectors]
-            yield Hole(one.label, one.value, "\0".join([kind, one.label, *texts]))
+            yield Hole(matcher.label, matcher.value, "\0".join([kind, matcher.label, *texts]))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 
-from penstock.domain.evidence import Evidence, Kind
+from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.indicator import Indicator, LatencyIndicator
-from penstock.domain.source import Source
+from penstock.domain.metrics_source import MetricsSource
 from penstock.engine.asking import Asker, Span
 from penstock.engine.promql.borders import Borders, BordersQuestion, no_bucket
 from penstock.engine.promql.question import Counts, Question
@@ -15,14 +15,14 @@ from penstock.engine.promql.reading import counts
 from penstock.engine.promql.together import groups
 
 _NO_NATIVE = Evidence(
-    Kind.SLO_INVALID,
+    EvidenceKind.SLO_INVALID,
     "spec.indicator.latency.histogram: VictoriaMetrics stores no native histograms; name the "
     "series of a classic one, which end in _bucket",
 )
 
 
 async def measured(
-    asker: Asker, source: Source, questions: Sequence[Question], when: datetime | Span
+    asker: Asker, source: MetricsSource, questions: Sequence[Question], when: datetime | Span
 ) -> Mapping[Hashable, Counts | Evidence]:
     """The counts of each question by its key, or why there are none.
 
@@ -50,9 +50,9 @@ async def measured(
 
 
 def _lacks_bucket(found: Counts | Evidence) -> bool:
-    return isinstance(found, Evidence) and found.kind is Kind.SLO_INVALID
+    return isinstance(found, Evidence) and found.kind is EvidenceKind.SLO_INVALID
 
 
-def _can_be_read(source: Source, indicator: Indicator) -> bool:
+def _can_be_read(source: MetricsSource, indicator: Indicator) -> bool:
     is_native = isinstance(indicator, LatencyIndicator) and not indicator.is_classic
     return source.dialect.has_native_histograms or not is_native

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from penstock.domain.evidence import Count
+from penstock.domain.evidence import EventCounts
 from penstock.domain.quantities import Duration
 from penstock.engine.promql.legs import Leg
 from penstock.engine.promql.measure import Measure
@@ -42,5 +42,5 @@ class Counts:
             bad ones that never happened are the rule.
     """
 
-    at: Mapping[Leg, Mapping[int, Count]]
+    at: Mapping[Leg, Mapping[int, EventCounts]]
     without_events: frozenset[Leg] = field(default=frozenset())

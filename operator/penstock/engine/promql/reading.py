@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
-from penstock.domain.evidence import Count, Evidence, Kind
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
 from penstock.domain.indicator import (
-    Counted,
+    CountedEvents,
     Indicator,
     LatencyIndicator,
 )
@@ -38,7 +38,7 @@ _EVENTS, _OTHERS, _TOTAL, _SHARE, _STRAYS = Part
 
 _NO_SHARE = "NaN"  # what 0/0 gives: there was nothing to have a share of
 
-Found = Mapping[Leg, Mapping[int, Count]]  # the longest leg first
+Found = Mapping[Leg, Mapping[int, EventCounts]]  # the longest leg first
 Texts = Mapping[Part, Sequence[str]]
 Numbers = Mapping[Part, Decimal | None]
 Names = Sequence[tuple[Part, str]]
@@ -59,7 +59,7 @@ def counts(question: Question, answer: Answer) -> Counts | Evidence:
     has a count; of a single instant it is evidence.
     """
     measure = question.measure
-    found: dict[Leg, dict[int, Count]] = {}
+    found: dict[Leg, dict[int, EventCounts]] = {}
     spoilt: dict[int, Evidence] = {}
     without_events = set()
     for leg, names in _names(measure.parts, question.legs):
@@ -110,11 +110,11 @@ def _times(names: Names, answer: Answer) -> Mapping[int, Texts]:
     return found
 
 
-def _unusable(kind: Kind, detail: str) -> _Unusable:
+def _unusable(kind: EvidenceKind, detail: str) -> _Unusable:
     return _Unusable(Evidence(kind, detail))
 
 
-def _count(measure: Measure, leg: Leg, texts: Texts) -> Count | None:
+def _count(measure: Measure, leg: Leg, texts: Texts) -> EventCounts | None:
     """Bad and all events of one leg at one time; None where there are none to count.
 
     Raises:
@@ -123,7 +123,7 @@ def _count(measure: Measure, leg: Leg, texts: Texts) -> Count | None:
     numbers = _numbers(measure, leg, texts)
     if numbers.get(_STRAYS):
         raise _unusable(
-            Kind.MALFORMED, f"{measure.field} was neither 0 nor 1 in the last {leg.length}"
+            EvidenceKind.MALFORMED, f"{measure.field} was neither 0 nor 1 in the last {leg.length}"
         )
     events = numbers.get(_EVENTS)
     if _SHARE in measure.parts:
@@ -140,7 +140,7 @@ def _count(measure: Measure, leg: Leg, texts: Texts) -> Count | None:
     elif events > total:
         _check_slack(measure, leg, events, total)
         events = total
-    return Count(events if measure.counted is Counted.BAD else total - events, total)
+    return EventCounts(events if measure.counted is CountedEvents.BAD else total - events, total)
 
 
 def _shared(measure: Measure, numbers: Numbers) -> tuple[Decimal | None, Decimal | None]:
@@ -173,16 +173,18 @@ def _checked(measure: Measure, leg: Leg, part: Part, texts: Sequence[str]) -> De
     """A share, or what is wrong with it or with another number."""
     if part is _SHARE and list(texts) == [_NO_SHARE]:
         return None
-    told = _told(measure, leg, part)
-    number = _one(texts, told, _NONE)
+    message = _told(measure, leg, part)
+    number = _one(texts, message, _NONE)
     if number is not None and number > ONE:
-        raise _unusable(Kind.MALFORMED, f"{told} is {plain(number)}, which is not a share")
+        raise _unusable(
+            EvidenceKind.MALFORMED, f"{message} is {plain(number)}, which is not a share"
+        )
     return number
 
 
 def _told(measure: Measure, leg: Leg, part: Part) -> str:
     counted = measure.counted
-    other = Counted.GOOD if counted is Counted.BAD else Counted.BAD
+    other = CountedEvents.GOOD if counted is CountedEvents.BAD else CountedEvents.BAD
     share = f"the share of {counted} events"
     names = {Part.EVENTS: str(counted), Part.OTHERS: str(other), Part.SHARE: share}
     return f"{names.get(part, 'total')} in the last {leg.length}"
@@ -192,7 +194,7 @@ def _check_slack(measure: Measure, leg: Leg, events: Decimal, total: Decimal) ->
     """Each series is checked for being new by itself: in a closed bucket one may be ahead."""
     if isinstance(leg, Look) and events > total + max(SLACK_EVENTS, SLACK_SHARE * total):
         raise _unusable(
-            Kind.MALFORMED,
+            EvidenceKind.MALFORMED,
             f"{plain(events)} {measure.counted} events of {plain(total)} in the last "
             f"{leg.length}: does total count them too?",
         )
@@ -219,12 +221,14 @@ def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence |
 
 def _is_absent(measure: Measure, longest: Duration, *, is_fresh: bool) -> None:
     if not measure.selectors:
-        raise _unusable(Kind.ABSENT, f"{measure.field} gives no number for the last {longest}")
+        raise _unusable(
+            EvidenceKind.ABSENT, f"{measure.field} gives no number for the last {longest}"
+        )
     if is_fresh:
         raise _unusable(
-            Kind.ABSENT, f"{measure.field} has a single sample so far; a count needs two"
+            EvidenceKind.ABSENT, f"{measure.field} has a single sample so far; a count needs two"
         )
-    raise _unusable(Kind.ABSENT, f"no series matches {measure.field} in the last {longest}")
+    raise _unusable(EvidenceKind.ABSENT, f"no series matches {measure.field} in the last {longest}")
 
 
 def _age(answer: Answer) -> Decimal | None:
@@ -234,16 +238,17 @@ def _age(answer: Answer) -> Decimal | None:
 
 def _check_age(age: Decimal | None, fresh: Duration) -> None:
     if age is None:
-        raise _unusable(Kind.STALE, f"no new sample for more than {fresh} (freshness)")
+        raise _unusable(EvidenceKind.STALE, f"no new sample for more than {fresh} (freshness)")
     if age < -CLOCK_TOLERANCE:
         raise _unusable(
-            Kind.STALE,
+            EvidenceKind.STALE,
             f"the newest sample is {_roughly(-age)} in the future: a clock is wrong, ours or "
             "that of the metrics",
         )
     if age > fresh.seconds:
         raise _unusable(
-            Kind.STALE, f"the newest sample is {_roughly(age)} old, more than {fresh} (freshness)"
+            EvidenceKind.STALE,
+            f"the newest sample is {_roughly(age)} old, more than {fresh} (freshness)",
         )
 
 
@@ -252,10 +257,12 @@ def _one(texts: Sequence[str], what: str, least: Decimal) -> Decimal | None:
         return None
     if len(texts) > 1:
         detail = f"{len(texts)} series for {what}, where one is needed"
-        raise _unusable(Kind.AMBIGUOUS, detail)
+        raise _unusable(EvidenceKind.AMBIGUOUS, detail)
     number = _number(texts[0])
     if number is None or number < least:
-        raise _unusable(Kind.MALFORMED, f'{what} is "{texts[0][:32]}", which is not a count')
+        raise _unusable(
+            EvidenceKind.MALFORMED, f'{what} is "{texts[0][:32]}", which is not a count'
+        )
     return number
 
 

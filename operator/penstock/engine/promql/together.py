@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from penstock.domain.metrics_source import Dialect
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import literal, quoted
-from penstock.domain.source import Dialect
 from penstock.engine.asking import NOT_ASKED, Answer, Joint, Row
 from penstock.engine.closing import (
     Read,

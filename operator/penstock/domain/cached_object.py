@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.domain.refs import ObjectRef
-from penstock.domain.report import SloReport
-from penstock.domain.source_report import SourceReport
-from penstock.domain.standing import Standing
+from penstock.domain.rollout_state import RolloutState
+from penstock.domain.slo_status import SloStatus
+from penstock.domain.source_status import SourceStatus
 
 
 class Resource(StrEnum):
@@ -21,30 +21,30 @@ class Resource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CachedObject:
     """One of Penstock's objects as the API server has it.
 
     Attributes:
         ref: which one.
-        version: its generation; an older one than the cache's is a stale answer.
-        value: what its author wrote, in the type of its kind; or ``SpecInvalid``, which says why it
+        generation: its generation; an older one than the cache's is a stale answer.
+        spec: what its author wrote, in the type of its kind; or ``SpecInvalid``, which says why it
             cannot be acted on.
-        created: when it was created, as sortable text; the elder of two Rollouts guards a workload.
+        created: when it was created, as sortable text; the older of two Rollouts guards a workload.
         status: what its status said last, in the type of its kind; None where there is none.
     """
 
     ref: ObjectRef
-    version: int
-    value: object
+    generation: int
+    spec: object
     created: str = ""
     status: object = None
 
     @property
-    def standing(self) -> Standing | None:
+    def rollout_state(self) -> RolloutState | None:
         """What a Rollout's status remembers; None for other kinds."""
-        return self.status if isinstance(self.status, Standing) else None
+        return self.status if isinstance(self.status, RolloutState) else None
 
     @property
-    def told(self) -> SloReport | SourceReport | None:
+    def slo_or_source_status(self) -> SloStatus | SourceStatus | None:
         """What the status of an SLO or a source said last; None for other kinds."""
-        return self.status if isinstance(self.status, SloReport | SourceReport) else None
+        return self.status if isinstance(self.status, SloStatus | SourceStatus) else None

@@ -21,7 +21,7 @@ HOUR = Duration.parse("1h")
 CALM_SHORT, CALM_LONG = Duration.parse("5m"), Duration.parse("30m")
 CALM_SHORT_BELOW, CALM_LONG_BELOW = Decimal(1), Decimal(2)
 NO_TIME = Duration.of_seconds(0)
-SHORTEST_LOOK = Duration.parse("15s")
+SHORTEST_WINDOW = Duration.parse("15s")
 MINIMUM_BAD_EVENTS = 5
 
 HOLD_AT = Percentage.parse("0%")
@@ -41,7 +41,7 @@ _PARTS = ((Decimal("14.4"), 720, 8_640), (Decimal(6), 120, 1_440))
 
 
 @dataclass(frozen=True, slots=True)
-class ActivePair:
+class BurnRule:
     """A burn pair that applies, complete."""
 
     long: Duration
@@ -51,7 +51,7 @@ class ActivePair:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownRule:
     """What one class of missing evidence means, complete."""
 
     keep_last: Duration
@@ -59,41 +59,43 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class EffectivePolicy:
     """The policy that applies to one SLO of one Rollout, complete.
 
     Attributes:
-        pairs: fastest first.
-        dropped: default pairs that cannot serve this SLO: too few scrapes in the short look, or a
-            factor that even a full outage does not reach.
-        refused: pairs that the author wrote and that can never fire.
-        errors_look: the burn window in which errors count as continuing.
-        calm_looks: the two looks back that must be calm before a hold ends.
+        burn_rules: fastest first.
+        dropped_rules: default pairs that cannot serve this SLO: too few scrapes in the short look,
+            or a factor that even a full outage does not reach.
+        impossible_rules: pairs that the author wrote and that can never fire.
+        errors_window: the burn window in which errors count as continuing.
+        calm_windows: the two burn windows that must be calm before a hold ends.
     """
 
     start_hold_at: Decimal
     in_flight_hold_at: Decimal
     while_burn_above: Decimal
-    pairs: tuple[ActivePair, ...]
-    dropped: tuple[ActivePair, ...]
-    refused: tuple[ActivePair, ...]
-    errors_look: Duration
-    calm_looks: tuple[Duration, Duration]
+    burn_rules: tuple[BurnRule, ...]
+    dropped_rules: tuple[BurnRule, ...]
+    impossible_rules: tuple[BurnRule, ...]
+    errors_window: Duration
+    calm_windows: tuple[Duration, Duration]
     margin: Decimal
     calm: Duration
-    outage: Unknown
-    thin: Unknown
+    outage: UnknownRule
+    thin: UnknownRule
 
     @property
-    def looks(self) -> frozenset[Duration]:
+    def burn_windows(self) -> frozenset[Duration]:
         """Every look back that a decision by this policy needs."""
-        of_pairs = {look for pair in self.pairs for look in (pair.long, pair.short)}
-        return frozenset({self.errors_look, *self.calm_looks, *of_pairs})
+        of_pairs = {
+            burn_window for rule in self.burn_rules for burn_window in (rule.long, rule.short)
+        }
+        return frozenset({self.errors_window, *self.calm_windows, *of_pairs})
 
 
-def guard(
+def resolve_policy(
     policy: Policy, objective: Objective, window: Duration, scrape: Duration = NO_TIME
-) -> Guard:
+) -> EffectivePolicy:
     """Complete a policy for one SLO.
 
     Args:
@@ -102,16 +104,18 @@ def guard(
         window: the SLO's window, at its present length.
         scrape: how often the metrics are taken; a default pair sees at least four scrapes.
     """
-    pairs, dropped = _pairs(policy, objective, window, scrape)
-    return Guard(
+    rules, dropped = _burn_rules(policy, objective, window, scrape)
+    return EffectivePolicy(
         start_hold_at=(policy.start.hold_at or HOLD_AT).ratio.value,
         in_flight_hold_at=(policy.in_flight.hold_at or HOLD_AT).ratio.value,
-        while_burn_above=_or(policy.in_flight.while_burn_above, WHILE_BURN_ABOVE),
-        pairs=pairs,
-        dropped=dropped,
-        refused=tuple(p for p in pairs if policy.burn is not None and never_fires(p, objective)),
-        errors_look=_errors_look(policy, pairs, window),
-        calm_looks=_calm_looks(policy, pairs, window),
+        while_burn_above=_or_default(policy.in_flight.while_burn_above, WHILE_BURN_ABOVE),
+        burn_rules=rules,
+        dropped_rules=dropped,
+        impossible_rules=tuple(
+            p for p in rules if policy.burn is not None and never_fires(p, objective)
+        ),
+        errors_window=_errors_window(policy, rules, window),
+        calm_windows=_calm_windows(policy, rules, window),
         margin=(policy.resume.margin or MARGIN).ratio.value,
         calm=policy.resume.calm or CALM,
         outage=_unknown(policy.outage, OUTAGE),
@@ -119,35 +123,35 @@ def guard(
     )
 
 
-def never_fires(pair: ActivePair, objective: Objective) -> bool:
+def never_fires(rule: BurnRule, objective: Objective) -> bool:
     """Whether even a full outage burns no faster: 14.4 never fires at 90%, which burns at 10."""
-    return pair.factor >= highest_burn_rate(objective).value
+    return rule.factor >= highest_burn_rate(objective).value
 
 
-def _pairs(
+def _burn_rules(
     policy: Policy, objective: Objective, window: Duration, scrape: Duration
-) -> tuple[tuple[ActivePair, ...], tuple[ActivePair, ...]]:
+) -> tuple[tuple[BurnRule, ...], tuple[BurnRule, ...]]:
     if policy.burn is not None:
         written = sorted(policy.burn, key=lambda pair: (pair.long, pair.short))
         return tuple(_active(pair) for pair in written), ()
-    shortest = max(SHORTEST_LOOK, Duration(4 * scrape.milliseconds))
-    kept: list[ActivePair] = []
-    dropped: list[ActivePair] = []
-    for pair in default_pairs(window):
+    shortest = max(SHORTEST_WINDOW, Duration(4 * scrape.milliseconds))
+    kept: list[BurnRule] = []
+    dropped: list[BurnRule] = []
+    for pair in default_burn_rules(window):
         serves = pair.short >= shortest and not never_fires(pair, objective)
         (kept if serves else dropped).append(pair)
     return tuple(kept), tuple(dropped)
 
 
-def default_pairs(window: Duration) -> tuple[ActivePair, ...]:
+def default_burn_rules(window: Duration) -> tuple[BurnRule, ...]:
     """The workbook's two page pairs, scaled.
 
-    30d: 1h/5m at 14.4 and 6h/30m at 6. 7d: the same looks at 3.36 and 1.4. 1d: 2m/10s at 14.4 and
+    30d: 1h/5m at 14.4 and 6h/30m at 6. 7d: the same windows at 3.36 and 1.4. 1d: 2m/10s at 14.4 and
     12m/1m at 6.
     """
     if window >= WEEK:
         return tuple(
-            ActivePair(
+            BurnRule(
                 long,
                 short,
                 share * window.milliseconds / long.milliseconds,
@@ -156,7 +160,7 @@ def default_pairs(window: Duration) -> tuple[ActivePair, ...]:
             for share, long, short in _SHARES
         )
     return tuple(
-        ActivePair(
+        BurnRule(
             Duration(max(1, window.milliseconds // long_part)),
             Duration(max(1, window.milliseconds // short_part)),
             factor,
@@ -166,31 +170,31 @@ def default_pairs(window: Duration) -> tuple[ActivePair, ...]:
     )
 
 
-def _active(pair: BurnPair) -> ActivePair:
+def _active(pair: BurnPair) -> BurnRule:
     minimum = MINIMUM_BAD_EVENTS if pair.minimum_bad_events is None else pair.minimum_bad_events
-    return ActivePair(pair.long, pair.short, pair.factor, minimum)
+    return BurnRule(pair.long, pair.short, pair.factor, minimum)
 
 
-def _errors_look(policy: Policy, pairs: tuple[ActivePair, ...], window: Duration) -> Duration:
-    written = pairs[:1] if policy.burn else ()
-    return min(HOUR, window, *(pair.long for pair in written))
+def _errors_window(policy: Policy, rules: tuple[BurnRule, ...], window: Duration) -> Duration:
+    written = rules[:1] if policy.burn else ()
+    return min(HOUR, window, *(rule.long for rule in written))
 
 
-def _calm_looks(
-    policy: Policy, pairs: tuple[ActivePair, ...], window: Duration
+def _calm_windows(
+    policy: Policy, rules: tuple[BurnRule, ...], window: Duration
 ) -> tuple[Duration, Duration]:
-    """5m and 30m, or the looks of the fastest pair that was written for a shorter window."""
-    if policy.burn and pairs[0].long < CALM_LONG:
-        return min(pairs[0].short, window), min(pairs[0].long, window)
+    """5m and 30m, or the windows of the fastest pair that was written for a shorter window."""
+    if policy.burn and rules[0].long < CALM_LONG:
+        return min(rules[0].short, window), min(rules[0].long, window)
     return min(CALM_SHORT, window), min(CALM_LONG, window)
 
 
-def _unknown(written: UnknownPolicy, default: UnknownPolicy) -> Unknown:
-    return Unknown(
-        keep_last=_or(written.keep_last, default.keep_last or Duration(0)),
+def _unknown(written: UnknownPolicy, default: UnknownPolicy) -> UnknownRule:
+    return UnknownRule(
+        keep_last=_or_default(written.keep_last, default.keep_last or Duration(0)),
         then=written.then or default.then or UnknownThen.HOLD,
     )
 
 
-def _or(written: T | None, default: T) -> T:
+def _or_default(written: T | None, default: T) -> T:
     return default if written is None else written

@@ -7,70 +7,79 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain import judge
-from penstock.domain.case import Judged, Question
-from penstock.domain.evidence import Count, Evidence, Grade, Kind
+from penstock.domain import thresholds
+from penstock.domain.decision import DecisionPoint, SloEvidence
+from penstock.domain.evidence import EventCounts, Evidence, EvidenceGrade, EvidenceKind
 from penstock.domain.policy import InFlightPolicy, Policy, StartPolicy
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.verdict import Reason
 from support.cases import HOT_FAST, HOT_SLOW, OBJECTIVE, completed, pair, reading, slo, unmeasured
 
-START, GO_ON = Question.START, Question.GO_ON
+START, GO_ON = DecisionPoint.START, DecisionPoint.CONTINUE
 
 
-def with_counts(one: Judged, **looks: tuple[str, str]) -> Judged:
+def with_counts(slo: SloEvidence, **looks: tuple[str, str]) -> SloEvidence:
     """The SLO with bad and all events of some looks back replaced."""
-    read = one.evidence.reading
+    read = slo.evidence.reading
     assert read is not None
     counts = {
-        Duration.parse(look.strip("_")): Count(Decimal(bad), Decimal(total))
+        Duration.parse(look.strip("_")): EventCounts(Decimal(bad), Decimal(total))
         for look, (bad, total) in looks.items()
     }
-    evidence = replace(one.evidence, reading=replace(read, looks={**read.looks, **counts}))
-    return replace(one, evidence=evidence)
+    evidence = replace(
+        slo.evidence, reading=replace(read, burn_windows={**read.burn_windows, **counts})
+    )
+    return replace(slo, evidence=evidence)
 
 
-def without_look(one: Judged, *looks: str) -> Judged:
-    read = one.evidence.reading
+def without_look(slo: SloEvidence, *looks: str) -> SloEvidence:
+    read = slo.evidence.reading
     assert read is not None
     gone = {Duration.parse(look) for look in looks}
-    kept = {look: count for look, count in read.looks.items() if look not in gone}
-    return replace(one, evidence=replace(one.evidence, reading=replace(read, looks=kept)))
+    kept = {look: count for look, count in read.burn_windows.items() if look not in gone}
+    return replace(slo, evidence=replace(slo.evidence, reading=replace(read, burn_windows=kept)))
 
 
 # admissible
 
 
 def test_evidence_that_the_policy_can_use_stays_as_it_is() -> None:
-    for one in (slo(), slo(kind=Kind.NO_TRAFFIC), unmeasured()):
-        assert judge.admissible(one) is one
+    for one in (slo(), slo(kind=EvidenceKind.NO_TRAFFIC), unmeasured()):
+        assert thresholds.with_usable_evidence(one) is one
 
 
 def test_a_look_back_that_was_not_read_makes_evidence_absent_and_is_named() -> None:
-    for kind in (Kind.FRESH, Kind.NO_TRAFFIC):
-        one = judge.admissible(without_look(slo(kind=kind), "5m", "6h"))
-        assert one.evidence == Evidence(Kind.ABSENT, "no data for the last 5m, 6h")
+    for kind in (EvidenceKind.FRESH, EvidenceKind.NO_TRAFFIC):
+        one = thresholds.with_usable_evidence(without_look(slo(kind=kind), "5m", "6h"))
+        assert one.evidence == Evidence(EvidenceKind.ABSENT, "no data for the last 5m, 6h")
 
 
 def test_the_window_itself_is_a_look_back_that_is_always_read() -> None:
     read = reading(window="2m")
-    one = Judged(
-        "checkout", Evidence(Kind.FRESH, "", replace(read, looks={})), completed(None, "2m")
+    slo = SloEvidence(
+        "checkout",
+        Evidence(EvidenceKind.FRESH, "", replace(read, burn_windows={})),
+        completed(None, "2m"),
     )
-    assert judge.admissible(one) is one
+    assert thresholds.with_usable_evidence(slo) is slo
 
 
 def test_a_pair_that_can_never_fire_makes_the_policy_invalid_and_is_named() -> None:
     policy = Policy(burn=(pair("1h", "5m", "100"), pair("6h", "30m", "2")))
-    evidence = judge.admissible(slo(policy=policy)).evidence
-    told = "spec.policy.burn: 1h/5m at 100 can never fire at an objective of 99%; lower the factor"
-    assert evidence == Evidence(Kind.POLICY_INVALID, told)
-    assert judge.admissible(unmeasured(policy=policy)).evidence.kind is Kind.UNREACHABLE
+    evidence = thresholds.with_usable_evidence(slo(policy=policy)).evidence
+    message = (
+        "spec.policy.burn: 1h/5m at 100 can never fire at an objective of 99%; lower the factor"
+    )
+    assert evidence == Evidence(EvidenceKind.POLICY_INVALID, message)
+    assert (
+        thresholds.with_usable_evidence(unmeasured(policy=policy)).evidence.kind
+        is EvidenceKind.UNREACHABLE
+    )
 
 
 def test_without_a_policy_or_a_reading_nothing_is_replaced() -> None:
-    lost = Judged("checkout", Evidence(Kind.SLO_INVALID, "no indicator"), None)
-    assert judge.admissible(lost) is lost
+    lost = SloEvidence("checkout", Evidence(EvidenceKind.SLO_INVALID, "no indicator"), None)
+    assert thresholds.with_usable_evidence(lost) is lost
 
 
 # apart
@@ -78,18 +87,18 @@ def test_without_a_policy_or_a_reading_nothing_is_replaced() -> None:
 
 def test_while_an_indicator_is_replaced_it_counts_as_two() -> None:
     former, new = reading("0.5"), reading("0.1", "3")
-    evidence = Evidence(Kind.MIGRATING, "Migrating", former, new)
-    both = judge.apart(replace(slo(), evidence=evidence))
+    evidence = Evidence(EvidenceKind.MIGRATING, "Migrating", former, new)
+    both = thresholds.split_migration(replace(slo(), evidence=evidence))
     assert [one.evidence.reading for one in both] == [former, new]
-    assert {(one.name, one.evidence.kind) for one in both} == {("checkout", Kind.MIGRATING)}
-    assert [judge.apart(one) for one in both] == [(one,) for one in both]
+    assert {(one.name, one.evidence.kind) for one in both} == {("checkout", EvidenceKind.MIGRATING)}
+    assert [thresholds.split_migration(one) for one in both] == [(one,) for one in both]
 
 
 def test_any_other_slo_counts_once() -> None:
     """What is known so far of a new SLO is no budget yet."""
-    young = replace(slo(kind=Kind.WARMING_UP).evidence, so_far=reading("-1"))
+    young = replace(slo(kind=EvidenceKind.WARMING_UP).evidence, so_far=reading("-1"))
     for one in (slo(), unmeasured(), replace(slo(), evidence=young)):
-        assert judge.apart(one) == (one,)
+        assert thresholds.split_migration(one) == (one,)
 
 
 # crossing
@@ -97,15 +106,15 @@ def test_any_other_slo_counts_once() -> None:
 
 def test_nothing_crosses_without_a_reading_or_a_policy_or_in_an_outage() -> None:
     bad = slo("-1", looks=HOT_FAST)
-    stale = replace(bad, evidence=replace(bad.evidence, kind=Kind.STALE))
-    for one in (unmeasured(), replace(bad, guard=None), stale):
-        assert judge.crossing(one, START) is judge.crossing(one, GO_ON) is None
+    stale = replace(bad, evidence=replace(bad.evidence, kind=EvidenceKind.STALE))
+    for one in (unmeasured(), replace(bad, policy=None), stale):
+        assert thresholds.breach_reason(one, START) is thresholds.breach_reason(one, GO_ON) is None
 
 
 def test_budget_comes_before_burn() -> None:
     one = slo("0", looks=HOT_FAST)
-    assert judge.crossing(one, START) is Reason.BUDGET_EXHAUSTED
-    assert judge.crossing(one, GO_ON) is Reason.BUDGET_EXHAUSTED
+    assert thresholds.breach_reason(one, START) is Reason.BUDGET_EXHAUSTED
+    assert thresholds.breach_reason(one, GO_ON) is Reason.BUDGET_EXHAUSTED
 
 
 def test_each_question_has_a_threshold_of_its_own() -> None:
@@ -114,51 +123,51 @@ def test_each_question_has_a_threshold_of_its_own() -> None:
         in_flight=InFlightPolicy(Percentage.parse("5%"), Decimal(1)),
     )
     at = {left: slo(left, "2", policy=policy) for left in ("0.11", "0.1", "0.06", "0.05", "0")}
-    start = {left: judge.crossing(one, START) for left, one in at.items()}
-    go_on = {left: judge.crossing(one, GO_ON) for left, one in at.items()}
+    start = {left: thresholds.breach_reason(one, START) for left, one in at.items()}
+    go_on = {left: thresholds.breach_reason(one, GO_ON) for left, one in at.items()}
     low, none = Reason.BUDGET_LOW, Reason.BUDGET_EXHAUSTED
     assert start == {"0.11": None, "0.1": low, "0.06": low, "0.05": low, "0": none}
     assert go_on == {"0.11": None, "0.1": None, "0.06": None, "0.05": low, "0": none}
 
 
 def test_the_start_of_a_release_does_not_ask_whether_errors_go_on() -> None:
-    assert judge.crossing(slo("0", "0"), START) is Reason.BUDGET_EXHAUSTED
-    assert judge.crossing(slo("0", "0"), GO_ON) is None
+    assert thresholds.breach_reason(slo("0", "0"), START) is Reason.BUDGET_EXHAUSTED
+    assert thresholds.breach_reason(slo("0", "0"), GO_ON) is None
 
 
 @pytest.mark.parametrize(("bad", "reason"), [("4.999", None), ("5", Reason.BURNING_FAST)])
 def test_a_pair_needs_five_bad_events_in_its_long_look(bad: str, reason: Reason | None) -> None:
     one = with_counts(slo(), _1h=(bad, "6"), _5m=("1", "1"))
-    assert judge.crossing(one, START) is reason
+    assert thresholds.breach_reason(one, START) is reason
 
 
 def test_a_pair_that_asks_for_no_bad_events_is_hot_on_the_first() -> None:
     policy = Policy(burn=(pair("1h", "5m", "14.4", 0),))
     one = with_counts(slo(policy=policy), _1h=("1", "1"), _5m=("1", "1"))
-    assert judge.crossing(one, START) is Reason.BURNING_FAST
+    assert thresholds.breach_reason(one, START) is Reason.BURNING_FAST
 
 
 def test_of_several_pairs_only_the_first_burns_fast() -> None:
-    assert judge.crossing(slo(looks=HOT_SLOW), START) is Reason.BURNING_SLOW
+    assert thresholds.breach_reason(slo(looks=HOT_SLOW), START) is Reason.BURNING_SLOW
     pairs = (pair("1h", "5m", "14.4"), pair("6h", "30m", "6"), pair("1d", "2h", "3"))
     third = slo(looks={"1d": "4", "2h": "4"}, policy=Policy(burn=pairs))
-    assert judge.crossing(third, START) is Reason.BURNING_SLOW
+    assert thresholds.breach_reason(third, START) is Reason.BURNING_SLOW
 
 
 def test_the_hottest_pair_is_the_fastest_that_is_hot_few_bad_events_do_not_count() -> None:
     few = with_counts(slo(looks=HOT_SLOW), _1h=("4", "4"), _5m=("4", "4"))
-    read, guard = few.evidence.reading, few.guard
+    read, policy = few.evidence.reading, few.policy
     assert read is not None
-    assert guard is not None
-    assert judge.hottest(read, guard) is guard.pairs[1]
-    assert judge.hottest(reading(), guard) is None
+    assert policy is not None
+    assert thresholds.fastest_firing_rule(read, policy) is policy.burn_rules[1]
+    assert thresholds.fastest_firing_rule(reading(), policy) is None
 
 
 def test_a_reading_without_events_has_no_budget_to_cross() -> None:
-    empty = replace(reading(total=Decimal(0)), whole=Count(Decimal(0), Decimal(0)))
-    one = Judged("checkout", Evidence(Kind.FRESH, "", empty), completed())
-    assert judge.crossing(one, START) is None
-    assert judge.share_left(one) is None
+    empty = replace(reading(total=Decimal(0)), window_counts=EventCounts(Decimal(0), Decimal(0)))
+    slo = SloEvidence("checkout", Evidence(EvidenceKind.FRESH, "", empty), completed())
+    assert thresholds.breach_reason(slo, START) is None
+    assert thresholds.remaining_share(slo) is None
 
 
 # quiet
@@ -177,37 +186,37 @@ def test_a_reading_without_events_has_no_budget_to_cross() -> None:
     ],
 )
 def test_quiet_is_under_one_and_under_two(short: str, long: str, calm: bool) -> None:
-    assert judge.quiet(slo(looks={"5m": short, "30m": long})) is calm
+    assert thresholds.is_calm(slo(looks={"5m": short, "30m": long})) is calm
 
 
 def test_other_looks_back_may_still_be_loud() -> None:
-    assert judge.quiet(slo("-3", "50", looks={"5m": "0", "30m": "0"}))
+    assert thresholds.is_calm(slo("-3", "50", looks={"5m": "0", "30m": "0"}))
 
 
 def test_thin_evidence_can_be_quiet_and_silence_cannot() -> None:
-    thin = slo(kind=Kind.INSUFFICIENT_EVENTS)
-    assert thin.evidence.grade is Grade.THIN
-    assert judge.quiet(thin)
-    assert not judge.quiet(with_counts(thin, _30m=("0", "0"), _5m=("0", "0")))
-    assert judge.quiet(with_counts(thin, _30m=("0", "1"), _5m=("0", "0")))
+    thin = slo(kind=EvidenceKind.INSUFFICIENT_EVENTS)
+    assert thin.evidence.grade is EvidenceGrade.THIN
+    assert thresholds.is_calm(thin)
+    assert not thresholds.is_calm(with_counts(thin, _30m=("0", "0"), _5m=("0", "0")))
+    assert thresholds.is_calm(with_counts(thin, _30m=("0", "1"), _5m=("0", "0")))
 
 
 def test_nothing_is_quiet_without_a_reading_or_a_policy_or_in_an_outage() -> None:
-    stale = replace(slo().evidence, kind=Kind.STALE)
-    blank = unmeasured(Kind.WARMING_UP)
-    for one in (unmeasured(), blank, replace(slo(), guard=None), replace(slo(), evidence=stale)):
-        assert not judge.quiet(one)
+    stale = replace(slo().evidence, kind=EvidenceKind.STALE)
+    blank = unmeasured(EvidenceKind.WARMING_UP)
+    for one in (unmeasured(), blank, replace(slo(), policy=None), replace(slo(), evidence=stale)):
+        assert not thresholds.is_calm(one)
 
 
 def test_a_pair_whose_long_look_was_not_read_is_not_hot() -> None:
     one = without_look(slo(looks=HOT_SLOW), "1h")
-    assert judge.crossing(one, START) is Reason.BURNING_SLOW
+    assert thresholds.breach_reason(one, START) is Reason.BURNING_SLOW
 
 
 def test_an_unread_look_is_not_quiet() -> None:
-    assert not judge.quiet(without_look(slo(), "30m"))
+    assert not thresholds.is_calm(without_look(slo(), "30m"))
     with pytest.raises(LookupError, match="5m was not read"):
-        judge.quiet(without_look(slo(), "5m"))
+        thresholds.is_calm(without_look(slo(), "5m"))
 
 
 # margin, share, worst
@@ -231,17 +240,17 @@ def test_margin_is_counted_from_the_threshold_and_a_whole_budget_is_enough(
         completed(Policy(start=StartPolicy(Percentage.parse(start)))),
         margin=Percentage.parse(margin).ratio.value,
     )
-    assert judge.short_of_margin(replace(slo(left), guard=guard)) is short
+    assert thresholds.is_below_margin(replace(slo(left), policy=guard)) is short
 
 
 def test_unknown_budget_is_short_of_any_margin() -> None:
-    assert judge.short_of_margin(unmeasured())
-    assert judge.short_of_margin(replace(slo("1"), guard=None))
+    assert thresholds.is_below_margin(unmeasured())
+    assert thresholds.is_below_margin(replace(slo("1"), policy=None))
 
 
 def test_share_left_is_what_was_measured() -> None:
-    assert judge.share_left(slo("0.372")) == Decimal("0.372")
-    assert judge.share_left(unmeasured()) is None
+    assert thresholds.remaining_share(slo("0.372")) == Decimal("0.372")
+    assert thresholds.remaining_share(unmeasured()) is None
 
 
 def test_worst_goes_by_severity_then_budget_then_name() -> None:
@@ -256,9 +265,9 @@ def test_worst_goes_by_severity_then_budget_then_name() -> None:
         (slo("0", name="v"), Reason.NO_TRAFFIC),
     ]
     for first, one in enumerate(ranked):
-        assert judge.worst(ranked[first:], "") == one
-        assert judge.worst(reversed(ranked[first:]), "") == one
-    assert judge.worst((), "") is None
+        assert thresholds.worst(ranked[first:], "") == one
+        assert thresholds.worst(reversed(ranked[first:]), "") == one
+    assert thresholds.worst((), "") is None
 
 
 @pytest.mark.parametrize(
@@ -270,26 +279,26 @@ def test_the_one_that_is_named_gives_way_to_one_with_half_a_point_less(
 ) -> None:
     both = [(slo("0.9", name="a"), Reason.BUDGET_LOW), (slo(left, name="b"), Reason.BUDGET_LOW)]
     for order in (both, reversed(both)):
-        found = judge.worst(order, "b")
+        found = thresholds.worst(order, "b")
         assert found is not None
         assert found[0].name == named
 
 
 def test_the_one_that_is_named_gives_way_to_a_graver_one_at_once() -> None:
     graver = (slo("0.9", name="a"), Reason.BURNING_FAST)
-    assert judge.worst([(slo("0.1", name="b"), Reason.BUDGET_LOW), graver], "b") == graver
+    assert thresholds.worst([(slo("0.1", name="b"), Reason.BUDGET_LOW), graver], "b") == graver
 
 
 def test_one_without_a_figure_stays_named_only_among_its_like() -> None:
     silent = [(unmeasured(name=name), Reason.BUDGET_LOW) for name in ("a", "b")]
-    assert judge.worst(silent, "b") == silent[1]
+    assert thresholds.worst(silent, "b") == silent[1]
     measured = (slo("0.9", name="c"), Reason.BUDGET_LOW)
-    assert judge.worst([*silent, measured], "b") == measured
+    assert thresholds.worst([*silent, measured], "b") == measured
 
 
 def test_a_name_that_is_no_candidate_is_not_kept() -> None:
     one = (slo(name="a"), Reason.BUDGET_LOW)
-    assert judge.worst([one], "gone") == one
+    assert thresholds.worst([one], "gone") == one
 
 
 def test_the_objective_of_these_cases_makes_exact_figures() -> None:
@@ -302,25 +311,27 @@ def test_the_objective_of_these_cases_makes_exact_figures() -> None:
 
 
 def test_silence_is_read_where_nothing_happened_in_the_longer_look_of_calm() -> None:
-    assert judge.silent(slo(total=Decimal(0)))
-    assert judge.silent(slo(kind=Kind.NO_TRAFFIC, total=Decimal(0)))
-    assert not judge.silent(slo())
-    assert not judge.silent(with_counts(slo(), _5m=("0", "0")))
-    assert judge.silent(with_counts(slo(), _30m=("0", "0")))
-    assert not judge.silent(with_counts(slo(), _30m=("0", "0.5")))
+    assert thresholds.has_no_traffic(slo(total=Decimal(0)))
+    assert thresholds.has_no_traffic(slo(kind=EvidenceKind.NO_TRAFFIC, total=Decimal(0)))
+    assert not thresholds.has_no_traffic(slo())
+    assert not thresholds.has_no_traffic(with_counts(slo(), _5m=("0", "0")))
+    assert thresholds.has_no_traffic(with_counts(slo(), _30m=("0", "0")))
+    assert not thresholds.has_no_traffic(with_counts(slo(), _30m=("0", "0.5")))
 
 
 def test_what_was_not_read_is_not_silent() -> None:
     silent = slo(total=Decimal(0))
-    assert not judge.silent(unmeasured())
-    assert not judge.silent(unmeasured(Kind.WARMING_UP))
-    assert not judge.silent(without_look(silent, "30m"))
-    assert not judge.silent(replace(silent, guard=None))
-    stale = replace(silent, evidence=replace(silent.evidence, kind=Kind.STALE))
-    assert not judge.silent(stale)
+    assert not thresholds.has_no_traffic(unmeasured())
+    assert not thresholds.has_no_traffic(unmeasured(EvidenceKind.WARMING_UP))
+    assert not thresholds.has_no_traffic(without_look(silent, "30m"))
+    assert not thresholds.has_no_traffic(replace(silent, policy=None))
+    stale = replace(silent, evidence=replace(silent.evidence, kind=EvidenceKind.STALE))
+    assert not thresholds.has_no_traffic(stale)
 
 
 def test_thin_evidence_shows_no_margin() -> None:
-    assert not judge.short_of_margin(slo())
-    assert judge.short_of_margin(slo(kind=Kind.INSUFFICIENT_EVENTS))
-    assert judge.short_of_margin(Judged("checkout", Evidence(Kind.FRESH), slo().guard))
+    assert not thresholds.is_below_margin(slo())
+    assert thresholds.is_below_margin(slo(kind=EvidenceKind.INSUFFICIENT_EVENTS))
+    assert thresholds.is_below_margin(
+        SloEvidence("checkout", Evidence(EvidenceKind.FRESH), slo().policy)
+    )

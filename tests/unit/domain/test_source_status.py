@@ -7,28 +7,28 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.api.printing import source_status
+from penstock.api.printing import encode_source_status
 from penstock.api.resume import source_told_of
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
-from penstock.domain.source_report import Health, SourceReason, SourceReport, source_report
+from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
 from penstock.engine.status_policy import should_write_source, source_is_transition
 from support.cases import NOW
 
 REF = ObjectRef("shop", "default", "uid-1")
 KIND = SourceKind.METRICS_SOURCE
-WELL = Health(SourceReason.CONNECTED, answered_at=NOW)
-AWAY = Health(SourceReason.UNREACHABLE, "prometheus: connection refused")
+WELL = SourceHealth(SourceReason.CONNECTED, answered_at=NOW)
+AWAY = SourceHealth(SourceReason.UNREACHABLE, "prometheus: connection refused")
 
 
 def told(
-    health: Health = WELL,
-    before: SourceReport | None = None,
+    health: SourceHealth = WELL,
+    before: SourceStatus | None = None,
     after: float = 0,
     ref: ObjectRef = REF,
     generation: int = 1,
-) -> SourceReport:
-    return source_report(KIND, ref, generation, health, NOW + timedelta(seconds=after), before)
+) -> SourceStatus:
+    return source_status(KIND, ref, generation, health, NOW + timedelta(seconds=after), before)
 
 
 def test_a_source_that_answers_is_ready():
@@ -46,7 +46,7 @@ def test_one_that_does_not_says_why_and_keeps_when_it_last_did():
 
 def test_the_time_of_transition_moves_only_when_ready_does():
     away = told(AWAY, told(), 60)
-    skewed = told(Health(SourceReason.CLOCK_SKEW, "its clock"), away, 120)
+    skewed = told(SourceHealth(SourceReason.CLOCK_SKEW, "its clock"), away, 120)
     assert skewed.ready.since == away.ready.since == NOW + timedelta(seconds=60)
     assert told(WELL, skewed, 180).ready.since == NOW + timedelta(seconds=180)
 
@@ -76,10 +76,10 @@ def test_it_is_written_on_a_change_and_now_and_then(health, after, generation, w
 
 
 def test_words_that_follow_what_an_author_does_are_written_at_once():
-    missing = told(Health(SourceReason.SECRET_NOT_FOUND, "there is no Secret"))
-    keyless = told(Health(SourceReason.SECRET_NOT_FOUND, "it has no key"), missing, 1)
+    missing = told(SourceHealth(SourceReason.SECRET_NOT_FOUND, "there is no Secret"))
+    keyless = told(SourceHealth(SourceReason.SECRET_NOT_FOUND, "it has no key"), missing, 1)
     assert should_write_source(keyless, missing)
-    assert not should_write_source(replace(missing, told_at=keyless.told_at), missing)
+    assert not should_write_source(replace(missing, reported_at=keyless.reported_at), missing)
 
 
 def test_an_event_is_for_another_reason_and_not_for_other_words():
@@ -87,16 +87,16 @@ def test_an_event_is_for_another_reason_and_not_for_other_words():
     assert source_is_transition(told(), None)
     assert source_is_transition(away, told())
     assert not source_is_transition(told(replace(AWAY, detail="other words"), away), away)
-    assert source_is_transition(told(Health(SourceReason.UNAUTHORIZED, "401"), away), away)
+    assert source_is_transition(told(SourceHealth(SourceReason.UNAUTHORIZED, "401"), away), away)
 
 
 @pytest.mark.parametrize("health", [WELL, AWAY])
 def test_a_restart_reads_back_what_was_written(health):
     written = told(health)
-    read = source_told_of(KIND, REF, source_status(written))
+    read = source_told_of(KIND, REF, encode_source_status(written))
     assert read is not None
-    assert replace(read, told_at=NOW) == written
-    assert not should_write_source(told(health, read, 1), replace(read, told_at=NOW))
+    assert replace(read, reported_at=NOW) == written
+    assert not should_write_source(told(health, read, 1), replace(read, reported_at=NOW))
 
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": []}, {"conditions": 3}, {"a": 1}])

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import accumulate
 
-from penstock.domain.evidence import Count
+from penstock.domain.bucket_ring import BucketRing
+from penstock.domain.evidence import EventCounts
 from penstock.domain.ledger import HOUR, Ledger
-from penstock.domain.ring import Ring
-from penstock.domain.slices import Slicing
+from penstock.domain.timeslices import TimesliceRule
 
 VERSION = 1
 FINE_SECONDS = 7 * HOUR
@@ -23,52 +23,58 @@ LARGEST = 1 << 20
 _FRACTIONS = 1_000  # thousandths of an event, where extrapolation or probes give fractions
 
 
-def packed(ledger: Ledger) -> bytes:
-    """A snapshot: what is known now; ``unpacked`` is its inverse, but for older fine buckets."""
+def encode(ledger: Ledger) -> bytes:
+    """A snapshot: what is known now; ``decode`` is its inverse, but for older fine buckets."""
     out = _Writer()
-    for number in (VERSION, ledger.grain, ledger.reach, ledger.closed_until, len(ledger.slices)):
+    for number in (
+        VERSION,
+        ledger.resolution,
+        ledger.retention,
+        ledger.closed_until,
+        len(ledger.slices),
+    ):
         out.number(number)
-    _put_ring(out, ledger.coarse, ledger.coarse.first)
-    _put_ring(out, ledger.fine, ledger.fine.end - FINE_SECONDS // ledger.grain)
-    for slicing, ring in ledger.slices.items():
-        out.number(slicing.seconds)
-        out.number(-1 if slicing.target is None else int(slicing.target * 10**9))
-        _put_ring(out, ring, ring.first)
+    _write_ring(out, ledger.coarse, ledger.coarse.first)
+    _write_ring(out, ledger.fine, ledger.fine.end - FINE_SECONDS // ledger.resolution)
+    for timeslices, ring in ledger.slices.items():
+        out.number(timeslices.seconds)
+        out.number(-1 if timeslices.target is None else int(timeslices.target * 10**9))
+        _write_ring(out, ring, ring.first)
     return zlib.compress(bytes(out.data), 9)
 
 
-def unpacked(data: bytes) -> Ledger | None:
+def decode(data: bytes) -> Ledger | None:
     """The ledger in a snapshot; None if these bytes are none of this version."""
     try:
         plain = zlib.decompressobj().decompress(data, LARGEST)
         numbers = _numbers(plain)
-        version, grain, reach, closed_until, slicings = (next(numbers) for _ in range(5))
-        if version != VERSION or not 0 < grain <= HOUR or HOUR % grain or reach <= 0:
+        version, resolution, retention, closed_until, slicings = (next(numbers) for _ in range(5))
+        if version != VERSION or not 0 < resolution <= HOUR or HOUR % resolution or retention <= 0:
             return None
-        ledger = Ledger(grain, reach)
-        _take_ring(numbers, ledger.coarse)
-        _take_ring(numbers, ledger.fine)
+        ledger = Ledger(resolution, retention)
+        _read_ring(numbers, ledger.coarse)
+        _read_ring(numbers, ledger.fine)
         for _ in range(slicings):
             seconds, target = next(numbers), next(numbers)
-            slicing = Slicing(seconds, None if target < 0 else Decimal(target) / 10**9)
-            ring = ledger.slices[slicing] = Ring(HOUR, ledger.coarse.keep)
-            _take_ring(numbers, ring)
+            timeslices = TimesliceRule(seconds, None if target < 0 else Decimal(target) / 10**9)
+            ring = ledger.slices[timeslices] = BucketRing(HOUR, ledger.coarse.capacity)
+            _read_ring(numbers, ring)
         ledger.begin(closed_until)
     except (zlib.error, ValueError, OverflowError):
         return None
     return ledger
 
 
-def _put_ring(out: _Writer, ring: Ring, first: int) -> None:
+def _write_ring(out: _Writer, ring: BucketRing, first: int) -> None:
     first = max(first, ring.first)
     out.number(first)
     out.number(ring.end - first)
     counts = [ring.sums(number, number + 1) for number in range(first, ring.end)]
-    scale = 1 if all(_is_whole(one) for one in counts) else _FRACTIONS
+    scale = 1 if all(_is_whole(count) for count in counts) else _FRACTIONS
     out.number(scale)
     for number in range(first, ring.end):
-        out.number(ring.mark(number))
-    for column in ([one.bad for one in counts], [one.total for one in counts]):
+        out.number(ring.flags(number))
+    for column in ([count.bad for count in counts], [count.total for count in counts]):
         former = 0
         for value in column:
             scaled = int((value * scale).to_integral_value())
@@ -76,7 +82,7 @@ def _put_ring(out: _Writer, ring: Ring, first: int) -> None:
             former = scaled
 
 
-def _take_ring(numbers: Iterator[int], ring: Ring) -> None:
+def _read_ring(numbers: Iterator[int], ring: BucketRing) -> None:
     first, size = next(numbers), next(numbers)
     if not 0 <= size <= LARGEST:
         raise ValueError("a ring of no possible size")
@@ -86,10 +92,10 @@ def _take_ring(numbers: Iterator[int], ring: Ring) -> None:
     marks = [next(numbers) for _ in range(size)]
     columns = [list(accumulate(next(numbers) for _ in range(size))) for _ in range(2)]
     for number, (mark, bad, total) in enumerate(zip(marks, *columns, strict=True), first):
-        ring.put_marked(number, Count(Decimal(bad) / scale, Decimal(total) / scale), mark)
+        ring.put_with_flags(number, EventCounts(Decimal(bad) / scale, Decimal(total) / scale), mark)
 
 
-def _is_whole(count: Count) -> bool:
+def _is_whole(count: EventCounts) -> bool:
     return count.bad % 1 == 0 and count.total % 1 == 0
 
 

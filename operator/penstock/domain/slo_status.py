@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from penstock.domain import budget, slo_messages
-from penstock.domain.evidence import NO_FORECAST, Evidence, Forecast, Grade, Unit
+from penstock.domain.evidence import NO_FORECAST, CountUnit, Evidence, EvidenceGrade, Forecast
 from penstock.domain.indicator import (
     Indicator,
     LatencyIndicator,
@@ -18,8 +18,8 @@ from penstock.domain.indicator import (
 )
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
+from penstock.domain.rollout_state import Condition, Truth
 from penstock.domain.slo import Slo
-from penstock.domain.standing import Condition, Truth
 from penstock.domain.verdict import Reason
 from penstock.domain.window import length
 
@@ -27,7 +27,7 @@ from penstock.domain.window import length
 AT_RISK = Decimal("0.1")
 
 
-class State(StrEnum):
+class SloState(StrEnum):
     """How an SLO stands."""
 
     HEALTHY = "Healthy"
@@ -37,21 +37,21 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SloReport:
+class SloStatus:
     """All that one SLO's status says.
 
     Attributes:
         remaining: share of the budget that is left, negative once overspent; None if unknown.
         remaining_time: the same as seconds of full outage.
         remaining_events, allowed_events: the same as bad events.
-        burns: burn rate by look back, shortest first.
+        burns: burn rate by burn window, shortest first.
         forecast: when nothing is left any more, or something again.
         coverage: the share of the window that there is data of.
     """
 
     ref: ObjectRef
     generation: int
-    state: State
+    state: SloState
     reason: Reason
     summary: str
     objective: str
@@ -68,12 +68,12 @@ class SloReport:
     coverage: Decimal | None = None
 
 
-def report(slo: Slo, evidence: Evidence, now: datetime, before: SloReport | None) -> SloReport:
+def slo_status(slo: Slo, evidence: Evidence, now: datetime, before: SloStatus | None) -> SloStatus:
     """What an SLO's status says after one evaluation."""
     reading = evidence.reading
     remaining = reading.remaining.value if reading and reading.remaining else None
-    usable = evidence.grade is not Grade.OUTAGE
-    made = SloReport(
+    usable = evidence.grade is not EvidenceGrade.OUTAGE
+    status = SloStatus(
         ref=slo.ref,
         generation=slo.generation,
         state=_state(evidence, remaining),
@@ -87,8 +87,8 @@ def report(slo: Slo, evidence: Evidence, now: datetime, before: SloReport | None
         evaluated_at=reading.at if reading else now,
     )
     if reading is not None and usable:
-        made = _with_numbers(made, slo, evidence, now)
-    return _with_conditions(made, evidence, before, now)
+        status = _with_numbers(status, slo, evidence, now)
+    return _with_conditions(status, evidence, before, now)
 
 
 def indicator_name(indicator: Indicator) -> str:
@@ -105,41 +105,43 @@ def indicator_name(indicator: Indicator) -> str:
     return "rawRatio"
 
 
-def _state(evidence: Evidence, remaining: Decimal | None) -> State:
-    if evidence.grade is not Grade.FRESH or remaining is None or evidence.reading is None:
-        return State.UNKNOWN
+def _state(evidence: Evidence, remaining: Decimal | None) -> SloState:
+    if evidence.grade is not EvidenceGrade.FRESH or remaining is None or evidence.reading is None:
+        return SloState.UNKNOWN
     if remaining <= 0:
-        return State.EXHAUSTED
-    looks = evidence.reading.looks
+        return SloState.EXHAUSTED
+    burn_windows = evidence.reading.burn_windows
     burning = any(
         burn is not None and burn.value > 1
-        for burn in (evidence.reading.burn(look) for look in sorted(looks)[-1:])
+        for burn in (
+            evidence.reading.burn(burn_window) for burn_window in sorted(burn_windows)[-1:]
+        )
     )
-    return State.AT_RISK if remaining <= AT_RISK or burning else State.HEALTHY
+    return SloState.AT_RISK if remaining <= AT_RISK or burning else SloState.HEALTHY
 
 
 def _reason(evidence: Evidence, remaining: Decimal | None) -> Reason:
-    if evidence.grade is Grade.FRESH and remaining is not None and remaining <= 0:
+    if evidence.grade is EvidenceGrade.FRESH and remaining is not None and remaining <= 0:
         return Reason.BUDGET_EXHAUSTED
     return evidence.reason
 
 
-def _with_numbers(made: SloReport, slo: Slo, evidence: Evidence, now: datetime) -> SloReport:
+def _with_numbers(status: SloStatus, slo: Slo, evidence: Evidence, now: datetime) -> SloStatus:
     reading = evidence.reading
     if reading is None:
-        return made
+        return status
     remaining = reading.remaining
     seconds = budget.allowed_time(slo.objective, length(slo.window, now)).seconds
     allowed = None
-    if reading.unit is Unit.EVENTS:
-        allowed = budget.allowed_events(slo.objective, int(reading.whole.total))
+    if reading.unit is CountUnit.EVENTS:
+        allowed = budget.allowed_events(slo.objective, int(reading.window_counts.total))
     burns = tuple(
-        (look, burn.value)
-        for look in sorted(reading.looks)
-        if (burn := reading.burn(look)) is not None
+        (burn_window, burn.value)
+        for burn_window in sorted(reading.burn_windows)
+        if (burn := reading.burn(burn_window)) is not None
     )
     return replace(
-        made,
+        status,
         remaining=remaining.value if remaining else None,
         remaining_time=int(remaining.value * seconds) if remaining else None,
         remaining_events=int(remaining.value * allowed) if remaining and allowed else None,
@@ -151,10 +153,10 @@ def _with_numbers(made: SloReport, slo: Slo, evidence: Evidence, now: datetime) 
 
 
 def _with_conditions(
-    made: SloReport, evidence: Evidence, before: SloReport | None, now: datetime
-) -> SloReport:
-    fresh = evidence.grade is Grade.FRESH
-    measured = evidence.grade is not Grade.OUTAGE
+    made: SloStatus, evidence: Evidence, before: SloStatus | None, now: datetime
+) -> SloStatus:
+    fresh = evidence.grade is EvidenceGrade.FRESH
+    measured = evidence.grade is not EvidenceGrade.OUTAGE
     left = made.remaining is not None and made.remaining > 0
     available: Truth = ("True" if left else "False") if fresh else "Unknown"
     former = before.conditions if before else ()

@@ -1,4 +1,4 @@
-"""What a source's status says: whether it answers, and if not, what to mend."""
+"""What a source's status says: whether it answers, and if not, what to fix."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from penstock.domain.refs import ObjectRef
+from penstock.domain.rollout_state import Condition, Truth
 from penstock.domain.slo import SourceKind
-from penstock.domain.standing import Condition, Truth
 
 READY = "Ready"
 
@@ -29,7 +29,7 @@ class SourceReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class SourceHealth:
     """How a source stood when it was asked last.
 
     Attributes:
@@ -42,17 +42,17 @@ class Health:
     answered_at: datetime | None = None
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether it answers."""
         return self.reason is SourceReason.CONNECTED
 
 
 @dataclass(frozen=True, slots=True)
-class SourceReport:
+class SourceStatus:
     """All that one source's status says.
 
     Attributes:
-        told_at: when this was found, or read back: its heartbeat counts from there.
+        reported_at: when this was found, or read back: its heartbeat counts from there.
     """
 
     kind: SourceKind
@@ -60,25 +60,25 @@ class SourceReport:
     generation: int
     ready: Condition
     answered_at: datetime | None
-    told_at: datetime
+    reported_at: datetime
 
 
-def source_report(
+def source_status(
     kind: SourceKind,
     ref: ObjectRef,
     generation: int,
-    health: Health,
+    health: SourceHealth,
     now: datetime,
-    before: SourceReport | None,
-) -> SourceReport:
+    before: SourceStatus | None,
+) -> SourceStatus:
     """What a source's status says after one look at it.
 
     The time of transition moves only when Ready does; a namesake's past is not gone on from.
     """
     former = before.ready if before is not None and before.ref == ref else None
-    truth: Truth = "True" if health.is_well else "False"
+    truth: Truth = "True" if health.is_healthy else "False"
     since = former.since if former is not None and former.status == truth else now
     message = health.detail or "it answers, and its clock agrees with Penstock's"
     answered = health.answered_at or (before.answered_at if before and former else None)
     ready = Condition(READY, truth, health.reason, message, since)
-    return SourceReport(kind, ref, generation, ready, answered, now)
+    return SourceStatus(kind, ref, generation, ready, answered, now)

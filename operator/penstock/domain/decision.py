@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from penstock.domain.effective_policy import EffectivePolicy
 from penstock.domain.evidence import Evidence
-from penstock.domain.guard import Guard
 from penstock.domain.memory import Memory
 from penstock.domain.verdict import GateState, Reason, Verdict
 
 
-class Question(StrEnum):
+class DecisionPoint(StrEnum):
     """The two questions that are kept apart: what answers one must not answer the other."""
 
     START = "Start"
-    GO_ON = "GoOn"
+    CONTINUE = "GoOn"
 
 
-class Onset(StrEnum):
-    """How the release under way came to start."""
+class ReleaseOrigin(StrEnum):
+    """How the release in progress came to start."""
 
     ADMITTED = "Admitted"
     WHILE_CLOSED = "WhileClosed"
@@ -28,26 +28,26 @@ class Onset(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class SloEvidence:
     """One SLO as a Rollout sees it: its evidence, and the policy that applies to it.
 
-    ``guard`` is None where the SLO itself is missing or invalid.
+    ``policy`` is None where the SLO itself is missing or invalid.
     """
 
     name: str
     evidence: Evidence
-    guard: Guard | None
+    policy: EffectivePolicy | None
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """The release under way.
+class ReleaseInput:
+    """The release in progress.
 
     Attributes:
         id: hash of the template that is being released.
         returns: it is a return to a stable template.
         first: nothing was ever complete under this name.
-        onset: how it came to start.
+        origin: how it came to start.
         resumed_by_person: a person has resumed it, and the Rollout respects that.
         held: our hold on it is in force.
     """
@@ -55,13 +55,13 @@ class Release:
     id: str
     returns: bool = False
     first: bool = False
-    onset: Onset = Onset.ADMITTED
+    origin: ReleaseOrigin = ReleaseOrigin.ADMITTED
     resumed_by_person: bool = False
     held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class DecisionInput:
     """Everything that a decision rests on.
 
     Attributes:
@@ -69,15 +69,15 @@ class Case:
             with evidence that says so).
         memory: what the gate remembers, with this instant already noticed.
         person: the reason of a person's own hold; None without one.
-        release: the release under way, if any.
+        release: the release in progress, if any.
         now: the instant of the decision.
         named: the SLO that the gate's sentence names so far; empty if none.
     """
 
-    slos: tuple[Judged, ...]
+    slos: tuple[SloEvidence, ...]
     memory: Memory
     person: str | None
-    release: Release | None
+    release: ReleaseInput | None
     now: datetime
     named: str = ""
 
@@ -89,11 +89,11 @@ class Decision:
     ``proceeds`` is what is done: Unknown may do either, as the policy says.
     """
 
-    question: Question
+    point: DecisionPoint
     verdict: Verdict
     reason: Reason
     proceeds: bool
-    slo: Judged | None = None
+    slo: SloEvidence | None = None
 
     @property
     def state(self) -> GateState:
@@ -104,8 +104,8 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Both answers of one instant; ``release`` is None when none is under way."""
+class Decisions:
+    """Both answers of one instant; ``release`` is None when none is in progress."""
 
     gate: Decision
     release: Decision | None

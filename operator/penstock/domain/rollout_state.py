@@ -12,11 +12,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from penstock.domain.case import Onset
+from penstock.domain.decision import ReleaseOrigin
 from penstock.domain.memory import Memory
-from penstock.domain.template import Template
+from penstock.domain.template import PodTemplate
 from penstock.domain.verdict import GateState, Reason, Verdict
-from penstock.domain.workload import Effect, Phase
+from penstock.domain.workload import HoldEffect, Phase
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -53,7 +53,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class WorkloadSummary:
     """The workload as last seen."""
 
     name: str
@@ -72,8 +72,8 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
-    """The release under way.
+class ReleaseState:
+    """The release in progress.
 
     Attributes:
         id: hash of the template that is being released.
@@ -88,14 +88,14 @@ class UnderWay:
     started_at: datetime
     from_hash: str = ""
     remaining_at_start: str = ""
-    onset: Onset = Onset.ADMITTED
+    origin: ReleaseOrigin = ReleaseOrigin.ADMITTED
     resumed_at: datetime | None = None
     reason: Reason | None = None
     spent: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Stable:
+class StableTemplate:
     """A template that ran completely and whose gate did not close meanwhile, or not any more.
 
     ``completed_at`` of one that had to prove itself first is when it had.
@@ -121,7 +121,7 @@ class Hold:
 
     active: bool = False
     manager: str = ""
-    effect: Effect | None = None
+    effect: HoldEffect | None = None
     since: datetime | None = None
     lost_at: tuple[datetime, ...] = ()
     contested_by: str = ""
@@ -152,7 +152,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class EffectiveSetting:
     """One setting of the policy that applies, and where it came from: Default or Rollout."""
 
     field: str
@@ -161,7 +161,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RolloutState:
     """All of it.
 
     Attributes:
@@ -174,21 +174,21 @@ class Standing:
 
     memory: Memory = field(default_factory=Memory)
     gate: Gate | None = None
-    workload: Seen | None = None
-    release: UnderWay | None = None
+    workload: WorkloadSummary | None = None
+    release: ReleaseState | None = None
     complete: str = ""
-    stable: tuple[Stable, ...] = ()
+    stable: tuple[StableTemplate, ...] = ()
     proving_since: datetime | None = None
     hold: Hold = field(default_factory=Hold)
     history: tuple[Transition, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[EffectiveSetting, ...] = ()
     generation: int = 0
-    bodies: Mapping[str, Template] = field(default_factory=dict)
+    bodies: Mapping[str, PodTemplate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class GateRecord:
     """What the admission policy reads about one Rollout."""
 
     workload: str
@@ -197,13 +197,13 @@ class Record:
     admits: bool
     warns: bool
     message: str
-    templates: tuple[tuple[Template, datetime], ...] = ()
+    templates: tuple[tuple[PodTemplate, datetime], ...] = ()
 
 
-def too_large(standing: Standing) -> bool:
+def too_large(state: RolloutState) -> bool:
     """Whether a stable template cannot be shown to admission."""
     return any(
         not body.storable
-        for one in standing.stable
-        if (body := standing.bodies.get(one.hash)) is not None
+        for stable in state.stable
+        if (body := state.bodies.get(stable.hash)) is not None
     )

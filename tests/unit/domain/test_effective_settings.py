@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from penstock.domain.effective_settings import MOST_SLOS_SHOWN, effective_settings
 from penstock.domain.policy import (
     InFlightPolicy,
     Policy,
@@ -14,13 +15,12 @@ from penstock.domain.policy import (
     UnknownThen,
 )
 from penstock.domain.quantities import Duration, Percentage
-from penstock.domain.settings_told import MOST_SLOS_TOLD, settings_told
 from support.cases import pair, slo
 from support.standings import ROLLOUT
 
 
 def told(policy: Policy, *slos) -> dict[str, tuple[str, str]]:
-    made = settings_told(replace(ROLLOUT, policy=policy), slos or (slo(policy=policy),))
+    made = effective_settings(replace(ROLLOUT, policy=policy), slos or (slo(policy=policy),))
     assert len({one.field for one in made}) == len(made)
     return {one.field: (one.value, one.source) for one in made}
 
@@ -72,9 +72,9 @@ def test_no_pairs_at_all_are_a_choice_that_is_told() -> None:
 
 
 def test_a_missing_slo_has_no_pairs_to_tell() -> None:
-    assert "burn[checkout]" not in told(Policy(), replace(slo(), guard=None))
+    assert "burn[checkout]" not in told(Policy(), replace(slo(), policy=None))
 
 
 def test_of_many_slos_no_more_are_told_than_a_status_can_bear() -> None:
-    many = [slo(name=f"slo-{number}") for number in range(MOST_SLOS_TOLD + 5)]
-    assert sum(field.startswith("burn[") for field in told(Policy(), *many)) == MOST_SLOS_TOLD
+    many = [slo(name=f"slo-{number}") for number in range(MOST_SLOS_SHOWN + 5)]
+    assert sum(field.startswith("burn[") for field in told(Policy(), *many)) == MOST_SLOS_SHOWN

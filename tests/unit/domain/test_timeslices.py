@@ -6,16 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.evidence import Count
+from penstock.domain.evidence import EventCounts
 from penstock.domain.quantities import Duration, Percentage
-from penstock.domain.slices import Slicing, grain_of, sliced, slicing_of
 from penstock.domain.slo import Budgeting, Occurrences, RatioTimeslices, Timeslices
+from penstock.domain.timeslices import TimesliceRule, bucket_seconds, count_slices, timeslice_rule
 
 TARGET = Decimal("0.99")
 
 
-def count(bad: int, total: int) -> Count:
-    return Count(Decimal(bad), Decimal(total))
+def count(bad: int, total: int) -> EventCounts:
+    return EventCounts(Decimal(bad), Decimal(total))
 
 
 def timeslices(length: str) -> Timeslices:
@@ -29,24 +29,24 @@ def timeslices(length: str) -> Timeslices:
 def test_buckets_are_of_five_minutes_unless_slices_need_shorter_ones(
     length: str, grain: int
 ) -> None:
-    assert grain_of(timeslices(length)) == grain
+    assert bucket_seconds(timeslices(length)) == grain
     assert 3_600 % grain == 0
 
 
 def test_occurrences_are_not_sliced() -> None:
-    assert slicing_of(Occurrences()) is None
-    assert grain_of(Occurrences()) == 300
+    assert timeslice_rule(Occurrences()) is None
+    assert bucket_seconds(Occurrences()) == 300
 
 
 @pytest.mark.parametrize(
     ("budgeting", "expected"),
     [
-        (timeslices("5m"), Slicing(300, TARGET)),
-        (RatioTimeslices(Duration.parse("1m")), Slicing(60, None)),
+        (timeslices("5m"), TimesliceRule(300, TARGET)),
+        (RatioTimeslices(Duration.parse("1m")), TimesliceRule(60, None)),
     ],
 )
-def test_a_method_says_how_time_is_sliced(budgeting: Budgeting, expected: Slicing) -> None:
-    assert slicing_of(budgeting) == expected
+def test_a_method_says_how_time_is_sliced(budgeting: Budgeting, expected: TimesliceRule) -> None:
+    assert timeslice_rule(budgeting) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,25 +59,27 @@ def test_a_method_says_how_time_is_sliced(budgeting: Budgeting, expected: Slicin
         (count(100, 100), 1),
     ],
 )
-def test_a_slice_is_bad_as_a_whole_under_its_target(events: Count | None, bad: int) -> None:
-    assert Slicing(300, TARGET).bad(events) == bad
+def test_a_slice_is_bad_as_a_whole_under_its_target(events: EventCounts | None, bad: int) -> None:
+    assert TimesliceRule(300, TARGET).bad(events) == bad
 
 
 def test_without_a_target_a_slice_is_as_bad_as_its_share() -> None:
-    assert Slicing(300, None).bad(count(3, 100)) == Decimal("0.03")
+    assert TimesliceRule(300, None).bad(count(3, 100)) == Decimal("0.03")
 
 
 def test_an_empty_slice_is_good_or_left_out() -> None:
     parts = [count(1, 10), None, count(0, 0), count(0, 10)]
-    assert sliced(Slicing(300, TARGET), parts, 300) == count(1, 4)
-    assert sliced(Slicing(300, None), parts, 300) == Count(Decimal("0.1"), Decimal(2))
+    assert count_slices(TimesliceRule(300, TARGET), parts, 300) == count(1, 4)
+    assert count_slices(TimesliceRule(300, None), parts, 300) == EventCounts(
+        Decimal("0.1"), Decimal(2)
+    )
 
 
 def test_a_slice_may_be_several_buckets() -> None:
     parts = [count(0, 10)] * 11 + [count(10, 100)]
-    assert sliced(Slicing(1_800, TARGET), parts, 300) == count(1, 2)
-    assert sliced(Slicing(3_600, TARGET), parts, 300) == count(1, 1)
+    assert count_slices(TimesliceRule(1_800, TARGET), parts, 300) == count(1, 2)
+    assert count_slices(TimesliceRule(3_600, TARGET), parts, 300) == count(1, 1)
 
 
 def test_buckets_that_make_no_whole_slice_are_left_out() -> None:
-    assert sliced(Slicing(900, TARGET), [count(5, 10)] * 4, 300) == count(1, 1)
+    assert count_slices(TimesliceRule(900, TARGET), [count(5, 10)] * 4, 300) == count(1, 1)

@@ -77,7 +77,7 @@ class Dialect(StrEnum):
 
     @property
     def counts_resets(self) -> bool:
-        """Thanos takes a restart for a change of the replica that it reads, and mends it."""
+        """Thanos takes a restart for a change of the replica that it reads, and fixes it."""
         return self is not Dialect.THANOS
 
     @property
@@ -87,7 +87,7 @@ class Dialect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MetricsSource:
     """A source that answers the Prometheus query API; ``kind`` says whose secrets it may use."""
 
     ref: ObjectRef

@@ -6,7 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.domain.guard import ActivePair, Unknown, default_pairs, guard, never_fires
+from penstock.domain.effective_policy import (
+    BurnRule,
+    UnknownRule,
+    default_burn_rules,
+    never_fires,
+    resolve_policy,
+)
 from penstock.domain.policy import (
     BurnPair,
     InFlightPolicy,
@@ -22,8 +28,8 @@ from support.cases import pair
 Told = tuple[str, str, Decimal, int]
 
 
-def told(pairs: tuple[ActivePair, ...]) -> list[Told]:
-    return [(str(p.long), str(p.short), p.factor, p.minimum_bad_events) for p in pairs]
+def told(rules: tuple[BurnRule, ...]) -> list[Told]:
+    return [(str(p.long), str(p.short), p.factor, p.minimum_bad_events) for p in rules]
 
 
 def completed(
@@ -32,7 +38,7 @@ def completed(
     objective: str = "99.9%",
     scrape: str = "0s",
 ):
-    return guard(
+    return resolve_policy(
         policy or Policy(),
         Objective.parse(objective),
         Duration.parse(window),
@@ -54,7 +60,7 @@ SCALED = {
 
 @pytest.mark.parametrize("window", SCALED)
 def test_default_pairs_are_scaled_to_the_window(window: str) -> None:
-    pairs = default_pairs(Duration.parse(window))
+    pairs = default_burn_rules(Duration.parse(window))
     assert told(pairs) == [(long, short, Decimal(f), 5) for long, short, f in SCALED[window]]
 
 
@@ -82,9 +88,9 @@ def test_a_default_pair_is_left_out_under_four_scrapes_or_15_s(
     window: str, scrape: str, kept: int
 ) -> None:
     one = completed(window=window, scrape=scrape)
-    assert {*one.pairs, *one.dropped} == set(default_pairs(Duration.parse(window)))
-    assert len(one.pairs) == kept
-    assert one.refused == ()
+    assert {*one.burn_rules, *one.dropped_rules} == set(default_burn_rules(Duration.parse(window)))
+    assert len(one.burn_rules) == kept
+    assert one.impossible_rules == ()
 
 
 @pytest.mark.parametrize(("objective", "kept"), [("93%", 1), ("93.1%", 2), ("83%", 0), ("84%", 1)])
@@ -92,7 +98,11 @@ def test_a_default_pair_that_a_full_outage_does_not_reach_is_left_out(
     objective: str, kept: int
 ) -> None:
     one = completed(objective=objective)
-    assert (len(one.pairs), len(one.dropped), one.refused) == (kept, 2 - kept, ())
+    assert (len(one.burn_rules), len(one.dropped_rules), one.impossible_rules) == (
+        kept,
+        2 - kept,
+        (),
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,26 +114,26 @@ def test_a_written_pair_that_can_never_fire_is_refused(
 ) -> None:
     written = pair("1h", "5m", factor)
     one = completed(Policy(burn=(written,)), objective=objective)
-    assert [p.factor for p in one.refused] == ([Decimal(factor)] if never else [])
-    assert never_fires(one.pairs[0], Objective.parse(objective)) is never
+    assert [p.factor for p in one.impossible_rules] == ([Decimal(factor)] if never else [])
+    assert never_fires(one.burn_rules[0], Objective.parse(objective)) is never
 
 
 def test_written_pairs_are_used_as_written_the_fastest_first() -> None:
     written = (pair("6h", "30m", "6", 0), pair("20s", "5s", "50"), pair("6h", "1m", "7", 9))
     one = completed(Policy(burn=written), window="1h", scrape="1m")
-    assert told(one.pairs) == [
+    assert told(one.burn_rules) == [
         ("20s", "5s", Decimal(50), 5),
         ("6h", "1m", Decimal(7), 9),
         ("6h", "30m", Decimal(6), 0),
     ]
-    assert one.dropped == ()
+    assert one.dropped_rules == ()
 
 
 def test_no_burn_pairs_are_a_choice() -> None:
     one = completed(Policy(burn=()))
-    assert (one.pairs, one.dropped, one.refused) == ((), (), ())
-    assert one.calm_looks == (Duration.parse("5m"), Duration.parse("30m"))
-    assert one.errors_look == Duration.parse("1h")
+    assert (one.burn_rules, one.dropped_rules, one.impossible_rules) == ((), (), ())
+    assert one.calm_windows == (Duration.parse("5m"), Duration.parse("30m"))
+    assert one.errors_window == Duration.parse("1h")
 
 
 CALM_LOOKS: dict[str, tuple[str, tuple[BurnPair, ...] | None, tuple[str, str], str]] = {
@@ -143,15 +153,15 @@ CALM_LOOKS: dict[str, tuple[str, tuple[BurnPair, ...] | None, tuple[str, str], s
 def test_calm_and_errors_are_judged_on_looks_that_suit_the_window(name: str) -> None:
     window, written, calm, errors = CALM_LOOKS[name]
     one = completed(Policy(burn=written), window=window)
-    assert tuple(map(str, one.calm_looks)) == calm
-    assert str(one.errors_look) == errors
+    assert tuple(map(str, one.calm_windows)) == calm
+    assert str(one.errors_window) == errors
 
 
 def test_every_look_back_that_a_decision_needs_is_asked_for() -> None:
-    assert sorted(map(str, completed().looks)) == ["1h", "30m", "5m", "6h"]
+    assert sorted(map(str, completed().burn_windows)) == ["1h", "30m", "5m", "6h"]
     demo = completed(Policy(burn=(pair("20s", "5s", "5"),)), window="2m")
-    assert sorted(map(str, demo.looks)) == ["20s", "5s"]
-    assert sorted(map(str, completed(window="2m").looks)) == ["2m"]
+    assert sorted(map(str, demo.burn_windows)) == ["20s", "5s"]
+    assert sorted(map(str, completed(window="2m").burn_windows)) == ["2m"]
 
 
 def test_defaults_are_those_of_the_design() -> None:
@@ -160,8 +170,8 @@ def test_defaults_are_those_of_the_design() -> None:
     assert one.while_burn_above == 1
     assert one.margin == Decimal("0.01")
     assert str(one.calm) == "10m"
-    assert one.outage == Unknown(Duration.parse("5m"), UnknownThen.HOLD)
-    assert one.thin == Unknown(Duration.parse("0s"), UnknownThen.PERMIT)
+    assert one.outage == UnknownRule(Duration.parse("5m"), UnknownThen.HOLD)
+    assert one.thin == UnknownRule(Duration.parse("0s"), UnknownThen.PERMIT)
 
 
 def test_what_the_author_wrote_applies_also_where_it_is_nothing() -> None:
@@ -178,8 +188,8 @@ def test_what_the_author_wrote_applies_also_where_it_is_nothing() -> None:
     )
     assert (one.start_hold_at, one.in_flight_hold_at) == (Decimal("0.1"), Decimal("0.05"))
     assert (one.while_burn_above, one.margin, str(one.calm)) == (0, 0, "1m")
-    assert one.outage == Unknown(none, UnknownThen.PERMIT)
-    assert one.thin == Unknown(Duration.parse("1m"), UnknownThen.HOLD)
+    assert one.outage == UnknownRule(none, UnknownThen.PERMIT)
+    assert one.thin == UnknownRule(Duration.parse("1m"), UnknownThen.HOLD)
 
 
 def test_half_a_setting_is_completed_by_the_default_of_its_class() -> None:
@@ -189,5 +199,5 @@ def test_half_a_setting_is_completed_by_the_default_of_its_class() -> None:
             thin=UnknownPolicy(keep_last=Duration.parse("1m")),
         )
     )
-    assert one.outage == Unknown(Duration.parse("5m"), UnknownThen.PERMIT)
-    assert one.thin == Unknown(Duration.parse("1m"), UnknownThen.PERMIT)
+    assert one.outage == UnknownRule(Duration.parse("5m"), UnknownThen.PERMIT)
+    assert one.thin == UnknownRule(Duration.parse("1m"), UnknownThen.PERMIT)

@@ -26,10 +26,10 @@ PURE = "The core neither waits nor logs, reads nothing and starts nothing"
 
 FORBIDDEN = {
     LAYERS: [
-        ("domain/planted_1", "penstock.api.text"),
+        ("domain/planted_1", "penstock.api.field_types"),
         ("domain/planted_2", "penstock.engine"),
         ("api/planted_1", "penstock.engine"),
-        ("engine/planted_1", "penstock.api.text"),
+        ("engine/planted_1", "penstock.api.field_types"),
         ("engine/planted_2", "penstock.adapters"),
         ("adapters/planted_1", "penstock.handlers"),
         ("adapters/planted_2", "penstock.settings"),
@@ -57,7 +57,7 @@ FORBIDDEN = {
 }
 ALLOWED = [
     ("handlers/planted", "kopf"),
-    ("handlers/planted", "penstock.api.text"),
+    ("handlers/planted", "penstock.api.field_types"),
     ("adapters/planted", "kubernetes"),
     ("adapters/planted", "requests"),
     ("adapters/planted", "prometheus_api_client"),

@@ -23,7 +23,7 @@ from penstock.adapters.clock import SystemClock
 from penstock.adapters.credentials import Vault
 from penstock.adapters.prometheus import Prometheus
 from penstock.adapters.sources import Sources
-from penstock.api.promql import selector
+from penstock.api.promql_validation import selector
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.indicator import CountedEvents, RatioIndicator
 from penstock.domain.ledger import HOUR, Ledger

@@ -78,7 +78,7 @@ def test_at_rest_nothing_is_written_but_the_lease_nor_after_a_restart(
 
     assert evaluations(at_rest.operator) > evaluated + REST_SECONDS / 2
     written = written_since(begin, at_rest, account)
-    assert {one.resource for one in written} == {"leases"}
+    assert {obj.resource for obj in written} == {"leases"}
 
     begin = datetime.now(UTC)
     at_rest.operator.stop()
@@ -86,7 +86,7 @@ def test_at_rest_nothing_is_written_but_the_lease_nor_after_a_restart(
     wait_for("it has evaluated", lambda: evaluations(at_rest.operator), lambda it: it > 10)
 
     written = written_since(begin, at_rest, account)
-    assert {(one.resource, one.subresource) for one in written} <= {
+    assert {(obj.resource, obj.subresource) for obj in written} <= {
         ("leases", ""),
         ("gaterecords", ""),
     }
@@ -97,12 +97,12 @@ def writes(story: Story, account: ServiceAccount, seconds: float) -> list[str]:
     begin = datetime.now(UTC)
     time.sleep(seconds)
     written = written_since(begin, story, account)
-    return [one.describe() for one in written if one.resource != "leases"]
+    return [obj.describe() for obj in written if obj.resource != "leases"]
 
 
 def written_since(begin: datetime, story: Story, account: ServiceAccount) -> list[audit.Entry]:
     objects = audit.of_user(audit.read(story.bed.audit_log, account.user), account.user)
-    return [one for one in objects if one.at > begin and one.verb in WRITES]
+    return [obj for obj in objects if obj.at > begin and obj.verb in WRITES]
 
 
 def evaluations(operator: Operator) -> float:

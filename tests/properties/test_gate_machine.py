@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock.api.printing import encode_rollout_status
-from penstock.api.resume import standing_of
+from penstock.api.status_decoding import decode_rollout_status
+from penstock.api.status_encoding import encode_rollout_status
 from penstock.domain.actions import HoldWorkload, ReleaseWorkload, WorkloadAction
 from penstock.domain.decision import SloEvidence
 from penstock.domain.evidence import EvidenceKind
@@ -169,7 +169,7 @@ class GateMachine(RuleBasedStateMachine):
     @rule(wait=st.sampled_from(WAITS))
     def the_operator_is_killed_and_started(self, wait: timedelta) -> None:
         before = self.standing
-        resumed = standing_of(encode_rollout_status(before), None)
+        resumed = decode_rollout_status(encode_rollout_status(before), None)
         assert resumed is not None
         assert replace(resumed, bodies=before.bodies) == before
         self.standing = resumed

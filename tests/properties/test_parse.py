@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.api.promql import expression, selector
+from penstock.api.promql_validation import expression, selector
 from penstock.errors import SpecInvalid
 from support.judges import PARSERS
 from support.strategies import bodies, junk

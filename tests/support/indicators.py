@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.api import promql
+from penstock.api import promql_validation
 from penstock.domain.indicator import (
     CountedEvents,
     LatencyIndicator,
@@ -20,11 +20,13 @@ def ratio(events: str, total: str, counted: CountedEvents = CountedEvents.BAD) -
 
 
 def selector(text: str) -> Selector:
-    return promql.selector("spec", text, may_sum=True)
+    return promql_validation.selector("spec", text, may_sum=True)
 
 
 def latency(histogram: str, threshold: str) -> LatencyIndicator:
-    return LatencyIndicator(promql.histogram("spec", histogram), Duration.parse(threshold))
+    return LatencyIndicator(
+        promql_validation.histogram("spec", histogram), Duration.parse(threshold)
+    )
 
 
 def probe(metric: str) -> ProbeIndicator:
@@ -32,8 +34,10 @@ def probe(metric: str) -> ProbeIndicator:
 
 
 def query(bad: str, total: str) -> QueryIndicator:
-    return QueryIndicator(promql.expression("spec", bad), promql.expression("spec", total))
+    return QueryIndicator(
+        promql_validation.expression("spec", bad), promql_validation.expression("spec", total)
+    )
 
 
 def raw_ratio(error_ratio: str) -> RawRatioIndicator:
-    return RawRatioIndicator(promql.expression("spec", error_ratio))
+    return RawRatioIndicator(promql_validation.expression("spec", error_ratio))

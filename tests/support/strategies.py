@@ -21,8 +21,8 @@ from pydantic.fields import FieldInfo
 
 from penstock.api import policy, rollout, slo, source
 from penstock.api.base import Checked, KubeModel, Rule
+from penstock.api.field_types import Text
 from penstock.api.kinds import API_VERSION, KINDS
-from penstock.api.text import Text
 from penstock.domain.quantities import Duration, plain
 
 Json = Any

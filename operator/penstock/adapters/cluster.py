@@ -14,7 +14,7 @@ from penstock.adapters.latest import Latest
 from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import API_VERSION, KINDS, KindSpec
-from penstock.api.printing import encode_gate_record, encode_invalid_status
+from penstock.api.status_encoding import encode_gate_record, encode_invalid_status
 from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.refs import ObjectRef
 from penstock.domain.rollout_state import GateRecord

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from pydantic.config import JsonDict
 
 from penstock.api.base import KubeModel
-from penstock.api.text import free_text, name
+from penstock.api.field_types import free_text, name
 
 SECRET_KEY = Annotated[str, free_text(253)]
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from penstock.api.base import KubeModel
 from penstock.api.common import ATOMIC
-from penstock.api.text import Text, free_text, moment
+from penstock.api.field_types import Text, free_text, timestamp
 
 MAX_TEMPLATES = 5
 MAX_PERMITS = 16
@@ -33,7 +33,7 @@ class RecordedTemplate(KubeModel):
 
     hash: Annotated[str, free_text(64)]
     """Hash of the template. Example: 5d4f8c7b9"""
-    completed_at: Annotated[str, moment("templates.completedAt")] | None = None
+    completed_at: Annotated[str, timestamp("templates.completedAt")] | None = None
     """Time at which the rollout completed. Example: 2026-11-24T10:00:00Z"""
     source: Annotated[str, free_text(253)] | None = None
     """ReplicaSet that has this template. Example: checkout-6d5f7c9b8"""

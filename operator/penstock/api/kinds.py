@@ -15,11 +15,19 @@ from penstock.api.parse import (
     parse_rollout,
     parse_slo,
 )
-from penstock.api.printing import encode_rollout_status, encode_slo_status, encode_source_status
-from penstock.api.resume import source_told_of, standing_of, told_of
 from penstock.api.rollout import Rollout
 from penstock.api.slo import SLO
 from penstock.api.source import ClusterMetricsSource, MetricsSource
+from penstock.api.status_decoding import (
+    decode_rollout_status,
+    decode_slo_status,
+    decode_source_status,
+)
+from penstock.api.status_encoding import (
+    encode_rollout_status,
+    encode_slo_status,
+    encode_source_status,
+)
 from penstock.domain.refs import ApiResource, ObjectRef
 from penstock.domain.slo import SourceKind
 
@@ -48,7 +56,7 @@ def _no_status(_ref: ObjectRef, _status: Any, _companion: Body | None) -> None:
 
 
 def _source_status_of(kind: SourceKind) -> Callable[[ObjectRef, Any, Body | None], Any]:
-    return lambda ref, status, _: source_told_of(kind, ref, status)
+    return lambda ref, status, _: decode_source_status(kind, ref, status)
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ KINDS = (
             AGE,
         ),
         parse=parse_slo,
-        decode_status=lambda ref, status, _: told_of(ref, status),
+        decode_status=lambda ref, status, _: decode_slo_status(ref, status),
         encode_status=encode_slo_status,
     ),
     KindSpec(
@@ -123,7 +131,7 @@ KINDS = (
             Column("Message", ".status.gate.summary", priority=1),
         ),
         parse=parse_rollout,
-        decode_status=lambda _, status, record: standing_of(status, record),
+        decode_status=lambda _, status, record: decode_rollout_status(status, record),
         encode_status=encode_rollout_status,
         companion="gaterecords",
     ),

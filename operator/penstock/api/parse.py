@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from penstock.api import promql
+from penstock.api import promql_validation
 from penstock.api.base import KubeModel
 from penstock.api.common import SecretKey
 from penstock.api.policy import (
@@ -222,23 +222,27 @@ def _indicator(spec: IndicatorSpec) -> indicators.Indicator:
         events = spec.ratio.bad or spec.ratio.good or ""
         return indicators.RatioIndicator(
             counted,
-            promql.selector(f"{path}.ratio.{counted}", events, may_sum=True),
-            promql.selector(f"{path}.ratio.total", spec.ratio.total, may_sum=True),
+            promql_validation.selector(f"{path}.ratio.{counted}", events, may_sum=True),
+            promql_validation.selector(f"{path}.ratio.total", spec.ratio.total, may_sum=True),
         )
     if spec.latency is not None:
         return indicators.LatencyIndicator(
-            promql.histogram(f"{path}.latency.histogram", spec.latency.histogram),
+            promql_validation.histogram(f"{path}.latency.histogram", spec.latency.histogram),
             Duration.parse(spec.latency.threshold),
         )
     if spec.probe is not None:
-        return indicators.ProbeIndicator(promql.selector(f"{path}.probe.metric", spec.probe.metric))
+        return indicators.ProbeIndicator(
+            promql_validation.selector(f"{path}.probe.metric", spec.probe.metric)
+        )
     if spec.query is not None:
         return indicators.QueryIndicator(
-            promql.expression(f"{path}.query.bad", spec.query.bad),
-            promql.expression(f"{path}.query.total", spec.query.total),
+            promql_validation.expression(f"{path}.query.bad", spec.query.bad),
+            promql_validation.expression(f"{path}.query.total", spec.query.total),
         )
     ratio = spec.raw_ratio.error_ratio if spec.raw_ratio else ""
-    return indicators.RawRatioIndicator(promql.expression(f"{path}.rawRatio.errorRatio", ratio))
+    return indicators.RawRatioIndicator(
+        promql_validation.expression(f"{path}.rawRatio.errorRatio", ratio)
+    )
 
 
 def _selector(spec: SLOSelectorSpec) -> rollouts.LabelSelector:

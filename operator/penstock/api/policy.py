@@ -12,7 +12,7 @@ from pydantic import Field
 
 from penstock.api.base import Choice, KubeModel, Rule
 from penstock.api.common import ATOMIC, Count
-from penstock.api.text import (
+from penstock.api.field_types import (
     Text,
     cel_is_duration,
     cel_milliseconds,

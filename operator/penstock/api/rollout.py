@@ -9,9 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from penstock.api.base import Checked, Choice, KubeModel, Rule
 from penstock.api.common import ATOMIC
-from penstock.api.policy import PolicySpec
-from penstock.api.rollout_status import RolloutStatus
-from penstock.api.text import (
+from penstock.api.field_types import (
     LABEL_KEY_PATTERN,
     LABEL_VALUE_PATTERN,
     Text,
@@ -19,6 +17,8 @@ from penstock.api.text import (
     matches,
     name,
 )
+from penstock.api.policy import PolicySpec
+from penstock.api.rollout_status import RolloutStatus
 from penstock.domain.rollout import (
     Admission,
     InFlight,

@@ -22,7 +22,7 @@ _KINDS = "x-kubernetes-group-version-kind"
 
 
 def problem(document: Mapping[str, Any] | None) -> str:
-    """What the cluster's CRDs lack and which file mends it; empty when they lack nothing.
+    """What the cluster's CRDs lack and which file fixes it; empty when they lack nothing.
 
     Args:
         document: the answer at DOCUMENT; None when the API server does not serve the group at all.

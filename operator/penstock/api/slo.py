@@ -9,7 +9,7 @@ from pydantic import Field
 
 from penstock.api.base import Choice, KubeModel, Rule, exactly_one
 from penstock.api.common import CONDITIONS, TIME, Condition, Count, map_by
-from penstock.api.text import (
+from penstock.api.field_types import (
     MAX_QUERY,
     Text,
     cel_is_duration,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from penstock.api.base import Choice, KubeModel, Rule, at_most_one, exactly_one
 from penstock.api.common import ATOMIC, CONDITIONS, TIME, Condition, SecretKey, SecretName
-from penstock.api.text import URL_PATTERN, Text, duration, forbids, free_text, matches, name
+from penstock.api.field_types import URL_PATTERN, Text, duration, forbids, free_text, matches, name
 from penstock.domain.metrics_source import Dialect
 
 TOKEN_FOLDER = "/etc/penstock/tokens/"  # noqa: S105 - a folder, not a token

@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL
-from penstock.api.printing import (
+from penstock.api.status_encoding import (
     encode_gate_record,
     encode_invalid_status,
 )

@@ -55,12 +55,12 @@ class _Eye:
         self, store: Store, metrics: ScriptedMetrics, now: datetime, scrape: Duration
     ) -> None:
         self._store, self._metrics, self._now, self._scrape = store, metrics, now, scrape
-        self._slos = {_key(one): one for one in store.entries(Resource.SLO)}
+        self._slos = {_key(obj): obj for obj in store.entries(Resource.SLO)}
         self._rollouts = list(store.entries(Resource.ROLLOUT))
         self._sources = {
-            (resource, _key(one)): one
+            (resource, _key(obj)): obj
             for resource in (Resource.METRICS_SOURCE, Resource.CLUSTER_METRICS_SOURCE)
-            for one in store.entries(resource)
+            for obj in store.entries(resource)
         }
 
     def rollouts(self) -> Iterator[str]:
@@ -94,23 +94,23 @@ class _Eye:
 
     def _rival(self, entry: CachedObject, rollout: Rollout) -> str | None:
         same = [
-            one
-            for one in self._rollouts
-            if isinstance(one.spec, Rollout)
-            and one.ref.namespace == entry.ref.namespace
-            and _workload(one.spec.workload) == _workload(rollout.workload)
+            obj
+            for obj in self._rollouts
+            if isinstance(obj.spec, Rollout)
+            and obj.ref.namespace == entry.ref.namespace
+            and _workload(obj.spec.workload) == _workload(rollout.workload)
         ]
-        first = min(same, key=lambda one: (one.created, _key(one)))
+        first = min(same, key=lambda obj: (obj.created, _key(obj)))
         return None if first is entry else first.ref.name
 
     def _named(self, rollout: Rollout) -> list[str]:
         chosen = [
             name
-            for (namespace, name), one in self._slos.items()
+            for (namespace, name), obj in self._slos.items()
             if rollout.selector is not None
             and namespace == rollout.ref.namespace
-            and isinstance(one.spec, Slo)
-            and rollout.selector.matches(one.spec.labels)
+            and isinstance(obj.spec, Slo)
+            and rollout.selector.matches(obj.spec.labels)
         ]
         if rollout.selector is not None and not chosen:
             chosen = ["(sloSelector)"]
@@ -173,7 +173,7 @@ class _Eye:
 
     def stray_holds(self) -> Iterator[str]:
         """Holds for a Rollout that is no more."""
-        known = {one.ref.uid for one in self._rollouts}
+        known = {obj.ref.uid for obj in self._rollouts}
         for workload in self._store.deployments.values():
             for manager in workload.holders:
                 is_stray = manager.startswith(PREFIX) and manager.removeprefix(PREFIX) not in known

@@ -11,8 +11,8 @@ from typing import Any
 from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import KIND_BY_PLURAL
-from penstock.api.printing import encode_gate_record, encode_rollout_status
-from penstock.api.resume import standing_of
+from penstock.api.status_decoding import decode_rollout_status
+from penstock.api.status_encoding import encode_gate_record, encode_rollout_status
 from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.decision import ReleaseOrigin
 from penstock.domain.gate import hold_manager
@@ -159,7 +159,7 @@ def test_the_ledger_is_found_under_its_name_and_is_whole() -> None:
 
 
 def test_a_status_without_its_record_still_holds() -> None:
-    state = standing_of(left("rollouts")["status"], None)
+    state = decode_rollout_status(left("rollouts")["status"], None)
     assert state is not None
     assert state.hold.active
     assert state.memory == standing().memory

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.api.printing import encode_slo_status
-from penstock.api.resume import told_of
+from penstock.api.status_decoding import decode_slo_status
+from penstock.api.status_encoding import encode_slo_status
 from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind, Reading
 from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
@@ -36,7 +36,7 @@ def measured(bad: int) -> Evidence:
 )
 def test_a_restart_finds_nothing_worth_telling_anew(evidence: Evidence):
     written = slo_status(SLO, evidence, NOW, None)
-    told = told_of(REF, encode_slo_status(written))
+    told = decode_slo_status(REF, encode_slo_status(written))
     assert told is not None
     assert told.conditions == written.conditions
     assert not should_write_slo(slo_status(SLO, evidence, NOW, told), told)
@@ -54,4 +54,4 @@ def test_a_restart_finds_nothing_worth_telling_anew(evidence: Evidence):
     ],
 )
 def test_a_status_that_says_nothing_readable_is_told_anew(status: dict[str, object] | None):
-    assert told_of(REF, status) is None
+    assert decode_slo_status(REF, status) is None

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.api.printing import encode_source_status
-from penstock.api.resume import source_told_of
+from penstock.api.status_decoding import decode_source_status
+from penstock.api.status_encoding import encode_source_status
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
@@ -93,7 +93,7 @@ def test_an_event_is_for_another_reason_and_not_for_other_words():
 @pytest.mark.parametrize("health", [WELL, AWAY])
 def test_a_restart_reads_back_what_was_written(health):
     written = told(health)
-    read = source_told_of(KIND, REF, encode_source_status(written))
+    read = decode_source_status(KIND, REF, encode_source_status(written))
     assert read is not None
     assert replace(read, reported_at=NOW) == written
     assert not should_write_source(told(health, read, 1), replace(read, reported_at=NOW))
@@ -101,4 +101,4 @@ def test_a_restart_reads_back_what_was_written(health):
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": []}, {"conditions": 3}, {"a": 1}])
 def test_a_status_that_says_nothing_readable_is_told_anew(status):
-    assert source_told_of(KIND, REF, status) is None
+    assert decode_source_status(KIND, REF, status) is None

@@ -360,7 +360,7 @@ class CacheMachine(RuleBasedStateMachine):
         return [obj for kind, obj in self.known if kind is resource]
 
     def find(self, resource: Resource, key: tuple[str, str]) -> CachedObject | None:
-        return next((one for one in self.of(resource) if key_of(one) == key), None)
+        return next((obj for obj in self.of(resource) if key_of(obj) == key), None)
 
     # What must hold
 
@@ -384,15 +384,15 @@ class CacheMachine(RuleBasedStateMachine):
                     assert key_of(entry) in self.cache.rollouts_for_slo(key_of(one.entry))
 
     def naive_slos(self, rollout: Rollout) -> list[Named]:
-        here = [one for one in self.of(Resource.SLO) if one.ref.namespace == rollout.ref.namespace]
+        here = [obj for obj in self.of(Resource.SLO) if obj.ref.namespace == rollout.ref.namespace]
         found = dict.fromkeys(rollout.slos) | {
-            one.ref.name: one for one in here if one.ref.name in rollout.slos
+            obj.ref.name: obj for obj in here if obj.ref.name in rollout.slos
         }
         if rollout.selector is not None:
             chosen = {
-                one.ref.name: one
-                for one in here
-                if isinstance(one.spec, Slo) and rollout.selector.matches(one.spec.labels)
+                obj.ref.name: obj
+                for obj in here
+                if isinstance(obj.spec, Slo) and rollout.selector.matches(obj.spec.labels)
             }
             found |= chosen or {"(sloSelector)": None}
         return [Named(name, found[name]) for name in sorted(found)]

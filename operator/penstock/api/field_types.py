@@ -30,7 +30,7 @@ from penstock.domain.quantities import (
 MAX_DURATION = 54  # six parts of eight digits and their units
 MAX_PERCENTAGE = 16
 MAX_DECIMAL = 16
-MAX_MOMENT = 30
+MAX_TIMESTAMP = 30
 MAX_QUERY = 4_096
 
 SECONDS_PATTERN = DURATION_PATTERN.removesuffix("([0-9]{1,8}ms)?")
@@ -39,7 +39,7 @@ LABEL_VALUE_PATTERN = r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 LABEL_KEY_PATTERN = (
     r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
-MOMENT_PATTERN = (
+TIMESTAMP_PATTERN = (
     r"[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z"
 )
@@ -168,13 +168,17 @@ def name(field: str, of: str) -> Text:
     )
 
 
-def moment(field: str) -> Text:
+def timestamp(field: str) -> Text:
     """An instant in UTC. Not by the schema's format date-time, which takes an offset of 99 hours
     and is a timestamp in CEL, without a text to look at.
     """
     return Text(
-        (matches(MOMENT_PATTERN, f"{field}: write a time in UTC, such as 2026-11-24T10:00:00Z"),),
-        MAX_MOMENT,
+        (
+            matches(
+                TIMESTAMP_PATTERN, f"{field}: write a time in UTC, such as 2026-11-24T10:00:00Z"
+            ),
+        ),
+        MAX_TIMESTAMP,
     )
 
 

@@ -1,7 +1,7 @@
-"""A Rollout's status and its GateRecord back to the standing that they were printed from.
+"""A Rollout's status and its GateRecord back to the state that they were encoded from.
 
 Statuses can be edited by people and written by other versions of us. What cannot be read is left
-out, and never read as something that opens a gate: a standing without memory decides afresh.
+out, and never read as something that opens a gate: a state without memory decides afresh.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ YEARS = range(2000, 3000)
 LONGEST_SECONDS = 10 * 366 * 86_400
 
 
-def standing_of(
+def decode_rollout_status(
     status: Mapping[str, Any] | None, record: Mapping[str, Any] | None
 ) -> RolloutState | None:
     """What a Rollout's status remembers; None when it has none yet or none that can be read.
@@ -68,12 +68,12 @@ def standing_of(
         return None
     try:
         model = RolloutStatus.model_validate(status)
-        return _standing(model, _bodies(record))
+        return _rollout_state(model, _bodies(record))
     except (ValidationError, ValueError, TypeError):
         return None
 
 
-def told_of(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloStatus | None:
+def decode_slo_status(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloStatus | None:
     """What an SLO's status said last, as far as a new report is compared with it; else None."""
     try:
         model = SLOStatus.model_validate(status or {})
@@ -101,7 +101,7 @@ def told_of(ref: ObjectRef, status: Mapping[str, Any] | None) -> SloStatus | Non
         return None
 
 
-def source_told_of(
+def decode_source_status(
     kind: SourceKind, ref: ObjectRef, status: Mapping[str, Any] | None
 ) -> SourceStatus | None:
     """What a source's status said last; None where it says nothing that can be read.
@@ -136,12 +136,12 @@ def _conditions(models: Iterable[ConditionModel] | None) -> tuple[Condition, ...
     )
 
 
-def _standing(model: RolloutStatus, bodies: Mapping[str, PodTemplate]) -> RolloutState:
+def _rollout_state(model: RolloutStatus, bodies: Mapping[str, PodTemplate]) -> RolloutState:
     memory = model.memory or MemoryStatus()
     return RolloutState(
         memory=_memory(memory),
         gate=next(_readable(_gate, [model.gate] if model.gate else []), None),
-        workload=next(_readable(_seen, [model]), None),
+        workload=next(_readable(_workload_summary, [model]), None),
         release=next(_readable(_release, [model]), None),
         complete=memory.complete or "",
         stable=tuple(
@@ -219,7 +219,7 @@ def _transition(model: TransitionStatus) -> Transition:
     )
 
 
-def _seen(model: RolloutStatus) -> WorkloadSummary | None:
+def _workload_summary(model: RolloutStatus) -> WorkloadSummary | None:
     seen = model.workload
     if seen is None or not seen.phase:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from penstock.api.printing import (
+from penstock.api.status_encoding import (
     LONGEST_TEXT,
     MOST_LISTED,
     encode_gate_record,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.api.printing import encode_gate_record, encode_rollout_status
-from penstock.api.resume import standing_of
+from penstock.api.status_decoding import decode_rollout_status
+from penstock.api.status_encoding import encode_gate_record, encode_rollout_status
 from penstock.domain.conditions import conditions
 from penstock.domain.gate_record import record
 from penstock.domain.memory import HoldCause
@@ -66,14 +66,14 @@ def held() -> RolloutState:
 @UNHURRIED
 @given(standings())
 def test_what_was_printed_is_read_back(standing: RolloutState) -> None:
-    assert standing_of(*printed(standing)) == standing
+    assert decode_rollout_status(*printed(standing)) == standing
 
 
 def test_a_real_standing_is_read_back() -> None:
     state = held()
     assert state.hold.active
     assert state.memory.held_for is HoldCause.BURN
-    assert standing_of(*printed(state)) == state
+    assert decode_rollout_status(*printed(state)) == state
 
 
 def test_a_status_without_the_parts_of_its_message_resumes_as_it_stood() -> None:
@@ -82,18 +82,18 @@ def test_a_status_without_the_parts_of_its_message_resumes_as_it_stood() -> None
     for part in ("summary", "effect", "opensWhen", "advice"):
         del status["gate"][part]
     gate = replace(state.gate, summary="", effect="", opens_when="", advice="")
-    assert standing_of(status, record_body) == replace(state, gate=gate)
+    assert decode_rollout_status(status, record_body) == replace(state, gate=gate)
 
 
 @pytest.mark.parametrize("status", [None, {}])
 def test_a_rollout_without_status_has_no_standing(status: Any) -> None:
-    assert standing_of(status, None) is None
+    assert decode_rollout_status(status, None) is None
 
 
 def test_a_status_without_a_record_lacks_only_the_bodies() -> None:
     state = held()
     for record_body in (None, {}, {"data": None}, {"data": {"admits": "no"}}):
-        assert standing_of(printed(state)[0], record_body) == replace(state, bodies={})
+        assert decode_rollout_status(printed(state)[0], record_body) == replace(state, bodies={})
 
 
 def goes_on(state: RolloutState | None) -> None:
@@ -107,7 +107,7 @@ def goes_on(state: RolloutState | None) -> None:
         assert stepped.state.gate.state is not GateState.OPEN
         told = conditions(ROLLOUT, stepped.state, story.seen, story.now)
         after = replace(stepped.state, conditions=told)
-        assert standing_of(encode_rollout_status(after), None) is not None
+        assert decode_rollout_status(encode_rollout_status(after), None) is not None
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:30])
@@ -115,7 +115,7 @@ def test_one_odd_value_anywhere_in_a_status_neither_raises_nor_opens_a_gate(odd:
     status, record_body = printed(held())
     for changed in with_each(status, odd):
         if isinstance(changed, dict):
-            goes_on(standing_of(changed, record_body))
+            goes_on(decode_rollout_status(changed, record_body))
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: json.dumps(odd)[:30])
@@ -124,7 +124,7 @@ def test_one_odd_value_anywhere_in_a_record_costs_no_more_than_its_template(odd:
     status, record_body = printed(standing)
     for changed in with_each(record_body, odd):
         if isinstance(changed, dict):
-            read = standing_of(status, changed)
+            read = decode_rollout_status(status, changed)
             assert read is not None
             assert replace(read, bodies={}) == replace(standing, bodies={})
             record(ROLLOUT, read, None)
@@ -137,20 +137,20 @@ def test_many_odd_values_neither_raise_nor_open_a_gate(data: st.DataObject) -> N
     status = data.draw(garbled(status))
     record_body = data.draw(garbled(record_body))
     if isinstance(status, dict) and isinstance(record_body, dict):
-        goes_on(standing_of(status, record_body))
+        goes_on(decode_rollout_status(status, record_body))
 
 
 @UNHURRIED
 @given(st.dictionaries(st.sampled_from(sorted(printed(held())[0])), JSON), JSON)
 def test_what_was_never_a_status_neither_raises_nor_opens_a_gate(status: Any, body: Any) -> None:
-    goes_on(standing_of(status, {"data": body}))
+    goes_on(decode_rollout_status(status, {"data": body}))
 
 
 def test_a_reason_of_a_newer_version_costs_only_what_it_is_in() -> None:
     state = held()
     status, record_body = printed(state)
     status["gate"]["reason"] = status["history"][0]["reason"] = "SpentOnHolidays"
-    read = standing_of(status, record_body)
+    read = decode_rollout_status(status, record_body)
     assert read == replace(state, gate=None, history=state.history[1:])
 
 
@@ -174,9 +174,9 @@ def test_what_was_spent_and_cannot_be_read_is_unknown(written: dict[str, object]
         "0.0512",
         "checkout",
     )
-    assert standing_of(status, record_body) == known
+    assert decode_rollout_status(status, record_body) == known
     status["release"] |= written
-    assert standing_of(status, record_body) == unknown
+    assert decode_rollout_status(status, record_body) == unknown
 
 
 def test_a_releases_reason_of_a_newer_version_costs_nothing_else() -> None:
@@ -184,7 +184,7 @@ def test_a_releases_reason_of_a_newer_version_costs_nothing_else() -> None:
     status, record_body = printed(state)
     assert state.release is not None
     status["release"]["reason"] = "SpentOnHolidays"
-    read = standing_of(status, record_body)
+    read = decode_rollout_status(status, record_body)
     assert read == replace(state, release=replace(state.release, reason=None))
 
 
@@ -206,7 +206,7 @@ def test_fields_of_a_newer_version_cost_nothing_after_a_downgrade() -> None:
     more = with_more(record_body)
     # A template is the API server's own; a field more would be another template.
     more["data"]["templates"] = [one | {"later": "word"} for one in bodies]
-    read = standing_of(with_more(status), more)
+    read = decode_rollout_status(with_more(status), more)
     assert read == state
     assert read is not None
     assert read.hold.active
@@ -228,7 +228,7 @@ def test_a_word_of_a_newer_version_costs_neither_the_hold_nor_the_ways_back(
     standing = held()
     status, record_body = printed(standing)
     status[part][field] = "Unheard"
-    read = standing_of(status, record_body)
+    read = decode_rollout_status(status, record_body)
     without = replace(standing, hold=replace(standing.hold, effect=None), **lost)  # type: ignore[arg-type]
     assert read == (without if part == "hold" else replace(without, hold=standing.hold))
 
@@ -238,7 +238,7 @@ def test_a_hold_for_a_cause_of_a_newer_version_lasts_as_long_as_one_for_the_budg
     status, record_body = printed(state)
     status["memory"]["heldFor"] = "Holidays"
     memory = replace(state.memory, held_for=HoldCause.BUDGET)
-    assert standing_of(status, record_body) == replace(state, memory=memory)
+    assert decode_rollout_status(status, record_body) == replace(state, memory=memory)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_memory_that_cannot_be_read_is_none_and_all_is_decided_afresh(
 ) -> None:
     status, record_body = printed(held())
     status["memory"][field] = value
-    assert standing_of(status, record_body) is None
+    assert decode_rollout_status(status, record_body) is None
 
 
 def test_a_moment_in_another_zone_is_the_same_moment() -> None:
@@ -265,6 +265,6 @@ def test_a_moment_in_another_zone_is_the_same_moment() -> None:
     at = status["gate"]["since"]
     assert at.endswith("Z")
     status["gate"]["since"] = at.replace("Z", "+00:00")
-    read = standing_of(status, record_body)
+    read = decode_rollout_status(status, record_body)
     assert read == held()
     assert version(1).hash in read.bodies

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.api.promql import expression, histogram, selector
+from penstock.api.promql_validation import expression, histogram, selector
 from penstock.domain.selector import NAME, Matcher, Op, Selector
 from penstock.errors import SpecInvalid
 

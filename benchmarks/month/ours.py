@@ -20,9 +20,9 @@ from benchmarks.month.promises import Promise, objective, truths
 from benchmarks.month.reading import Cost, Evaluation, Reading, metered
 from benchmarks.month.served import Served
 from penstock.adapters.clock import SystemClock
-from penstock.adapters.credentials import Vault
-from penstock.adapters.prometheus import Prometheus
-from penstock.adapters.sources import Sources
+from penstock.adapters.credentials import CredentialCache
+from penstock.adapters.prometheus_query_client import PrometheusQueryClient
+from penstock.adapters.source_pool import SourcePool
 from penstock.api.promql_validation import selector
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.indicator import CountedEvents, RatioIndicator
@@ -83,8 +83,10 @@ class Engine:
 
     def __init__(self, url: str, slos: Sequence[Slo]) -> None:
         self.slos, self.counts, clock = slos, Counts(), SystemClock()
-        self._sources = Sources(Vault(_no_secret, clock, "", Path("/nowhere")), clock, self.counts)
-        asker = Prometheus(self._sources, clock)
+        self._sources = SourcePool(
+            CredentialCache(_no_secret, clock, "", Path("/nowhere")), clock, self.counts
+        )
+        asker = PrometheusQueryClient(self._sources, clock)
         self.library = Library(asker, NowhereKept(), clock, self.counts, CYCLE)
         self.budgets = Budgets(asker, self.library, clock)
         self.source = _source(url)

@@ -18,20 +18,20 @@ from pathlib import Path
 
 from penstock import __version__
 from penstock.adapters import logs
-from penstock.adapters.api_server import ApiServer
 from penstock.adapters.clock import SystemClock
-from penstock.adapters.cluster import OurObjects
-from penstock.adapters.credentials import Vault
+from penstock.adapters.credentials import CredentialCache
+from penstock.adapters.custom_resources import CustomResources
 from penstock.adapters.discovery import Discovery
 from penstock.adapters.event_notifier import EventNotifier
 from penstock.adapters.health_routes import metrics_route, probe_route
 from penstock.adapters.http_server import HttpServer
-from penstock.adapters.lease import ElectedLease, NoElection
+from penstock.adapters.kube_client import KubeClient
+from penstock.adapters.lease import AlwaysLeader, LeaderElector
 from penstock.adapters.ledger_store import LedgerStore, NoStore
 from penstock.adapters.metrics import MetricsRegistry
-from penstock.adapters.prometheus import Prometheus
+from penstock.adapters.prometheus_query_client import PrometheusQueryClient
 from penstock.adapters.served_schema import ServedSchema
-from penstock.adapters.sources import Sources
+from penstock.adapters.source_pool import SourcePool
 from penstock.adapters.workloads.adapter import AdapterFactory
 from penstock.adapters.workloads.registry import ADAPTERS, WorkloadRegistry
 from penstock.engine.budget.budgets import Budgets
@@ -96,8 +96,8 @@ def release_all(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTER
 
 
 async def _release_all(settings: Settings, adapters: Sequence[AdapterFactory]) -> int:
-    server = await ApiServer.connect()
-    workloads = WorkloadRegistry.of(server, settings.namespaces, adapters)
+    kube = await KubeClient.connect()
+    workloads = WorkloadRegistry.of(kube, settings.namespaces, adapters)
     left = 0
     try:
         for held in await workloads.held():
@@ -105,7 +105,7 @@ async def _release_all(settings: Settings, adapters: Sequence[AdapterFactory]) -
             left += outcome.found not in (Found.DONE, Found.GONE)
             log.info("%s/%s: %s %s", held.namespace, held.ref, outcome.found, outcome.why)
     finally:
-        await server.close()
+        await kube.close()
     if left:
         log.error("%d holds are left; the lines above say why", left)
     return FAILED if left else ASKED_TO_STOP
@@ -116,10 +116,10 @@ async def _main(settings: Settings, adapters: Sequence[AdapterFactory]) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    server = await ApiServer.connect()
+    kube = await KubeClient.connect()
     clock = SystemClock()
-    lease = _lease(settings, server, clock)
-    components = wire(settings, server, clock, lease, adapters)
+    lease = _lease(settings, kube, clock)
+    components = wire(settings, kube, clock, lease, adapters)
     web = HttpServer(
         settings.listen,
         [
@@ -137,44 +137,46 @@ async def _main(settings: Settings, adapters: Sequence[AdapterFactory]) -> int:
     finally:
         await _shutdown(components, lease)
         await web.stop()
-        await server.close()
+        await kube.close()
     return ASKED_TO_STOP
 
 
-async def _shutdown(components: Components, lease: ElectedLease | NoElection) -> None:
+async def _shutdown(components: Components, lease: LeaderElector | AlwaysLeader) -> None:
     """What the next process begins with; none of it may take long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(3):
             if lease.held:
                 with contextlib.suppress(ClusterError):
                     await components.ledgers.save()
-            await lease.give_back()
+            await lease.release()
 
 
 def wire(
     settings: Settings,
-    server: ApiServer,
+    kube: KubeClient,
     clock: SystemClock,
-    lease: ElectedLease | NoElection,
+    lease: LeaderElector | AlwaysLeader,
     adapters: Sequence[AdapterFactory],
 ) -> Components:
     """Every part, each given what it needs."""
     registry = MetricsRegistry()
-    cluster = OurObjects(server, settings.namespaces)
-    workloads = WorkloadRegistry.of(server, settings.namespaces, adapters)
-    vault = Vault(cluster.secret, clock, _own_namespace(settings), settings.token_folder)
-    asker = Prometheus(Sources(vault, clock, registry), clock)
+    resources = CustomResources(kube, settings.namespaces)
+    workloads = WorkloadRegistry.of(kube, settings.namespaces, adapters)
+    credentials = CredentialCache(
+        resources.secret, clock, _own_namespace(settings), settings.token_folder
+    )
+    asker = PrometheusQueryClient(SourcePool(credentials, clock, registry), clock)
     ledgers = Library(
         asker,
-        _snapshots(settings, server),
+        _snapshots(settings, kube),
         clock,
         registry,
         settings.scrape_interval,
         settings.own_job,
     )
     ports = Ports(
-        api=cluster,
-        notifiers=[EventNotifier(server)],
+        api=resources,
+        notifiers=[EventNotifier(kube)],
         workloads=workloads,
         metrics=Budgets(asker, ledgers, clock),
         clock=clock,
@@ -191,12 +193,12 @@ def wire(
         clock,
         registry,
         settings.namespaces,
-        lambda: cluster.readable,
+        lambda: resources.readable,
     )
     optional_feeds = [
         OptionalFeed(
             watches,
-            Discovery(server),
+            Discovery(kube),
             informer.handle,
             informer.relist_soon,
             clock,
@@ -212,7 +214,7 @@ def wire(
         ledgers=ledgers,
         feed=feed,
         optional_feeds=optional_feeds,
-        schema=ServedSchema(server),
+        schema=ServedSchema(kube),
     )
 
 
@@ -222,7 +224,7 @@ def _options(settings: Settings) -> Options:
     return Options(intervals=intervals, resync_seconds=settings.resync_interval)
 
 
-async def _work(components: Components, lease: ElectedLease | NoElection) -> None:
+async def _work(components: Components, lease: LeaderElector | AlwaysLeader) -> None:
     """Watch and list at once, so that a standby is warm; decide and write only while leading."""
     engine, ledgers = components.engine, components.ledgers
     async with asyncio.TaskGroup() as group:
@@ -237,21 +239,23 @@ async def _work(components: Components, lease: ElectedLease | NoElection) -> Non
         await ledgers.load()
         group.create_task(ledgers.run())
         group.create_task(engine.run())
-        await lease.keep()
+        await lease.renew()
         raise LeadershipLost
 
 
-def _snapshots(settings: Settings, server: ApiServer) -> LedgerStore | NoStore:
+def _snapshots(settings: Settings, kube: KubeClient) -> LedgerStore | NoStore:
     namespace = _own_namespace(settings)
-    return LedgerStore(server, namespace) if namespace else NoStore()
+    return LedgerStore(kube, namespace) if namespace else NoStore()
 
 
-def _lease(settings: Settings, server: ApiServer, clock: SystemClock) -> ElectedLease | NoElection:
+def _lease(
+    settings: Settings, kube: KubeClient, clock: SystemClock
+) -> LeaderElector | AlwaysLeader:
     namespace = _own_namespace(settings)
     if not namespace:
-        return NoElection()
+        return AlwaysLeader()
     identity = settings.identity or os.environ.get("POD_NAME") or socket.gethostname()
-    return ElectedLease(server, namespace, identity, clock)
+    return LeaderElector(kube, namespace, identity, clock)
 
 
 def _own_namespace(settings: Settings) -> str:
@@ -281,7 +285,7 @@ def _readiness(components: Components) -> str:
     return components.feed.not_connected()
 
 
-def _scrape(components: Components, lease: ElectedLease | NoElection) -> bytes:
+def _scrape(components: Components, lease: LeaderElector | AlwaysLeader) -> bytes:
     metrics = components.metrics
     metrics.gauge(GaugeName.EVALUATION_AGE, components.engine.evidence_age())
     metrics.gauge(GaugeName.LEADER, 1.0 if lease.held else 0.0)

@@ -11,7 +11,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-from penstock.adapters.api_server import ApiServer
+from penstock.adapters.kube_client import KubeClient
 from penstock.adapters.ledger_store import MOST_TOGETHER, LedgerStore
 from testbed.bed import Bed
 
@@ -27,7 +27,7 @@ def by(bed: Bed, namespace: str, do: Callable[[LedgerStore], Awaitable[T]]) -> T
     async def whole() -> T:
         configuration = Configuration()
         await load_kube_config(str(bed.kubeconfig), client_configuration=configuration)
-        server = ApiServer.by(configuration)
+        server = KubeClient.from_configuration(configuration)
         try:
             return await do(LedgerStore(server, namespace))
         finally:

@@ -9,7 +9,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-from penstock.adapters.api_server import ApiServer
+from penstock.adapters.kube_client import KubeClient
 from penstock.domain.evidence import EvidenceKind
 from support.gatehouse import gate
 from support.history import NOW, History
@@ -54,7 +54,7 @@ def test_the_api_server_is_shown_our_own_token_alone(
     async def read() -> str:
         configuration = Configuration()
         await load_kube_config(str(path), client_configuration=configuration)
-        server = ApiServer.by(configuration)
+        server = KubeClient.from_configuration(configuration)
         try:
             found = await server.get(f"/api/v1/namespaces/{namespace}")
         finally:

@@ -12,8 +12,8 @@ import pytest
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-from penstock.adapters.api_server import ApiServer
-from penstock.adapters.cluster import OurObjects
+from penstock.adapters.custom_resources import CustomResources
+from penstock.adapters.kube_client import KubeClient
 from penstock.domain.effective_settings import MOST_SLOS_SHOWN
 from penstock.domain.refs import ObjectRef
 from penstock.domain.rollout_state import (
@@ -102,13 +102,13 @@ def ref(bed: Bed, namespace: str) -> ObjectRef:
     return ObjectRef(namespace, made["name"], made["uid"])
 
 
-def ask(bed: Bed, question: Callable[[OurObjects], Coroutine[Any, Any, None]]) -> None:
+def ask(bed: Bed, question: Callable[[CustomResources], Coroutine[Any, Any, None]]) -> None:
     async def answer() -> None:
         configuration = Configuration()
         await load_kube_config(str(bed.kubeconfig), client_configuration=configuration)
-        server = ApiServer.by(configuration)
+        server = KubeClient.from_configuration(configuration)
         try:
-            await question(OurObjects(server))
+            await question(CustomResources(server))
         finally:
             await server.close()
 

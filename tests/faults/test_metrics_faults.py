@@ -14,10 +14,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from penstock.adapters.circuit import FAILURES_TO_OPEN, SHORTEST_BREAK
-from penstock.adapters.overload import WELL_SECONDS
-from penstock.adapters.prometheus_connection import LARGEST_ANSWER
-from penstock.adapters.prometheus_link import AT_ONCE, SPARED, THREADS
+from penstock.adapters.backpressure import FAILURES_TO_OPEN, SHORTEST_BREAK, WELL_SECONDS
+from penstock.adapters.prometheus_session import LARGEST_ANSWER
+from penstock.adapters.source_client import AT_ONCE, OVERLOADED_DETAIL, THREADS
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.metrics_source import Header, MetricsSource
 from penstock.domain.slo import Slo
@@ -479,9 +478,9 @@ def test_f14_a_source_with_too_much_to_do_is_spared_until_it_has_been_well_for_a
     with proxy.faults(plan(Status(status), query=QUESTIONS)):
         assert meter.one(where, of(), NOW).kind is EvidenceKind.UNREACHABLE
         assert meter.metrics.is_overloaded(where)
-        assert meter.look(where).detail.endswith(SPARED)
+        assert meter.look(where).detail.endswith(OVERLOADED_DETAIL)
     until_right(meter, proxy, where)
-    assert meter.look(where).detail == f"it answers again; {SPARED}"
+    assert meter.look(where).detail == f"it answers again; {OVERLOADED_DETAIL}"
     clock.move(WELL_SECONDS)
     assert meter.one(where, of(), NOW).kind is EvidenceKind.FRESH
     assert not meter.metrics.is_overloaded(where)

@@ -11,7 +11,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-from penstock.adapters.api_server import ApiServer
+from penstock.adapters.kube_client import KubeClient
 from penstock.errors import Unavailable
 from testbed import identities
 from testbed.acts import api_error
@@ -21,12 +21,12 @@ from testbed.proxy import before_api_server
 
 pytestmark = pytest.mark.servers
 
-Request = Callable[[ApiServer, str], Coroutine[Any, Any, Any]]
+Request = Callable[[KubeClient, str], Coroutine[Any, Any, Any]]
 REQUESTS: dict[str, Request] = {
-    "GET": lambda server, path: server.get(path),
-    "PUT": lambda server, path: server.replace(path, {"metadata": {"name": "web"}}),
-    "PATCH": lambda server, path: server.apply(path, {}, "penstock", force=False),
-    "POST": lambda server, path: server.create(path, {"metadata": {"name": "web"}}),
+    "GET": lambda kube, path: kube.get(path),
+    "PUT": lambda kube, path: kube.replace(path, {"metadata": {"name": "web"}}),
+    "PATCH": lambda kube, path: kube.apply(path, {}, "penstock", force=False),
+    "POST": lambda kube, path: kube.create(path, {"metadata": {"name": "web"}}),
 }
 
 
@@ -52,8 +52,8 @@ def test_a_request_that_failed_is_not_repeated_behind_the_engines_back(
 async def asked(kubeconfig: Path, request: Request, path: str) -> None:
     configuration = Configuration()
     await load_kube_config(str(kubeconfig), client_configuration=configuration)
-    server = ApiServer.by(configuration)
+    kube = KubeClient.from_configuration(configuration)
     try:
-        await request(server, path)
+        await request(kube, path)
     finally:
-        await server.close()
+        await kube.close()

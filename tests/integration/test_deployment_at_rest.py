@@ -13,7 +13,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-from penstock.adapters.api_server import ApiServer
+from penstock.adapters.kube_client import KubeClient
 from penstock.adapters.workloads.deployment import ARGO_ROLLOUTS, CANARIES, DeploymentAdapter
 from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.refs import WorkloadRef
@@ -83,18 +83,18 @@ class AtRest:
         return {one.owner for one in found if one.namespace == self.namespace}
 
     def ask(self, question: Callable[[DeploymentAdapter], Coroutine[Any, Any, T]]) -> T:
-        return self.ask_by(lambda server: question(DeploymentAdapter(server)))
+        return self.ask_by(lambda kube: question(DeploymentAdapter(kube)))
 
-    def ask_by(self, question: Callable[[ApiServer], Coroutine[Any, Any, T]]) -> T:
+    def ask_by(self, question: Callable[[KubeClient], Coroutine[Any, Any, T]]) -> T:
         async def answer() -> T:
             # The client reads KUBECONFIG when it is imported, which may be before the bed is there.
             configuration = Configuration()
             await load_kube_config(str(self.bed.kubeconfig), client_configuration=configuration)
-            server = ApiServer.by(configuration)
+            kube = KubeClient.from_configuration(configuration)
             try:
-                return await question(server)
+                return await question(kube)
             finally:
-                await server.close()
+                await kube.close()
 
         return asyncio.run(answer())
 
@@ -151,7 +151,7 @@ def test_row_14_a_template_that_comes_back_at_rest_leaves_nothing_to_release(
 def test_row_25_a_cluster_without_the_kinds_of_other_tools_is_no_trouble(
     web: AtRest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = web.ask_by(lambda server: WorkloadRegistry.of(server).list_managers())
+    found = web.ask_by(lambda kube: WorkloadRegistry.of(kube).list_managers())
 
     assert found == {CANARIES: {}, ARGO_ROLLOUTS: {}}
     assert [one.message for one in caplog.records if "manages" in one.message] == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penstock.adapters.cluster import MANAGER
+from penstock.adapters.custom_resources import MANAGER
 from support.first_wave import LEDGER, later, left, moment, with_uids
 from support.gates import APPLY
 from support.penstock_run import Operator, wait_for

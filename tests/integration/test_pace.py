@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.adapters.prometheus_link import SPARED
+from penstock.adapters.source_client import OVERLOADED_DETAIL
 from support.penstock_run import Operator, wait_for
 from support.story import Story
 from support.traffic import BROKEN, Traffic
@@ -70,7 +70,7 @@ def test_a_source_with_too_much_to_do_is_left_alone_as_long_as_it_asks_and_holds
         ready = story.condition("Ready", "default", "metricssources")
         assert (ready["status"], ready["reason"]) == ("False", "MetricsUnreachable")
         assert "429 Too Many Requests: come back in 4 s" in ready["message"]
-        assert ready["message"].endswith(SPARED)
+        assert ready["message"].endswith(OVERLOADED_DETAIL)
         assert story.status()["hold"]["active"] is True
         assert story.deployment()["spec"]["paused"] is True
     times = throttled(prometheus)
@@ -79,7 +79,7 @@ def test_a_source_with_too_much_to_do_is_left_alone_as_long_as_it_asks_and_holds
     story.wait_gate("Closed")
     assert story.status()["hold"]["active"] is True
     ready = story.wait_condition("Ready", "True", "Connected", "default", "metricssources")
-    assert ready["message"] == f"it answers again; {SPARED}"
+    assert ready["message"] == f"it answers again; {OVERLOADED_DETAIL}"
 
 
 def throttled(prometheus: FaultProxy) -> list[datetime]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from penstock.adapters.clock import SystemClock
-from penstock.adapters.credentials import TOKEN_FOLDER, Vault
-from penstock.adapters.prometheus import Prometheus
-from penstock.adapters.prometheus_link import Link
-from penstock.adapters.sources import Sources
+from penstock.adapters.credentials import TOKEN_FOLDER, CredentialCache
+from penstock.adapters.prometheus_query_client import PrometheusQueryClient
+from penstock.adapters.source_client import SourceClient
+from penstock.adapters.source_pool import SourcePool
 from penstock.domain.evidence import Evidence
 from penstock.domain.indicator import Indicator
 from penstock.domain.metrics_source import Auth, Dialect, Header, MetricsSource, Tls
@@ -118,9 +118,9 @@ class Meter:
         self.secrets: dict[str, dict[str, bytes]] = {}
         self._runner = asyncio.Runner()
         self.clock = clock or SystemClock()
-        vault = Vault(self._secret, self.clock, "penstock-system", tokens)
-        self.sources = Sources(vault, self.clock, self.tally)
-        self.asker = Prometheus(self.sources, self.clock)
+        credentials = CredentialCache(self._secret, self.clock, "penstock-system", tokens)
+        self.sources = SourcePool(credentials, self.clock, self.tally)
+        self.asker = PrometheusQueryClient(self.sources, self.clock)
         self.metrics = Direct(self.asker)
 
     def __enter__(self) -> Meter:
@@ -137,12 +137,12 @@ class Meter:
 
     def look(self, where: MetricsSource) -> SourceHealth:
         """How the source stands."""
-        return self._runner.run(self.sources.look(where))
+        return self._runner.run(self.sources.health(where))
 
-    def link(self, where: MetricsSource) -> Link:
+    def link(self, where: MetricsSource) -> SourceClient:
         """The link to a source that can be reached."""
-        found = self._runner.run(self.sources.reach(where))
-        assert isinstance(found, Link)
+        found = self._runner.run(self.sources.client_for(where))
+        assert isinstance(found, SourceClient)
         return found
 
     def run(self, what: Coroutine[Any, Any, T]) -> T:

@@ -20,13 +20,13 @@ from typing import Any
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_kube_config
 
-from penstock.adapters.api_server import ApiServer
 from penstock.adapters.clock import SystemClock
-from penstock.adapters.cluster import OurObjects
-from penstock.adapters.credentials import Vault
+from penstock.adapters.credentials import CredentialCache
+from penstock.adapters.custom_resources import CustomResources
+from penstock.adapters.kube_client import KubeClient
 from penstock.adapters.metrics import MetricsRegistry
-from penstock.adapters.prometheus import Prometheus
-from penstock.adapters.sources import Sources
+from penstock.adapters.prometheus_query_client import PrometheusQueryClient
+from penstock.adapters.source_pool import SourcePool
 from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.decision import SloEvidence
@@ -93,27 +93,27 @@ async def _differences(story: Story) -> list[str]:
     # The client reads KUBECONFIG when it is imported, which may be before the bed is there.
     configuration = Configuration()
     await load_kube_config(str(story.bed.kubeconfig), client_configuration=configuration)
-    server = ApiServer(ApiClient(configuration))
-    eye = _Eye(server, story.namespace)
+    kube = KubeClient(ApiClient(configuration))
+    eye = _Eye(kube, story.namespace)
     try:
         return await eye.differences(story)
     finally:
         eye.close()
-        await server.close()
+        await kube.close()
 
 
 class _Eye:
     """Reads all of one namespace, once."""
 
-    def __init__(self, server: ApiServer, namespace: str) -> None:
+    def __init__(self, server: KubeClient, namespace: str) -> None:
         self._namespace = namespace
-        self._cluster = OurObjects(server, (namespace,))
+        self._cluster = CustomResources(server, (namespace,))
         self._workloads = WorkloadRegistry.of(server, (namespace,))
         self._managers = ManagerIndex()
         clock, settings = SystemClock(), Settings()
-        vault = Vault(self._cluster.secret, clock, "", settings.token_folder)
-        self._sources = Sources(vault, clock, MetricsRegistry())
-        self._metrics = Direct(Prometheus(self._sources, clock))
+        credentials = CredentialCache(self._cluster.secret, clock, "", settings.token_folder)
+        self._sources = SourcePool(credentials, clock, MetricsRegistry())
+        self._metrics = Direct(PrometheusQueryClient(self._sources, clock))
         self._cache = ObjectCache()
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock import app
-from penstock.adapters.api_server import ApiServer, object_path
+from penstock.adapters.kube_client import KubeClient, object_path
 from penstock.adapters.workloads.apply_hold import ApplyHold, is_kept, person_hold
 from penstock.adapters.workloads.registry import ADAPTERS
 from penstock.domain.refs import ApiResource, WorkloadRef
@@ -55,7 +55,7 @@ class ToyAdapter:
     resource = TOYS
     watches: Sequence[Watch] = (WatchItself(TOYS),)
 
-    def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
+    def __init__(self, server: KubeClient, namespaces: Sequence[str] = ()) -> None:
         self._server = server
         self._hold = ApplyHold(server, TOYS, namespaces, {"paused": True})
 

@@ -32,7 +32,7 @@ from penstock.engine.ports import Clock
 from penstock.errors import ClusterError, Forbidden, Gone
 
 TOKEN_FOLDER = Path("/etc/penstock/tokens")
-LOOK_AGAIN_SECONDS, DOUBTED_SECONDS = 60.0, 10.0
+LOOK_AGAIN_SECONDS, INVALIDATED_SECONDS = 60.0, 10.0
 # What is used is read every minute; what was not read for this time is dropped from memory.
 FORGOTTEN_SECONDS = 600.0
 READ_SECONDS = 5.0
@@ -45,7 +45,7 @@ Data = Mapping[str, bytes]
 ReadSecret = Callable[[str, str], Awaitable[Data]]
 
 
-class Unready(Exception):
+class CredentialsUnavailable(Exception):
     """The credentials of the source are unusable.
 
     Attributes:
@@ -99,15 +99,15 @@ class Credentials:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _CachedSecret:
     """What was read, or why it could not be, and when on the monotonic clock."""
 
-    data: Data | Unready
+    data: Data | CredentialsUnavailable
     at: float
-    doubted: bool = False
+    invalidated: bool = False
 
 
-class Vault:
+class CredentialCache:
     """Credentials of all sources, kept in memory alone."""
 
     def __init__(
@@ -115,14 +115,14 @@ class Vault:
     ) -> None:
         """``namespace`` is the operator's own, ``tokens`` the folder for auth.tokenFile."""
         self._read, self._clock, self._namespace, self._tokens = read, clock, namespace, tokens
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._kept: dict[tuple[str, str], _CachedSecret] = {}
         self._reading: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def credentials(self, source: MetricsSource) -> Credentials:
         """What a source's manifest refers to, no older than a minute.
 
         Raises:
-            Unready: something is missing, forbidden, or not usable.
+            CredentialsUnavailable: something is missing, forbidden, or not usable.
         """
         found = Credentials(
             headers=tuple([await self._header(source, *one) for one in enumerate(source.headers)]),
@@ -143,11 +143,11 @@ class Vault:
                 return _with(found, bearer=await self._file(path))
         return found
 
-    def doubt(self, source: MetricsSource) -> None:
-        """What was read does not serve: look again soon, it may be mended or rotated."""
+    def invalidate(self, source: MetricsSource) -> None:
+        """What was read is refused: read again soon, it may have been fixed or rotated."""
         for key in _keys(source, self._namespace):
             if key in self._kept:
-                self._kept[key].doubted = True
+                self._kept[key].invalidated = True
 
     async def _header(self, source: MetricsSource, index: int, header: Header) -> tuple[str, str]:
         if isinstance(header.value, str):
@@ -182,22 +182,22 @@ class Vault:
     async def _bytes(self, source: MetricsSource, field: str, ref: SecretKeyRef) -> bytes:
         namespace = _namespace(source, self._namespace)
         if not namespace:
-            raise Unready(
+            raise CredentialsUnavailable(
                 SourceReason.SECRET_NOT_FOUND,
                 f"{field}: the operator does not know its own namespace; start it with "
                 "--lease-namespace",
             )
         data = await self._secret(namespace, ref.name)
-        if isinstance(data, Unready):
-            raise Unready(data.reason, f"{field}: {data.detail}")
+        if isinstance(data, CredentialsUnavailable):
+            raise CredentialsUnavailable(data.reason, f"{field}: {data.detail}")
         if ref.key not in data:
-            raise Unready(
+            raise CredentialsUnavailable(
                 SourceReason.SECRET_NOT_FOUND,
                 f"{field}: Secret {ref.name} in namespace {namespace} has no key {ref.key}; add it",
             )
         return data[ref.key]
 
-    async def _secret(self, namespace: str, name: str) -> Data | Unready:
+    async def _secret(self, namespace: str, name: str) -> Data | CredentialsUnavailable:
         key = (namespace, name)
         async with self._reading.setdefault(key, asyncio.Lock()):
             kept, now = self._kept.get(key), self._clock.monotonic()
@@ -207,7 +207,7 @@ class Vault:
             found = await self._asked(namespace, name)
             if found is None:  # the API server is away: what was read last is still used
                 found = kept.data if kept else _away(namespace, name)
-            self._kept[key] = _Kept(found, now)
+            self._kept[key] = _CachedSecret(found, now)
             return found
 
     def _forget(self, now: float) -> None:
@@ -215,17 +215,17 @@ class Vault:
             del self._kept[key]
             self._reading.pop(key, None)
 
-    async def _asked(self, namespace: str, name: str) -> Data | Unready | None:
+    async def _asked(self, namespace: str, name: str) -> Data | CredentialsUnavailable | None:
         where = f"Secret {name} in namespace {namespace}"
         try:
             async with asyncio.timeout(READ_SECONDS):
                 return await self._read(namespace, name)
         except Gone:
             message = f"there is no {where}; create it"
-            return Unready(SourceReason.SECRET_NOT_FOUND, message)
+            return CredentialsUnavailable(SourceReason.SECRET_NOT_FOUND, message)
         except Forbidden:
             message = f'Penstock may not read {where}; grant its service account "get" on it there'
-            return Unready(SourceReason.SECRET_FORBIDDEN, message)
+            return CredentialsUnavailable(SourceReason.SECRET_FORBIDDEN, message)
         except (ClusterError, TimeoutError):
             return None
 
@@ -235,9 +235,9 @@ class Vault:
         if kept is None or _is_old(kept, now):
             self._forget(now)
             found = await asyncio.to_thread(_token_file, self._tokens, path)
-            kept = self._kept[key] = _Kept(found, now)
-        if isinstance(kept.data, Unready):
-            raise Unready(kept.data.reason, kept.data.detail)
+            kept = self._kept[key] = _CachedSecret(found, now)
+        if isinstance(kept.data, CredentialsUnavailable):
+            raise CredentialsUnavailable(kept.data.reason, kept.data.detail)
         return _token("spec.auth.tokenFile", kept.data[path].decode(errors="replace").strip())
 
 
@@ -245,9 +245,9 @@ def _with(found: Credentials, **more: Any) -> Credentials:
     return replace(found, **more)
 
 
-def _is_old(kept: _Kept, now: float) -> bool:
-    again = kept.doubted or isinstance(kept.data, Unready)
-    return now - kept.at >= (DOUBTED_SECONDS if again else LOOK_AGAIN_SECONDS)
+def _is_old(kept: _CachedSecret, now: float) -> bool:
+    again = kept.invalidated or isinstance(kept.data, CredentialsUnavailable)
+    return now - kept.at >= (INVALIDATED_SECONDS if again else LOOK_AGAIN_SECONDS)
 
 
 def _namespace(source: MetricsSource, own: str) -> str:
@@ -268,7 +268,7 @@ def _keys(source: MetricsSource, own: str) -> Iterator[tuple[str, str]]:
             yield _namespace(source, own), name
 
 
-def _token_file(folder: Path, path: str) -> Data | Unready:
+def _token_file(folder: Path, path: str) -> Data | CredentialsUnavailable:
     """A token in a file; links are followed, as those of a mounted Secret, but not out of it."""
     wanted = folder / Path(path).relative_to(TOKEN_FOLDER)
     try:
@@ -277,12 +277,12 @@ def _token_file(folder: Path, path: str) -> Data | Unready:
             message = (
                 f"spec.auth.tokenFile: {path} leads out of {TOKEN_FOLDER}; mount the token there"
             )
-            return Unready(SourceReason.SECRET_INVALID, message)
+            return CredentialsUnavailable(SourceReason.SECRET_INVALID, message)
         with real.open("rb") as file:
             return {path: file.read(LARGEST_TOKEN)}
     except (OSError, ValueError, RuntimeError):
         message = f"spec.auth.tokenFile: {path} cannot be read; mount it into the operator's pod"
-        return Unready(SourceReason.SECRET_NOT_FOUND, message)
+        return CredentialsUnavailable(SourceReason.SECRET_NOT_FOUND, message)
 
 
 def _token(field: str, text: str) -> str:
@@ -291,12 +291,12 @@ def _token(field: str, text: str) -> str:
     return text
 
 
-def _away(namespace: str, name: str) -> Unready:
+def _away(namespace: str, name: str) -> CredentialsUnavailable:
     message = (
         f"the API server does not answer, so Secret {name} in namespace {namespace} is not known"
     )
-    return Unready(SourceReason.SECRET_NOT_FOUND, message)
+    return CredentialsUnavailable(SourceReason.SECRET_NOT_FOUND, message)
 
 
-def _unusable(field: str, what: str) -> Unready:
-    return Unready(SourceReason.SECRET_INVALID, f"{field}: {what}; correct it")
+def _unusable(field: str, what: str) -> CredentialsUnavailable:
+    return CredentialsUnavailable(SourceReason.SECRET_INVALID, f"{field}: {what}; correct it")

@@ -19,8 +19,8 @@ def parameters(source: MetricsSource) -> Mapping[str, str]:
     match source.dialect:
         case Dialect.THANOS:
             # A store that does not answer is an error, not a smaller sum; replicas count once.
-            told = {"partial_response": "false", "dedup": "true"}
-            return told | (
+            result = {"partial_response": "false", "dedup": "true"}
+            return result | (
                 {"replicaLabels[]": source.replica_label} if source.replica_label else {}
             )
         case Dialect.VICTORIA_METRICS:

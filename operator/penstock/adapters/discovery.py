@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from penstock.adapters.api_server import ApiServer, part
+from penstock.adapters.kube_client import KubeClient, path_segment
 from penstock.domain.refs import ApiResource
 from penstock.errors import NotServed
 
@@ -16,8 +16,8 @@ from penstock.errors import NotServed
 class Discovery:
     """Implements ``engine.ports.Discovery``."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
 
     async def served(self, resources: Collection[ApiResource]) -> frozenset[ApiResource]:
         """Which of these kinds are served now. Those of Kubernetes itself always are.
@@ -28,7 +28,7 @@ class Discovery:
         optional = [one for one in resources if not one.is_built_in]
         found = {one for one in resources if one.is_built_in}
         if optional:
-            groups = (await self._server.get("/apis")).get("groups") or ()
+            groups = (await self._kube.get("/apis")).get("groups") or ()
             present = {
                 version["groupVersion"] for one in groups for version in one.get("versions") or ()
             }
@@ -44,7 +44,7 @@ class Discovery:
     async def _plurals(self, api_version: str) -> set[str]:
         group, _, version = api_version.partition("/")
         try:
-            document = await self._server.get(f"/apis/{part(group)}/{part(version)}")
+            document = await self._kube.get(f"/apis/{path_segment(group)}/{path_segment(version)}")
         except NotServed:  # removed since the groups were read
             return set()
         return {str(one["name"]) for one in document.get("resources") or ()}

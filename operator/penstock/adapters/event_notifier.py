@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.kube_client import Body, KubeClient, path_segment
 from penstock.api.kinds import API_VERSION
 from penstock.engine.ports import Notification
 
@@ -14,8 +14,8 @@ COMPONENT = "penstock"
 class EventNotifier:
     """Implements ``engine.ports.Notifier``; an Event shows under ``kubectl describe``."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
 
     async def notify(self, notification: Notification) -> None:
         """Create one Event; about an object without a namespace, in the namespace default."""
@@ -41,4 +41,4 @@ class EventNotifier:
             "source": {"component": COMPONENT},
             "reportingComponent": COMPONENT,
         }
-        await self._server.create(f"/api/v1/namespaces/{part(namespace)}/events", body)
+        await self._kube.create(f"/api/v1/namespaces/{path_segment(namespace)}/events", body)

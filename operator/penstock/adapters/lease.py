@@ -11,7 +11,7 @@ import logging
 import random
 from datetime import UTC, datetime
 
-from penstock.adapters.api_server import ApiServer, Body, part
+from penstock.adapters.kube_client import Body, KubeClient, path_segment
 from penstock.engine.ports import Clock
 from penstock.errors import ClusterError, Conflict, Gone
 
@@ -23,7 +23,7 @@ RENEW_DEADLINE_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 
 
-class NoElection:
+class AlwaysLeader:
     """Outside of a cluster: we are the only one, and always lead."""
 
     held = True
@@ -31,20 +31,22 @@ class NoElection:
     async def acquire(self) -> None:
         """At once."""
 
-    async def keep(self) -> None:
+    async def renew(self) -> None:
         """For ever; there is nothing to lose."""
         await asyncio.Event().wait()
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Nothing to give."""
 
 
-class ElectedLease:
+class LeaderElector:
     """One Lease object that all replicas compete for."""
 
-    def __init__(self, server: ApiServer, namespace: str, identity: str, clock: Clock) -> None:
-        self._server, self._identity, self._clock = server, identity, clock
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{part(namespace)}/leases"
+    def __init__(self, kube: KubeClient, namespace: str, identity: str, clock: Clock) -> None:
+        self._kube, self._identity, self._clock = kube, identity, clock
+        self._collection = (
+            f"/apis/coordination.k8s.io/v1/namespaces/{path_segment(namespace)}/leases"
+        )
         self._namespace = namespace
         self._valid_until = 0.0
         self._seen: tuple[str, float] | None = None
@@ -61,7 +63,7 @@ class ElectedLease:
             await asyncio.sleep(RETRY_SECONDS * jitter)
         log.info("leading as %s", self._identity)
 
-    async def keep(self) -> None:
+    async def renew(self) -> None:
         """Renew for as long as it is ours; returns when it is lost."""
         while self.held:
             await self._try()
@@ -69,16 +71,16 @@ class ElectedLease:
         # Never taken back: one who slept through its lease must not write what it decided before.
         log.error("leadership is lost")
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Let the next one in at once."""
         if not self.held:
             return
         self._valid_until = 0.0
         try:
-            lease = await self._server.get(f"{self._collection}/{NAME}")
+            lease = await self._kube.get(f"{self._collection}/{NAME}")
             lease["spec"]["holderIdentity"] = ""
             lease["spec"]["leaseDurationSeconds"] = 1
-            await self._server.replace(f"{self._collection}/{NAME}", lease)
+            await self._kube.replace(f"{self._collection}/{NAME}", lease)
         except ClusterError as error:
             log.info("the lease runs out by itself: %s", error)
 
@@ -99,7 +101,7 @@ class ElectedLease:
     async def _write_if_ours(self) -> bool:
         path = f"{self._collection}/{NAME}"
         try:
-            lease = await self._server.get(path)
+            lease = await self._kube.get(path)
         except Gone:
             return await self._create()
         holder = lease["spec"].get("holderIdentity") or ""
@@ -108,7 +110,7 @@ class ElectedLease:
         transitions = int(lease["spec"].get("leaseTransitions") or 0)
         lease["spec"] |= self._spec(transitions + (holder != self._identity))
         try:
-            await self._server.replace(path, lease)
+            await self._kube.replace(path, lease)
         except Conflict:
             return False
         return True
@@ -121,7 +123,7 @@ class ElectedLease:
             "spec": self._spec(0),
         }
         try:
-            await self._server.create(self._collection, body)
+            await self._kube.create(self._collection, body)
         except Conflict:
             return False
         return True

@@ -10,8 +10,8 @@ import binascii
 import logging
 from collections.abc import Mapping
 
-from penstock.adapters.api_server import ApiServer, Body
-from penstock.adapters.cluster import MANAGER
+from penstock.adapters.custom_resources import MANAGER
+from penstock.adapters.kube_client import Body, KubeClient
 from penstock.errors import Gone
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 MOST_TOGETHER = 150
 # Of the MiB that an object may have, as base64: a few large ledgers fill one before 150 do.
 MOST_BYTES = 700_000
-MOST_SHELVES = 100
+MOST_SHARDS = 100
 
 
 class NoStore:
@@ -36,48 +36,48 @@ class NoStore:
 class LedgerStore:
     """Implements ``engine.ports.Snapshots``."""
 
-    def __init__(self, server: ApiServer, namespace: str) -> None:
-        self._server, self._root = server, f"/api/v1/namespaces/{namespace}/configmaps"
+    def __init__(self, kube: KubeClient, namespace: str) -> None:
+        self._kube, self._root = kube, f"/api/v1/namespaces/{namespace}/configmaps"
         self._written: dict[int, dict[str, bytes]] = {}
 
     async def load(self) -> Mapping[str, bytes]:
-        """All shelves up to the first that there is not."""
+        """All shards up to the first that there is not."""
         found: dict[str, bytes] = {}
-        for shelf in range(MOST_SHELVES):
+        for shard in range(MOST_SHARDS):
             try:
-                body = await self._server.get(f"{self._root}/{_name(shelf)}")
+                body = await self._kube.get(f"{self._root}/{_name(shard)}")
             except Gone:
                 break
-            self._written[shelf] = _contents(body)
-            found |= self._written[shelf]
+            self._written[shard] = _contents(body)
+            found |= self._written[shard]
         return found
 
     async def save(self, kept: Mapping[str, bytes]) -> None:
-        """Write the shelves that have changed; one that is not needed any more is emptied."""
-        shelves = _shelved(kept)
-        for shelf in range(max(len(shelves), len(self._written))):
-            contents = shelves[shelf] if shelf < len(shelves) else {}
-            if self._written.get(shelf) != contents:
-                await self._write(shelf, contents)
+        """Write the shards that have changed; one that is not needed any more is emptied."""
+        shards = _sharded(kept)
+        for shard in range(max(len(shards), len(self._written))):
+            contents = shards[shard] if shard < len(shards) else {}
+            if self._written.get(shard) != contents:
+                await self._write(shard, contents)
 
-    async def _write(self, shelf: int, contents: dict[str, bytes]) -> None:
+    async def _write(self, shard: int, contents: dict[str, bytes]) -> None:
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
-                "name": _name(shelf),
+                "name": _name(shard),
                 "labels": {"app.kubernetes.io/managed-by": "penstock"},
             },
             "binaryData": {
                 digest: base64.b64encode(data).decode() for digest, data in contents.items()
             },
         }
-        await self._server.apply(f"{self._root}/{_name(shelf)}", body, MANAGER, force=True)
-        self._written[shelf] = contents
+        await self._kube.apply(f"{self._root}/{_name(shard)}", body, MANAGER, force=True)
+        self._written[shard] = contents
 
 
-def _name(shelf: int) -> str:
-    return f"penstock-ledger-{shelf}"
+def _name(shard: int) -> str:
+    return f"penstock-ledger-{shard}"
 
 
 def _contents(body: Body) -> dict[str, bytes]:
@@ -90,8 +90,8 @@ def _contents(body: Body) -> dict[str, bytes]:
     return found
 
 
-def _shelved(kept: Mapping[str, bytes]) -> list[dict[str, bytes]]:
-    """By name, so that a ledger stays on its shelf while no other comes or goes."""
+def _sharded(kept: Mapping[str, bytes]) -> list[dict[str, bytes]]:
+    """By name, so that a ledger stays on its shard while no other comes or goes."""
     shelves: list[dict[str, bytes]] = []
     room = 0
     for digest, data in sorted(kept.items()):

@@ -1,6 +1,6 @@
 """Tokens for client credentials (RFC 6749, 4.4).
 
-Asked for when needed, kept until nearly over. Blocking: for a crew's threads.
+Asked for when needed, kept until nearly over. Blocking: for the request threads.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import requests
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
+from penstock.adapters.cancellable_requests import CancellableAdapter, TlsOptions
 from penstock.adapters.credentials import Client
-from penstock.adapters.crew import CuttableAdapter, Trust
+from penstock.adapters.http_errors import LONGEST_CONNECT, NoAuth, body, unreachable
 from penstock.adapters.http_proxy import HttpProxy, is_tunnelled, login_required, settle
-from penstock.adapters.network import LONGEST_CONNECT, NoAuth, body, unreachable
-from penstock.adapters.prometheus_answer import Failed, Outcome
+from penstock.adapters.prometheus_response import QueryError, QueryOutcome
 
 DEFAULT_SECONDS = 300.0
 # Of the time that a token is good for; the rest is for clocks and ways that differ.
@@ -33,13 +33,13 @@ _ERROR = re.compile("[a-z_]{1,40}")
 _TOKEN = re.compile("[!-~]{1,16384}")
 
 
-class Tokens:
+class TokenSource:
     """The token of one client; threads share it."""
 
     def __init__(
         self,
         client: Client,
-        trust: Trust,
+        tls: TlsOptions,
         monotonic: Callable[[], float],
         learn: Callable[[str], None],
     ) -> None:
@@ -50,7 +50,7 @@ class Tokens:
         self._proxy: HttpProxy | None = None
         with suppress(ValueError):  # an address that is not one fails when it is asked, by its name
             self._proxy = settle(self._session, client.token_url)
-        self._session.mount(client.token_url, CuttableAdapter(1, trust))
+        self._session.mount(client.token_url, CancellableAdapter(1, tls))
         self._lock = threading.Lock()
         self._token, self._until = "", 0.0
         self._in_body = False
@@ -59,10 +59,10 @@ class Tokens:
         """One that is good, asked for within the time limit.
 
         Raises:
-            Failed: there is none.
+            QueryError: there is none.
         """
         if not self._lock.acquire(timeout=seconds):
-            raise Failed(Outcome.TIMEOUT, f"{self._server} does not answer")
+            raise QueryError(QueryOutcome.TIMEOUT, f"{self._server} does not answer")
         try:
             now = self._monotonic()
             if now >= self._until:
@@ -98,8 +98,8 @@ class Tokens:
             raise self._refused(status, answer)
         token, kind = answer.get("access_token"), str(answer.get("token_type") or "bearer")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind.lower() != "bearer":
-            raise Failed(
-                Outcome.MALFORMED, f"{self._server} returned no bearer token; check tokenUrl"
+            raise QueryError(
+                QueryOutcome.MALFORMED, f"{self._server} returned no bearer token; check tokenUrl"
             )
         return token, _seconds(answer.get("expires_in"))
 
@@ -124,19 +124,19 @@ class Tokens:
                 return response.status_code, _decoded(body(response, LARGEST_ANSWER))
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             failed = unreachable(error, self._proxy)
-            raise Failed(failed.outcome, f"{self._server}: {failed.detail}") from None
+            raise QueryError(failed.outcome, f"{self._server}: {failed.detail}") from None
 
-    def _refused(self, status: int, answer: dict[str, Any]) -> Failed:
+    def _refused(self, status: int, answer: dict[str, Any]) -> QueryError:
         word = answer.get("error")
         why = f" ({word})" if isinstance(word, str) and _ERROR.fullmatch(word) else ""
         message = f"{self._server} answers {status}{why}"
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             proxy = None if is_tunnelled(self._client.token_url) else self._proxy
             asked = login_required("407 Proxy Authentication Required", proxy)
-            return Failed(Outcome.UNAUTHORIZED, f"{self._server}: {asked}")
+            return QueryError(QueryOutcome.UNAUTHORIZED, f"{self._server}: {asked}")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Failed(Outcome.UNREACHABLE, message)
-        return Failed(Outcome.UNAUTHORIZED, f"{message}; check spec.auth.oauth2")
+            return QueryError(QueryOutcome.UNREACHABLE, message)
+        return QueryError(QueryOutcome.UNAUTHORIZED, f"{message}; check spec.auth.oauth2")
 
 
 def _decoded(content: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from penstock.adapters.api_server import ApiServer
+from penstock.adapters.kube_client import KubeClient
 from penstock.api.served import DOCUMENT, problem
 from penstock.errors import ClusterError, Forbidden, Gone, NotServed, Refused
 
@@ -21,8 +21,8 @@ RECHECK_SECONDS = 3.0
 class ServedSchema:
     """Compares, again and again until nothing is missing."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
         self.problem = "the cluster's CRDs have not been compared with this version yet"
 
     async def wait(self) -> None:
@@ -36,7 +36,7 @@ class ServedSchema:
 
     async def _compare(self) -> str:
         try:
-            return problem(await self._server.get(DOCUMENT))
+            return problem(await self._kube.get(DOCUMENT))
         except (NotServed, Gone):
             return problem(None)
         except (Forbidden, Refused) as error:

@@ -6,16 +6,16 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from penstock.adapters.credentials import Credentials, Unready
-from penstock.adapters.crew import Trust
+from penstock.adapters.cancellable_requests import TlsOptions
+from penstock.adapters.credentials import Credentials, CredentialsUnavailable
 from penstock.domain.source_status import SourceReason
 
 
-def trust(credentials: Credentials) -> Trust:
+def trust(credentials: Credentials) -> TlsOptions:
     """How the source itself is spoken to.
 
     Raises:
-        Unready: the certificates or the key cannot be used.
+        CredentialsUnavailable: the certificates or the key cannot be used.
     """
     made = None
     if credentials.ca is not None or credentials.certificate is not None:
@@ -24,20 +24,20 @@ def trust(credentials: Credentials) -> Trust:
             _trust(made, credentials.ca)
         if credentials.certificate is not None:
             _show(made, *credentials.certificate)
-    return Trust(made, credentials.ca is not None, credentials.server_name)
+    return TlsOptions(made, credentials.ca is not None, credentials.server_name)
 
 
-def token_server_trust(credentials: Credentials) -> Trust:
+def token_server_trust(credentials: Credentials) -> TlsOptions:
     """How a token server is spoken to: one of our own or a public one, so both are trusted.
 
     Raises:
-        Unready: the certificates cannot be used.
+        CredentialsUnavailable: the certificates cannot be used.
     """
     if credentials.ca is None:
-        return Trust()
+        return TlsOptions()
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _trust(made, credentials.ca)
-    return Trust(made)
+    return TlsOptions(made)
 
 
 def _trust(into: ssl.SSLContext, ca: bytes) -> None:
@@ -45,7 +45,7 @@ def _trust(into: ssl.SSLContext, ca: bytes) -> None:
         into.load_verify_locations(cadata=ca.decode("ascii"))
     except (ssl.SSLError, ValueError):
         message = "spec.tls.caRef: this is not a PEM certificate; correct it"
-        raise Unready(SourceReason.SECRET_INVALID, message) from None
+        raise CredentialsUnavailable(SourceReason.SECRET_INVALID, message) from None
 
 
 def _show(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
@@ -61,4 +61,4 @@ def _show(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
                 "spec.tls.clientCertificateRef: tls.crt and tls.key are not a PEM key pair, or the "
                 "key is encrypted; correct them"
             )
-            raise Unready(SourceReason.SECRET_INVALID, message) from None
+            raise CredentialsUnavailable(SourceReason.SECRET_INVALID, message) from None

@@ -18,13 +18,13 @@ async def test_one_of_two_holds_the_lease(side: Side) -> None:
     await asyncio.sleep(3)
     assert not waiting.done()
     waiting.cancel()
-    await one.give_back()
+    await one.release()
 
 
 async def test_one_that_gives_it_back_lets_the_next_one_in_at_once(side: Side) -> None:
     one, two = side.lease("one"), side.lease("two")
     await one.acquire()
-    await one.give_back()
+    await one.release()
     assert not one.held
     async with asyncio.timeout(10):
         await two.acquire()
@@ -48,7 +48,7 @@ async def test_one_that_does_not_renew_stops_before_another_may_begin(side: Side
 async def test_one_that_keeps_it_renews_and_ends_when_another_has_it(side: Side) -> None:
     one, two = side.lease("one"), side.lease("two")
     await one.acquire()
-    keeping = asyncio.create_task(one.keep())
+    keeping = asyncio.create_task(one.renew())
     for _ in range(3):
         await asyncio.sleep(3)
         side.pass_time(DEADLINE_SECONDS / 2)
@@ -57,13 +57,13 @@ async def test_one_that_keeps_it_renews_and_ends_when_another_has_it(side: Side)
     async with asyncio.timeout(30):
         await keeping
     assert not one.held
-    await two.give_back()
+    await two.release()
 
 
 async def test_who_never_held_it_gives_nothing_back(side: Side) -> None:
     one, two = side.lease("one"), side.lease("two")
     await one.acquire()
-    await two.give_back()
+    await two.release()
     assert one.held
 
 

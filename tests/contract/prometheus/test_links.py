@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.adapters.clock_check import AGAIN, EVERY
-from penstock.adapters.prometheus_answer import Failed
-from penstock.adapters.prometheus_link import AT_ONCE, TRIAL, Link
+from penstock.adapters.clock_skew import AGAIN, EVERY
+from penstock.adapters.prometheus_response import QueryError
+from penstock.adapters.source_client import AT_ONCE, TRIAL, SourceClient
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.domain.source_status import SourceReason
@@ -145,11 +145,11 @@ def test_a_server_with_too_much_to_do_is_asked_half_as_much_at_once(meter, upstr
         where = source(proxy.url)
         assert meter.one(where, SHOP, NOW).kind is EvidenceKind.FRESH
         link = meter.link(where)
-        assert link._slots.limit == AT_ONCE
+        assert link._limiter.limit == AT_ONCE
         busy = Plan((Rule(Match(query="shop_total"), Status(429)),))
         with proxy.faults(busy):
             assert {one.kind for one in meter.all(where, many, NOW)} == {EvidenceKind.UNREACHABLE}
-        assert link._slots.limit < AT_ONCE
+        assert link._limiter.limit < AT_ONCE
 
 
 def test_a_source_that_nobody_asks_is_looked_at_all_the_same(meter, before, clock):
@@ -168,8 +168,8 @@ def test_a_source_that_nobody_asks_is_looked_at_all_the_same(meter, before, cloc
 
 def test_a_range_is_read_by_the_same_link(meter, upstream):
     async def ranged() -> None:
-        link = await meter.sources.reach(source(upstream))
-        assert isinstance(link, Link)
+        link = await meter.sources.client_for(source(upstream))
+        assert isinstance(link, SourceClient)
         begin = NOW - timedelta(minutes=10)
         found = await link.ask_range("sum(increase(shop_total[5m]))", begin, NOW, 300)
         assert [float(text) for _, text in found.rows[0][1]] == pytest.approx([200, 200, 200])
@@ -178,7 +178,7 @@ def test_a_range_is_read_by_the_same_link(meter, upstream):
             NOW.timestamp() - 300,
             NOW.timestamp(),
         ]
-        with pytest.raises(Failed, match="query rejected"):
+        with pytest.raises(QueryError, match="query rejected"):
             await link.ask_range("sum(", begin, NOW, 300)
 
     asyncio.run(ranged())

@@ -95,7 +95,7 @@ class ScriptedMetrics:
 
     def __init__(self) -> None:
         self.script: dict[tuple[str, str], Measured] = {}
-        self.health: dict[str, SourceHealth] = {}
+        self.healths: dict[str, SourceHealth] = {}
         self.overloaded: Callable[[], bool] = lambda: False
         self.seconds = ANSWER_SECONDS
         self.hanging: set[str] = set()
@@ -127,7 +127,7 @@ class ScriptedMetrics:
         await asyncio.sleep(self.seconds)
         if source.ref.name in self.hanging:
             await asyncio.Event().wait()
-        return self.health.get(source.ref.name, SourceHealth(SourceReason.CONNECTED))
+        return self.healths.get(source.ref.name, SourceHealth(SourceReason.CONNECTED))
 
     def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether it has said so."""
@@ -166,13 +166,13 @@ class StoredLease:
         while not self._try():  # noqa: ASYNC110 - as client-go does, it tries again and again
             await asyncio.sleep(Leadership.RETRY_SECONDS)
 
-    async def keep(self) -> None:
+    async def renew(self) -> None:
         """Renew until it is lost."""
         while self.held:
             self._try()
             await asyncio.sleep(Leadership.RETRY_SECONDS)
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Let the next one in at once."""
         if self.held:
             self._leadership.holder, self._valid_until = "", 0.0

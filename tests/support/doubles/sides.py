@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-from penstock.adapters.api_server import ApiServer
-from penstock.adapters.cluster import OurObjects
-from penstock.adapters.lease import ElectedLease
+from penstock.adapters.custom_resources import CustomResources
+from penstock.adapters.kube_client import KubeClient
+from penstock.adapters.lease import LeaderElector
 from penstock.adapters.ledger_store import LedgerStore
 from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.cached_object import Resource
@@ -52,10 +52,10 @@ class ALease(Protocol):
     async def acquire(self) -> None:
         """Wait until we lead."""
 
-    async def keep(self) -> None:
+    async def renew(self) -> None:
         """Renew until it is lost."""
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Let the next one in at once."""
 
 
@@ -205,7 +205,7 @@ class RealSide:
         self.namespace = namespace
         self._bed, self._clock = bed, MovedClock()
         self._deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-        self._open: list[ApiServer] = []
+        self._open: list[KubeClient] = []
         self._configuration = Configuration()
 
     def play(self, story: Coroutine[Any, Any, T]) -> T:
@@ -216,18 +216,18 @@ class RealSide:
             try:
                 return await story
             finally:
-                for server in self._open:
-                    await server.close()
+                for kube in self._open:
+                    await kube.close()
 
         return asyncio.run(played_here())
 
-    def _server(self) -> ApiServer:
-        server = ApiServer.by(self._configuration)
-        self._open.append(server)
-        return server
+    def _server(self) -> KubeClient:
+        kube = KubeClient.from_configuration(self._configuration)
+        self._open.append(kube)
+        return kube
 
     def cluster(self) -> Cluster:
-        return OurObjects(self._server(), [self.namespace])
+        return CustomResources(self._server(), [self.namespace])
 
     def workloads(self) -> Workloads:
         return WorkloadRegistry.of(self._server(), [self.namespace])
@@ -236,7 +236,7 @@ class RealSide:
         return LedgerStore(self._server(), self.namespace)
 
     def lease(self, identity: str) -> ALease:
-        return ElectedLease(self._server(), self.namespace, identity, self._clock)
+        return LeaderElector(self._server(), self.namespace, identity, self._clock)
 
     def pass_time(self, seconds: float) -> None:
         self._clock.move(seconds)

@@ -83,20 +83,20 @@ class Engines:
 
     def start(self, identity: str = "") -> Process:
         """Start an engine upon what is there."""
-        connection = Connection(self.connections)
+        session = Connection(self.connections)
         tally = Counted()
         name = identity or f"engine-{len(self.processes)}"
         lease = StoredLease(self.leadership, name, self.loop)
         ports = Ports(
-            StoredObjects(self.store, connection),
-            StoredWorkloads(self.store, connection),
+            StoredObjects(self.store, session),
+            StoredWorkloads(self.store, session),
             self.metrics,
-            StoredSnapshots(self.store, connection),
+            StoredSnapshots(self.store, session),
             self.loop,
             tally,
             lease,
         )
-        process = Process(wired(ports, self.intervals), connection, tally, lease)
+        process = Process(wired(ports, self.intervals), session, tally, lease)
         self.processes.append(process)
         process.tasks = [
             asyncio.create_task(process.engine.run()),

@@ -165,7 +165,7 @@ class _Eye:
     def sources(self) -> Iterator[str]:
         """Each source's condition."""
         for obj in self._sources.values():
-            health = self._metrics.health.get(obj.ref.name)
+            health = self._metrics.healths.get(obj.ref.name)
             if isinstance(obj.spec, MetricsSource) and health is not None:
                 told = obj.slo_or_source_status
                 if not isinstance(told, SourceStatus) or told.ready.reason != health.reason:

@@ -110,7 +110,7 @@ class Engine:
             await self.lease.acquire()
             await self.library.load()
             tasks = [group.create_task(part.run()) for part in (self.library, self.core)]
-            await self.lease.keep()
+            await self.lease.renew()
             for task in tasks:
                 task.cancel()
             raise LeadershipLost
@@ -119,7 +119,7 @@ class Engine:
         """As ``app`` ends it when it is asked to stop."""
         if self.lease.held:
             await self.library.save()
-        await self.lease.give_back()
+        await self.lease.release()
 
 
 class LeadershipLost(Exception):

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from penstock.adapters.credentials import (
-    DOUBTED_SECONDS,
     FORGOTTEN_SECONDS,
+    INVALIDATED_SECONDS,
     LOOK_AGAIN_SECONDS,
+    CredentialCache,
     Credentials,
-    Unready,
-    Vault,
+    CredentialsUnavailable,
 )
 from penstock.domain.metrics_source import BearerAuth, MetricsSource, Tls
 from penstock.domain.refs import SecretKeyRef
@@ -35,7 +35,7 @@ class Secrets:
         self.answer: Mapping[str, bytes] | ClusterError = {"token": b"first"}
         self.asked: list[tuple[str, str]] = []
         self.clock = MovedClock()
-        self.vault = Vault(self.read, self.clock, "penstock-system")
+        self.vault = CredentialCache(self.read, self.clock, "penstock-system")
 
     async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
         self.asked.append((namespace, name))
@@ -47,8 +47,8 @@ class Secrets:
     def credentials(self, of: MetricsSource = SOURCE) -> Credentials:
         return asyncio.run(self.vault.credentials(of))
 
-    def trouble(self, of: MetricsSource = SOURCE) -> Unready:
-        with pytest.raises(Unready) as caught:
+    def trouble(self, of: MetricsSource = SOURCE) -> CredentialsUnavailable:
+        with pytest.raises(CredentialsUnavailable) as caught:
             self.credentials(of)
         return caught.value
 
@@ -77,9 +77,9 @@ def test_a_secret_is_read_once_a_minute_however_many_ask(api):
 def test_one_that_was_refused_is_looked_at_sooner_but_not_at_once(api):
     api.credentials()
     api.answer = {"token": b"second"}
-    api.vault.doubt(SOURCE)
+    api.vault.invalidate(SOURCE)
     assert api.credentials().bearer == "first"
-    api.clock.move(DOUBTED_SECONDS)
+    api.clock.move(INVALIDATED_SECONDS)
     assert api.credentials().bearer == "second"
 
 
@@ -118,7 +118,7 @@ def test_what_was_withdrawn_does_not_go_on_to_serve(api, error):
     api.clock.move(LOOK_AGAIN_SECONDS)
     api.trouble()
     api.answer = {"token": b"first"}
-    api.clock.move(DOUBTED_SECONDS)
+    api.clock.move(INVALIDATED_SECONDS)
     assert api.credentials().bearer == "first"
 
 
@@ -129,7 +129,7 @@ def test_a_cluster_wide_source_has_the_operators_own_secrets_alone(api):
 
 
 def test_an_operator_that_does_not_know_where_it_lives_says_so(api):
-    api.vault = Vault(api.read, api.clock)
+    api.vault = CredentialCache(api.read, api.clock)
     wide = replace(SOURCE, kind=SourceKind.CLUSTER_METRICS_SOURCE)
     assert "--lease-namespace" in api.trouble(wide).detail
     assert api.asked == []

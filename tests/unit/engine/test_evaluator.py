@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
-from penstock.adapters.overload import Overload
+from penstock.adapters.backpressure import OverloadDetector
 from penstock.domain.cached_object import CachedObject, Resource
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.metrics_source import MetricsSource, Tls
@@ -61,7 +61,7 @@ class Scene:
     clock: SimulatedLoop = field(default_factory=SimulatedLoop)
     hot: bool = False
     shut: bool = False
-    overload: Overload = field(default_factory=Overload)
+    overload: OverloadDetector = field(default_factory=OverloadDetector)
     complains: Callable[[float], bool] = lambda at: False
     takes: float = 0.05
     rounds: list[Round] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Scene:
         self.stores.queues.add(triggers.release_changed(cache, self.rollout, before, after))
 
     def is_overloaded(self, source: MetricsSource) -> bool:
-        return self.overload.lasts(self.clock.monotonic())
+        return self.overload.is_overloaded(self.clock.monotonic())
 
     async def measure(
         self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
@@ -98,9 +98,9 @@ class Scene:
         self.rounds.append(Round(self.clock.monotonic(), names, inquiries[0].hot))
         await asyncio.sleep(self.takes)
         if self.complains(self.clock.monotonic()):
-            self.overload.told()
+            self.overload.record_refusal()
         else:
-            self.overload.answered(self.clock.monotonic())
+            self.overload.record_answer(self.clock.monotonic())
         return {one.slo.ref: Evidence(EvidenceKind.NO_TRAFFIC) for one in inquiries}
 
     async def look(self, source: MetricsSource) -> SourceHealth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from penstock.adapters.api_server import ApiServer
+from penstock.adapters.kube_client import KubeClient
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.workload import WorkloadState
 from penstock.engine.ports import Held, Outcome
@@ -42,5 +42,5 @@ class WorkloadAdapter(Protocol):
         """Every hold of Penstock on objects of this kind, whatever Rollout it was made for."""
 
 
-AdapterFactory = Callable[[ApiServer, Sequence[str]], WorkloadAdapter]
+AdapterFactory = Callable[[KubeClient, Sequence[str]], WorkloadAdapter]
 """Makes an adapter for one API server and some namespaces; none mean all."""

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from penstock.adapters.api_server import ApiServer, Body, object_path, paths_of
-from penstock.adapters.latest import version_of
+from penstock.adapters.kube_client import Body, KubeClient, object_path, paths_of
+from penstock.adapters.resource_versions import version_of
 from penstock.domain.refs import ApiResource
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, WorkloadState
 from penstock.engine.ports import Found, Held, Outcome
@@ -31,13 +31,13 @@ class ApplyHold:
 
     def __init__(
         self,
-        server: ApiServer,
+        kube: KubeClient,
         resource: ApiResource,
         namespaces: Sequence[str],
         spec: Mapping[str, Any],
     ) -> None:
         """``spec`` is what a hold applies, with one field; no ``namespaces`` mean all."""
-        self._server, self._resource, self._namespaces = server, resource, namespaces
+        self._kube, self._resource, self._namespaces = kube, resource, namespaces
         self._spec = spec
         (self._field,) = spec
 
@@ -68,7 +68,7 @@ class ApplyHold:
         return [
             held
             for path in paths_of(self._resource, self._namespaces)
-            async for body in self._server.pages(path, labelSelector=HELD_LABEL)
+            async for body in self._kube.pages(path, labelSelector=HELD_LABEL)
             for held in self._holds(body)
         ]
 
@@ -101,7 +101,7 @@ class ApplyHold:
 
     async def _write_upon_newest(self, path: str, body: Body, manager: str) -> Outcome:
         try:
-            newest = await self._server.get(path)
+            newest = await self._kube.get(path)
         except Gone:
             return Outcome(Found.GONE)
         body["metadata"]["resourceVersion"] = version_of(newest)
@@ -109,7 +109,7 @@ class ApplyHold:
 
     async def _write(self, path: str, body: Body, manager: str) -> Outcome:
         try:
-            await self._server.apply(path, body, manager, force=False)
+            await self._kube.apply(path, body, manager, force=False)
         except Conflict as error:
             if not error.managers:  # a race with another write, and nobody's claim on the field
                 raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from penstock.adapters.api_server import ApiServer, Body, object_path, paths_of
+from penstock.adapters.kube_client import Body, KubeClient, object_path, paths_of
 from penstock.adapters.workloads.apply_hold import (
     ApplyHold,
     controller_uid,
@@ -50,14 +50,14 @@ class DeploymentAdapter:
         WatchManager(ARGO_ROLLOUTS, "Argo Rollouts", "workloadRef"),
     )
 
-    def __init__(self, server: ApiServer, namespaces: Sequence[str] = ()) -> None:
-        self._server = server
-        self._hold = ApplyHold(server, DEPLOYMENTS, namespaces, {"paused": True})
+    def __init__(self, kube: KubeClient, namespaces: Sequence[str] = ()) -> None:
+        self._kube = kube
+        self._hold = ApplyHold(kube, DEPLOYMENTS, namespaces, {"paused": True})
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         """The Deployment and the ReplicaSets that it owns."""
         try:
-            body = await self._server.get(object_path(DEPLOYMENTS, namespace, ref.name))
+            body = await self._kube.get(object_path(DEPLOYMENTS, namespace, ref.name))
         except Gone:
             return WorkloadState(namespace, ref, "", Phase.MISSING)
         owned = await self._owned(namespace, body)
@@ -80,7 +80,7 @@ class DeploymentAdapter:
         uid = body["metadata"]["uid"]
         selector = label_selector(body["spec"].get("selector") or {})
         (path,) = paths_of(REPLICA_SETS, (namespace,))
-        listed = self._server.pages(path, labelSelector=selector)
+        listed = self._kube.pages(path, labelSelector=selector)
         owned = [one async for one in listed if controller_uid(one) == uid]
         return sorted(owned, key=_revision, reverse=True)
 
@@ -97,8 +97,8 @@ def observation(
     present = pod_template(body["spec"]["template"])
     ran = tuple(pod_template(one["spec"]["template"], one["metadata"]["name"]) for one in owned)
     pairs = zip(owned, ran, strict=True)
-    new = next((one for one, told in pairs if told.hash == present.hash), None)
-    present = next((told for told in ran if told.hash == present.hash), present)
+    new = next((one for one, template in pairs if template.hash == present.hash), None)
+    present = next((template for template in ran if template.hash == present.hash), present)
     others = [one for one in owned if one is not new]
     status, replicas = body.get("status") or {}, int(body["spec"].get("replicas", 1))
     return WorkloadState(

@@ -11,8 +11,8 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from penstock.adapters.api_server import ApiServer, paths_of
 from penstock.adapters.discovery import Discovery
+from penstock.adapters.kube_client import KubeClient, paths_of
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.watches import Body, Watch
@@ -28,8 +28,8 @@ Managers = Mapping[ManagerRef, WorkloadRef]
 class ManagerLister:
     """Lists them, kind by kind."""
 
-    def __init__(self, server: ApiServer, namespaces: Sequence[str], discovery: Discovery) -> None:
-        self._server, self._namespaces, self._discovery = server, namespaces, discovery
+    def __init__(self, kube: KubeClient, namespaces: Sequence[str], discovery: Discovery) -> None:
+        self._kube, self._namespaces, self._discovery = kube, namespaces, discovery
         self._troubles: dict[ApiResource, str] = {}
 
     async def list(self, watches: Sequence[Watch]) -> Mapping[ApiResource, Managers]:
@@ -63,7 +63,7 @@ class ManagerLister:
         return {
             _manager(watch, body): target
             for path in paths_of(watch.resource, self._namespaces)
-            async for body in self._server.pages(path)
+            async for body in self._kube.pages(path)
             if (target := watch.workload_of(body)) is not None
         }
 

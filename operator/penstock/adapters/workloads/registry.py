@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from penstock.adapters.api_server import ApiServer
 from penstock.adapters.discovery import Discovery
+from penstock.adapters.kube_client import KubeClient
 from penstock.adapters.workloads.adapter import AdapterFactory, WorkloadAdapter
 from penstock.adapters.workloads.deployment import DeploymentAdapter
 from penstock.adapters.workloads.managed_by import ManagerLister
@@ -30,14 +30,14 @@ class WorkloadRegistry:
     @classmethod
     def of(
         cls,
-        server: ApiServer,
+        kube: KubeClient,
         namespaces: Sequence[str] = (),
         factories: Sequence[AdapterFactory] = ADAPTERS,
     ) -> WorkloadRegistry:
         """Adapters for one API server; no ``namespaces`` mean all."""
-        discovery = Discovery(server)
-        adapters = [make(server, namespaces) for make in factories]
-        return cls(adapters, discovery, ManagerLister(server, namespaces, discovery))
+        discovery = Discovery(kube)
+        adapters = [make(kube, namespaces) for make in factories]
+        return cls(adapters, discovery, ManagerLister(kube, namespaces, discovery))
 
     @property
     def watches(self) -> Sequence[Watch]:

@@ -12,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.adapters.credentials import Client, Credentials
-from penstock.adapters.discretion import HIDDEN, TOKENS_REMEMBERED, Discretion
-from penstock.adapters.prometheus_answer import MOST_QUOTED, Answer, Failed, as_vector, read
+from penstock.adapters.prometheus_response import (
+    MOST_QUOTED,
+    HttpResponse,
+    QueryError,
+    as_vector,
+    read,
+)
+from penstock.adapters.redaction import HIDDEN, TOKENS_REMEMBERED, Redactor
 from support.cases import NOW
 
 SECRET = "pla/nted <secret>+%&'"
@@ -30,31 +36,31 @@ SECRET = "pla/nted <secret>+%&'"
     ],
 )
 def test_a_secret_is_hidden_in_every_form_that_a_server_repeats_it_in(written):
-    assert Discretion([SECRET]).hide(f"who is {written}?") == f"who is {HIDDEN}?"
+    assert Redactor([SECRET]).redact(f"who is {written}?") == f"who is {HIDDEN}?"
 
 
 def test_what_contains_another_is_hidden_whole():
-    assert Discretion(["secret", "secret-and-more"]).hide("a secret-and-more") == f"a {HIDDEN}"
+    assert Redactor(["secret", "secret-and-more"]).redact("a secret-and-more") == f"a {HIDDEN}"
 
 
 def test_a_word_of_three_letters_is_no_secret():
-    assert Discretion(["abc"]).hide("abcdef") == "abcdef"
+    assert Redactor(["abc"]).redact("abcdef") == "abcdef"
 
 
 def test_the_latest_tokens_are_hidden_too():
-    discretion = Discretion()
+    redactor = Redactor()
     for number in range(TOKENS_REMEMBERED + 1):
-        discretion.learn(f"token-{number}")
-        discretion.learn(f"token-{number}")
-    assert discretion.hide("token-0 token-1 token-8") == f"token-0 {HIDDEN} {HIDDEN}"
+        redactor.add(f"token-{number}")
+        redactor.add(f"token-{number}")
+    assert redactor.redact("token-0 token-1 token-8") == f"token-0 {HIDDEN} {HIDDEN}"
 
 
 @given(st.integers(0, 600))
 def test_a_secret_is_not_cut_in_two_where_a_sentence_ends(before):
     told = {"status": "error", "error": "x" * before + SECRET}
-    answer = Answer(422, {}, json.dumps(told).encode())
-    with pytest.raises(Failed) as caught:
-        read(as_vector, answer, NOW, Discretion([SECRET]).hide)
+    answer = HttpResponse(422, {}, json.dumps(told).encode())
+    with pytest.raises(QueryError) as caught:
+        read(as_vector, answer, NOW, Redactor([SECRET]).redact)
     assert "pla/" not in caught.value.detail
     assert len(caught.value.detail) < MOST_QUOTED + 50
 
@@ -62,7 +68,7 @@ def test_a_secret_is_not_cut_in_two_where_a_sentence_ends(before):
 def test_nothing_that_holds_a_secret_prints_it():
     client = Client("http://a", "name", SECRET)
     held = Credentials(("user", SECRET), SECRET, client, (("X", SECRET),), b"x", (b"y", b"z"))
-    for one in (client, held, Discretion([SECRET])):
+    for one in (client, held, Redactor([SECRET])):
         assert SECRET not in repr(one)
         assert SECRET not in str(one)
     assert f"user:{SECRET}" in set(held.confidential())

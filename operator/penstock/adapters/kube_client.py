@@ -40,14 +40,14 @@ CONNECTIONS = 32
 Body = dict[str, Any]
 
 
-class ApiServer:
+class KubeClient:
     """One API server and who we are to it."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
     @classmethod
-    async def connect(cls) -> ApiServer:
+    async def connect(cls) -> KubeClient:
         """As the pod's service account, else as KUBECONFIG says.
 
         Raises:
@@ -64,10 +64,10 @@ class ApiServer:
                     f"there is no API server to talk to ({error}); run in a pod with a service "
                     "account, or set KUBECONFIG"
                 ) from error
-        return cls.by(configuration)
+        return cls.from_configuration(configuration)
 
     @classmethod
-    def by(cls, configuration: Configuration) -> ApiServer:
+    def from_configuration(cls, configuration: Configuration) -> KubeClient:
         """As a configuration says. Its `retries` stay None: even False makes the library repeat."""
         configuration.connection_pool_maxsize = CONNECTIONS
         # Else it would look for a password in ~/.netrc at each request.
@@ -191,10 +191,10 @@ def collection_paths(root: str, plural: str, namespaces: Sequence[str]) -> list[
     """
     if not namespaces:
         return [f"{root}/{plural}"]
-    return [f"{root}/namespaces/{part(one)}/{plural}" for one in namespaces]
+    return [f"{root}/namespaces/{path_segment(one)}/{plural}" for one in namespaces]
 
 
-def part(text: str) -> str:
+def path_segment(text: str) -> str:
     """One segment of a path."""
     return quote(text, safe="")
 
@@ -208,4 +208,4 @@ def paths_of(resource: ApiResource, namespaces: Sequence[str] = ()) -> list[str]
 def object_path(resource: ApiResource, namespace: str, name: str) -> str:
     """Where one object is; ``namespace`` is empty for a kind without namespaces."""
     (collection,) = paths_of(resource, (namespace,))
-    return f"{collection}/{part(name)}"
+    return f"{collection}/{path_segment(name)}"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock.adapters.api_server import ApiServer, Body, object_path, part, paths_of
-from penstock.adapters.latest import Latest
+from penstock.adapters.kube_client import Body, KubeClient, object_path, path_segment, paths_of
+from penstock.adapters.resource_versions import VersionedWriter
 from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import API_VERSION, KINDS, KindSpec
@@ -26,7 +26,7 @@ MANAGER = "penstock"
 GATE_RECORDS = "gaterecords"
 
 
-class OurObjects:
+class CustomResources:
     """Implements ``engine.ports.Cluster``.
 
     Limited to ``namespaces``, it does without ClusterMetricsSources as long as nobody has granted
@@ -36,13 +36,13 @@ class OurObjects:
 
     def __init__(
         self,
-        server: ApiServer,
+        kube: KubeClient,
         namespaces: Sequence[str] = (),
         kinds: Sequence[KindSpec] = KINDS,
     ) -> None:
-        self._server, self._namespaces = server, namespaces
+        self._kube, self._namespaces = kube, namespaces
         self._kinds = {kind.plural: kind for kind in kinds}
-        self._latest = Latest(server)
+        self._writer = VersionedWriter(kube)
         self._may_do_without = bool(namespaces)
         self.readable: frozenset[str] = frozenset(
             kind.plural for kind in kinds if kind.parse is not None
@@ -70,13 +70,13 @@ class OurObjects:
         return {
             (body["metadata"].get("namespace", ""), body["metadata"]["name"]): body
             for path in paths_of(kind.resource, self._namespaces)
-            async for body in self._server.pages(path)
+            async for body in self._kube.pages(path)
         }
 
     def _learn(self, plural: str, bodies: Mapping[tuple[str, str], Body]) -> None:
         resource = self._kinds[plural].resource
         by_path = {object_path(resource, *key): body for key, body in bodies.items()}
-        self._latest.learn(plural, by_path)
+        self._writer.learn(plural, by_path)
 
     async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
         """Apply an object's whole status."""
@@ -118,16 +118,16 @@ class OurObjects:
 
         async def send(version: str) -> Body:
             if not version:
-                return await self._server.create(path.rpartition("/")[0], body)
+                return await self._kube.create(path.rpartition("/")[0], body)
             metadata = {**body["metadata"], "resourceVersion": version}
-            return await self._server.replace(path, {**body, "metadata": metadata})
+            return await self._kube.replace(path, {**body, "metadata": metadata})
 
-        await self._latest.write(GATE_RECORDS, path, send)
+        await self._writer.write(GATE_RECORDS, path, send)
 
     async def secret(self, namespace: str, name: str) -> dict[str, bytes]:
         """What one Secret holds, by its keys. Asked for by name: neither listed nor watched."""
-        path = f"/api/v1/namespaces/{part(namespace)}/secrets/{part(name)}"
-        data = (await self._server.get(path)).get("data") or {}
+        path = f"/api/v1/namespaces/{path_segment(namespace)}/secrets/{path_segment(name)}"
+        data = (await self._kube.get(path)).get("data") or {}
         return {str(key): _decoded(value) for key, value in data.items()}
 
     async def _apply_status(
@@ -145,9 +145,9 @@ class OurObjects:
                 "metadata": {"name": ref.name, "uid": ref.uid, **metadata},
                 "status": dict(status),
             }
-            return await self._server.apply(f"{path}/status", body, MANAGER, force=True)
+            return await self._kube.apply(f"{path}/status", body, MANAGER, force=True)
 
-        await self._latest.write(kind.plural, path, send, ref.uid)
+        await self._writer.write(kind.plural, path, send, ref.uid)
 
     def _do_without(self, resource: str, error: Forbidden) -> None:
         if resource != Resource.CLUSTER_METRICS_SOURCE or not self._may_do_without:

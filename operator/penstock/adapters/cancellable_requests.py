@@ -25,7 +25,7 @@ from urllib3.util import Retry
 T = TypeVar("T")
 
 
-class Overrun(Exception):
+class ThreadsExhausted(Exception):
     """Earlier requests have not come back, so no more threads are started."""
 
 
@@ -33,7 +33,7 @@ class _HasSocket(Protocol):
     sock: socket.socket | None
 
 
-class Line:
+class Cancellation:
     """The connection that one request uses, so that it can be cut from outside."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Line:
                 raise TimeoutError("cut before it began")
             self._connection = connection
 
-    def cut(self) -> None:
+    def cancel(self) -> None:
         """Wake the thread up, wherever it waits. Not by close(): that would not wake it."""
         with self._lock:
             self._is_cut = True
@@ -88,9 +88,9 @@ class _Https(HTTPSConnection):
 
 
 def _register(connection: HTTPConnection) -> None:
-    line: Line | None = getattr(_here, "line", None)
-    if line is not None:
-        line.use(connection)
+    cancellation: Cancellation | None = getattr(_here, "cancellation", None)
+    if cancellation is not None:
+        cancellation.use(connection)
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -102,7 +102,7 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class TlsOptions:
     """How TLS is spoken, where not as the system does.
 
     Attributes:
@@ -116,11 +116,11 @@ class Trust:
     server_name: str | None = None
 
 
-class CuttableAdapter(HTTPAdapter):
-    """Connections of `requests` that a crew can cut; it never repeats a request by itself."""
+class CancellableAdapter(HTTPAdapter):
+    """Connections of `requests` that can be cancelled; it never repeats a request by itself."""
 
-    def __init__(self, connections: int, trust: Trust | None = None) -> None:
-        self._trust = trust or Trust()
+    def __init__(self, connections: int, tls: TlsOptions | None = None) -> None:
+        self._tls = tls or TlsOptions()
         super().__init__(
             pool_connections=1, pool_maxsize=connections, max_retries=Retry(0, read=False)
         )
@@ -131,17 +131,17 @@ class CuttableAdapter(HTTPAdapter):
         """As `requests` documents it for a TLS context of one's own."""
         host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
         if host["scheme"] == "https":
-            if self._trust.alone:
+            if self._tls.alone:
                 pool = {"cert_reqs": "CERT_REQUIRED"}
-            if self._trust.context is not None:
-                pool["ssl_context"] = self._trust.context
-            if self._trust.server_name is not None:
-                pool["server_hostname"] = self._trust.server_name
+            if self._tls.context is not None:
+                pool["ssl_context"] = self._tls.context
+            if self._tls.server_name is not None:
+                pool["server_hostname"] = self._tls.server_name
         return host, pool
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Would bring the system's trust back in."""
-        if not (self._trust.alone and url.lower().startswith("https")):
+        if not (self._tls.alone and url.lower().startswith("https")):
             super().cert_verify(conn, url, verify, cert)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -160,7 +160,7 @@ def _use_our_pools(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-class Crew:
+class RequestThreads:
     """A limited number of threads, those included that were cut and have not ended yet."""
 
     def __init__(self, most: int) -> None:
@@ -172,11 +172,11 @@ class Crew:
 
         Raises:
             TimeoutError: it took longer; its connection was cut.
-            Overrun: too many earlier ones have not ended.
+            ThreadsExhausted: too many earlier ones have not ended.
         """
         self._jobs = [job for job in self._jobs if not job.is_over]
         if len(self._jobs) >= self._most:
-            raise Overrun
+            raise ThreadsExhausted
         job = _Job(work, asyncio.get_running_loop())
         self._jobs.append(job)
         job.thread.start()
@@ -185,7 +185,7 @@ class Crew:
                 return await job.done
         finally:
             if not job.is_over:
-                job.line.cut()
+                job.cancellation.cancel()
 
 
 class _Job(Generic[T]):
@@ -194,23 +194,23 @@ class _Job(Generic[T]):
     def __init__(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
         self._work, self._loop = work, loop
         self.done: asyncio.Future[T] = loop.create_future()
-        self.line = Line()
+        self.cancellation = Cancellation()
         self.is_over = False
         self.thread = threading.Thread(target=self._run, name="penstock-metrics", daemon=True)
 
     def _run(self) -> None:
-        _here.line = self.line
+        _here.cancellation = self.cancellation
         outcome: Future[T] = Future()
         try:
             outcome.set_result(self._work())
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             outcome.set_exception(error)
-        self.line.leave()
+        self.cancellation.leave()
         self.is_over = True
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-            self._loop.call_soon_threadsafe(self._tell, outcome)
+            self._loop.call_soon_threadsafe(self._resolve, outcome)
 
-    def _tell(self, outcome: Future[T]) -> None:
+    def _resolve(self, outcome: Future[T]) -> None:
         if self.done.done():  # it was given up
             return
         error = outcome.exception()

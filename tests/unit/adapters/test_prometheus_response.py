@@ -10,24 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.adapters.http_proxy import HttpProxy
-from penstock.adapters.prometheus_answer import (
+from penstock.adapters.prometheus_response import (
     MOST_QUOTED,
-    Answer,
-    Failed,
-    Outcome,
+    HttpResponse,
+    QueryError,
+    QueryOutcome,
     Vector,
     as_matrix,
     as_vector,
     excerpt,
 )
-from penstock.adapters.prometheus_answer import read as read_as
+from penstock.adapters.prometheus_response import read as read_as
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ROW = {"metric": {"penstock": "0seen"}, "value": [1_795_521_600, "3"]}
 
 
 def read(status: int, headers: dict[str, str], body: bytes, now: datetime) -> Vector:
-    return read_as(as_vector, Answer(status, headers, body), now)
+    return read_as(as_vector, HttpResponse(status, headers, body), now)
 
 
 def vector(*rows: object, **more: object) -> bytes:
@@ -35,17 +35,17 @@ def vector(*rows: object, **more: object) -> bytes:
     return json.dumps({"status": "success", "data": data, **more}).encode()
 
 
-def failure(status: int, body: bytes | str = b"", **headers: str) -> Failed:
+def failure(status: int, body: bytes | str = b"", **headers: str) -> QueryError:
     content = body.encode() if isinstance(body, str) else body
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(QueryError) as caught:
         read(status, {name.replace("_", "-"): v for name, v in headers.items()}, content, NOW)
     return caught.value
 
 
-def how_it_failed(status: int, headers: dict[str, str], body: bytes) -> Failed | None:
+def how_it_failed(status: int, headers: dict[str, str], body: bytes) -> QueryError | None:
     try:
         read(status, headers, body, NOW)
-    except Failed as failed:
+    except QueryError as failed:
         return failed
     return None
 
@@ -61,10 +61,10 @@ def test_rows_warnings_and_cost_of_a_vector():
         "stats": {"samples": {"totalQueryableSamples": 42}},
     }
     body = json.dumps({"status": "success", "data": data, "warnings": ["a\nb"], "infos": ["c"]})
-    found = read(200, {}, body.encode(), NOW)
-    assert found.rows == (({"penstock": "0seen"}, "3"),)
-    assert found.warnings == ("a b",)
-    assert found.samples == 42
+    vector = read(200, {}, body.encode(), NOW)
+    assert vector.rows == (({"penstock": "0seen"}, "3"),)
+    assert vector.warnings == ("a b",)
+    assert vector.samples == 42
 
 
 @pytest.mark.parametrize("stats", [None, 3, {"samples": None}, {"samples": {"x": 1}}])
@@ -87,31 +87,31 @@ def test_a_value_of_another_shape_is_no_number(value):
 
 @pytest.mark.parametrize("row", [None, 3, [], {}, {"metric": []}])
 def test_a_row_without_labels_is_malformed(row):
-    assert failure(200, vector(row)).outcome is Outcome.MALFORMED
+    assert failure(200, vector(row)).outcome is QueryOutcome.MALFORMED
 
 
 @pytest.mark.parametrize(
     ("status", "body", "outcome"),
     [
-        (200, error("bad_data", "no"), Outcome.REJECTED),
-        (400, error("bad_data", "no"), Outcome.REJECTED),
-        (422, error("execution", "no"), Outcome.REJECTED),
-        (413, "", Outcome.REJECTED),
-        (400, "no", Outcome.MALFORMED),
-        (401, "", Outcome.UNAUTHORIZED),
-        (403, "", Outcome.UNAUTHORIZED),
-        (407, "", Outcome.UNAUTHORIZED),
-        (511, "", Outcome.UNREACHABLE),
-        (429, "", Outcome.THROTTLED),
-        (503, error("timeout", "no"), Outcome.OVERLOADED),
-        (503, error("unavailable", "no"), Outcome.UNREACHABLE),
-        (500, error("internal", "no"), Outcome.UNREACHABLE),
-        (599, "", Outcome.UNREACHABLE),
-        (301, "", Outcome.UNREACHABLE),
-        (404, "", Outcome.UNREACHABLE),
-        (204, "", Outcome.UNREACHABLE),
-        (200, "", Outcome.MALFORMED),
-        (200, "null", Outcome.MALFORMED),
+        (200, error("bad_data", "no"), QueryOutcome.REJECTED),
+        (400, error("bad_data", "no"), QueryOutcome.REJECTED),
+        (422, error("execution", "no"), QueryOutcome.REJECTED),
+        (413, "", QueryOutcome.REJECTED),
+        (400, "no", QueryOutcome.MALFORMED),
+        (401, "", QueryOutcome.UNAUTHORIZED),
+        (403, "", QueryOutcome.UNAUTHORIZED),
+        (407, "", QueryOutcome.UNAUTHORIZED),
+        (511, "", QueryOutcome.UNREACHABLE),
+        (429, "", QueryOutcome.THROTTLED),
+        (503, error("timeout", "no"), QueryOutcome.OVERLOADED),
+        (503, error("unavailable", "no"), QueryOutcome.UNREACHABLE),
+        (500, error("internal", "no"), QueryOutcome.UNREACHABLE),
+        (599, "", QueryOutcome.UNREACHABLE),
+        (301, "", QueryOutcome.UNREACHABLE),
+        (404, "", QueryOutcome.UNREACHABLE),
+        (204, "", QueryOutcome.UNREACHABLE),
+        (200, "", QueryOutcome.MALFORMED),
+        (200, "null", QueryOutcome.MALFORMED),
     ],
 )
 def test_the_outcome_by_status_and_body(status, body, outcome):
@@ -151,16 +151,16 @@ def test_a_page_of_somebody_else_is_not_quoted():
 )
 def test_what_a_proxy_may_have_answered_instead_of_the_source_names_the_proxy(status, told):
     proxy = HttpProxy("p:80", "HTTP_PROXY")
-    answer = Answer(status, {"Content-Type": "text/html"}, b"<html>", proxy)
-    with pytest.raises(Failed) as caught:
+    answer = HttpResponse(status, {"Content-Type": "text/html"}, b"<html>", proxy)
+    with pytest.raises(QueryError) as caught:
         read_as(as_vector, answer, NOW)
     assert caught.value.detail == told
 
 
 def test_what_prometheus_itself_says_through_a_proxy_does_not_name_it():
     proxy = HttpProxy("p:80", "HTTP_PROXY")
-    with pytest.raises(Failed) as caught:
-        read_as(as_vector, Answer(422, {}, error("execution", "no").encode(), proxy), NOW)
+    with pytest.raises(QueryError) as caught:
+        read_as(as_vector, HttpResponse(422, {}, error("execution", "no").encode(), proxy), NOW)
     assert caught.value.detail == "query rejected: no"
 
 
@@ -201,7 +201,7 @@ def test_no_shape_of_json_makes_it_stumble(row, result, stats, warnings):
         data = {"resultType": "vector", "result": rows, "stats": stats}
         body = json.dumps({"status": "success", "data": data, "warnings": warnings}).encode()
         failed = how_it_failed(200, {}, body)
-        assert failed is None or failed.outcome is Outcome.MALFORMED
+        assert failed is None or failed.outcome is QueryOutcome.MALFORMED
 
 
 def test_an_excerpt_is_one_printable_line():
@@ -210,15 +210,15 @@ def test_an_excerpt_is_one_printable_line():
     assert len(excerpt("x" * 300)) == MOST_QUOTED
 
 
-def answered(kind: str, result: object, **more: object) -> Answer:
+def answered(kind: str, result: object, **more: object) -> HttpResponse:
     data = {"resultType": kind, "result": result}
-    return Answer(200, {}, json.dumps({"status": "success", "data": data, **more}).encode())
+    return HttpResponse(200, {}, json.dumps({"status": "success", "data": data, **more}).encode())
 
 
 def test_a_range_is_read_row_by_row_with_its_times():
     row = {"metric": {"service": "a"}, "values": [[60, "1"], [120.5, "NaN"]]}
-    found = read_as(as_matrix, answered("matrix", [row, {"metric": {}}]), NOW)
-    assert found.rows == (({"service": "a"}, ((60.0, "1"), (120.5, "NaN"))), ({}, ()))
+    matrix = read_as(as_matrix, answered("matrix", [row, {"metric": {}}]), NOW)
+    assert matrix.rows == (({"service": "a"}, ((60.0, "1"), (120.5, "NaN"))), ({}, ()))
 
 
 @pytest.mark.parametrize(
@@ -234,9 +234,9 @@ def test_a_range_is_read_row_by_row_with_its_times():
     ],
 )
 def test_another_shape_than_was_asked_for_is_malformed(shape, kind, result):
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(QueryError) as caught:
         read_as(shape, answered(kind, result), NOW)
-    assert caught.value.outcome is Outcome.MALFORMED
+    assert caught.value.outcome is QueryOutcome.MALFORMED
 
 
 @pytest.mark.parametrize("when", ["for (time=1, step=300)", "on the time range (start=1, end=2)"])
@@ -248,14 +248,14 @@ def test_a_query_that_victoria_metrics_repeats_is_left_out_of_what_is_wrong_with
 
 
 def test_victoria_metrics_says_in_its_own_way_that_it_is_partial():
-    found = read_as(as_vector, answered("vector", [], isPartial=True), NOW)
-    assert found.warnings == ("a part of the server did not answer",)
+    vector = read_as(as_vector, answered("vector", [], isPartial=True), NOW)
+    assert vector.warnings == ("a part of the server did not answer",)
     assert read_as(as_vector, answered("vector", [], isPartial=False), NOW).warnings == ()
 
 
 def test_a_store_of_thanos_that_does_not_answer_is_no_fault_of_the_query():
     message = "expanding series: proxy Series(): rpc error: code = Aborted desc = fetch series"
-    assert failure(422, error("execution", message)).outcome is Outcome.PARTIAL
+    assert failure(422, error("execution", message)).outcome is QueryOutcome.PARTIAL
 
 
 @pytest.mark.parametrize(("status", "too_much"), [(429, True), (503, True), (500, False)])

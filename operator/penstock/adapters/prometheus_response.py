@@ -27,7 +27,7 @@ Body = dict[str, Any]
 _SHAPES = ("vector", "matrix", "scalar", "string")
 
 
-class Outcome(StrEnum):
+class QueryOutcome(StrEnum):
     """How a request ended; the values of a metric's label."""
 
     ANSWERED = "answered"
@@ -43,17 +43,17 @@ class Outcome(StrEnum):
 
 
 _KINDS = {
-    Outcome.PARTIAL: EvidenceKind.PARTIAL,
-    Outcome.REJECTED: EvidenceKind.REJECTED,
-    Outcome.UNAUTHORIZED: EvidenceKind.UNAUTHORIZED,
-    Outcome.MALFORMED: EvidenceKind.MALFORMED,
-    Outcome.SKEWED: EvidenceKind.CLOCK_SKEW,
+    QueryOutcome.PARTIAL: EvidenceKind.PARTIAL,
+    QueryOutcome.REJECTED: EvidenceKind.REJECTED,
+    QueryOutcome.UNAUTHORIZED: EvidenceKind.UNAUTHORIZED,
+    QueryOutcome.MALFORMED: EvidenceKind.MALFORMED,
+    QueryOutcome.SKEWED: EvidenceKind.CLOCK_SKEW,
 }
 # What a network or a restart does to a single request, and the next one may be spared.
-_PASSING = frozenset({Outcome.UNREACHABLE, Outcome.MALFORMED})
+_PASSING = frozenset({QueryOutcome.UNREACHABLE, QueryOutcome.MALFORMED})
 
 
-class Failed(Exception):
+class QueryError(Exception):
     """A request that was not answered by data.
 
     Attributes:
@@ -65,7 +65,7 @@ class Failed(Exception):
 
     def __init__(
         self,
-        outcome: Outcome,
+        outcome: QueryOutcome,
         detail: str,
         retry_after: float | None = None,
         *,
@@ -86,15 +86,15 @@ class Failed(Exception):
         return self.outcome in _PASSING and self.retry_after is None
 
 
-class NotAsked(Failed):
+class CircuitOpen(QueryError):
     """No request was made: the source has been given up for a while, for this reason."""
 
-    def __init__(self, reason: Failed) -> None:
+    def __init__(self, reason: QueryError) -> None:
         super().__init__(reason.outcome, reason.detail, reason.retry_after)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What came over the wire, and the proxy that may have written it instead of the source."""
 
     status: int
@@ -125,25 +125,28 @@ T = TypeVar("T", Vector, Matrix)
 
 
 def read(
-    shape: Callable[[Body], T], answer: Answer, now: datetime, hide: Callable[[str], str] = str
+    shape: Callable[[Body], T],
+    response: HttpResponse,
+    now: datetime,
+    hide: Callable[[str], str] = str,
 ) -> T:
     """The data in an answer, in the shape that was asked for.
 
     Args:
         shape: ``as_vector`` or ``as_matrix``.
-        answer: what came over the wire.
+        response: what came over the wire.
         now: wall time, for dates in headers.
         hide: takes out of a text what is confidential.
 
     Raises:
-        Failed: there is none.
+        QueryError: there is none.
     """
-    body = _decoded(answer.body)
-    if answer.status == HTTPStatus.OK and body is not None and body.get("status") == "success":
+    body = _decoded(response.body)
+    if response.status == HTTPStatus.OK and body is not None and body.get("status") == "success":
         found = shape(body)
         told = tuple(excerpt(hide(warning)) for warning in found.warnings)
         return replace(found, warnings=told)
-    raise _failure(answer, body, now, hide)
+    raise _failure(response, body, now, hide)
 
 
 def as_vector(body: Body) -> Vector:
@@ -165,56 +168,60 @@ def excerpt(text: str, longest: int = MOST_QUOTED) -> str:
 
 
 def _failure(
-    answer: Answer, body: Body | None, now: datetime, hide: Callable[[str], str]
-) -> Failed:
-    status, headers = answer.status, answer.headers
+    response: HttpResponse, body: Body | None, now: datetime, hide: Callable[[str], str]
+) -> QueryError:
+    status, headers = response.status, response.headers
     said = body is not None and body.get("status") == "error"
     told = hide(str((body or {}).get("error") or "no reason given"))
     message = excerpt(_REPEATED.sub("", told))
     wait = _retry_after(headers.get("Retry-After"), now)
-    proxy = None if said else answer.proxy
+    proxy = None if said else response.proxy
     phrase = _phrase(status) + (f", through {proxy}" if proxy else "")
     match status:
         case 200 if not said:
             told = _not_prometheus(headers, body, hide)
-            return Failed(Outcome.MALFORMED, f"{told}; it came through {proxy}" if proxy else told)
+            return QueryError(
+                QueryOutcome.MALFORMED, f"{told}; it came through {proxy}" if proxy else told
+            )
         case 407:
-            return Failed(Outcome.UNAUTHORIZED, login_required(_phrase(status), proxy))
+            return QueryError(QueryOutcome.UNAUTHORIZED, login_required(_phrase(status), proxy))
         case 511:
-            return Failed(
-                Outcome.UNREACHABLE,
+            return QueryError(
+                QueryOutcome.UNREACHABLE,
                 f"{phrase}: the network requires a login before it lets requests through; log in "
                 "there, or allow the source without one",
             )
         case 422 if said and message.startswith("expanding series"):
             # Thanos says so when a store does not answer; nothing is wrong with the query.
-            return Failed(Outcome.PARTIAL, f"a part of its data cannot be read: {message}")
+            return QueryError(QueryOutcome.PARTIAL, f"a part of its data cannot be read: {message}")
         case 200 | 400 | 422 if said:
-            return Failed(Outcome.REJECTED, f"query rejected: {message}")
+            return QueryError(QueryOutcome.REJECTED, f"query rejected: {message}")
         case 413:
-            return Failed(Outcome.REJECTED, f"query rejected: {phrase}")
+            return QueryError(QueryOutcome.REJECTED, f"query rejected: {phrase}")
         case 401 | 403:
-            return Failed(
-                Outcome.UNAUTHORIZED,
+            return QueryError(
+                QueryOutcome.UNAUTHORIZED,
                 f"{phrase}: access denied; check spec.auth, and spec.headers if it needs a tenant",
             )
         case 429:
-            return Failed(Outcome.THROTTLED, _later(phrase, wait), wait, too_much=True)
+            return QueryError(QueryOutcome.THROTTLED, _later(phrase, wait), wait, too_much=True)
         case 503 | 504 if said and (body or {}).get("errorType") == "timeout":
-            return Failed(Outcome.OVERLOADED, f"{phrase}: {message}", wait, too_much=True)
+            return QueryError(QueryOutcome.OVERLOADED, f"{phrase}: {message}", wait, too_much=True)
         case _ if status >= 500:
             too_much = status == HTTPStatus.SERVICE_UNAVAILABLE
-            return Failed(Outcome.UNREACHABLE, _later(phrase, wait), wait, too_much=too_much)
+            return QueryError(
+                QueryOutcome.UNREACHABLE, _later(phrase, wait), wait, too_much=too_much
+            )
         case _ if 300 <= status < 400:
-            return Failed(
-                Outcome.UNREACHABLE,
+            return QueryError(
+                QueryOutcome.UNREACHABLE,
                 f"{phrase}: redirected; set spec.url to the final URL",
             )
         case 400 | 422:
-            return Failed(
-                Outcome.MALFORMED, f"{phrase}, but not a Prometheus response; check spec.url"
+            return QueryError(
+                QueryOutcome.MALFORMED, f"{phrase}, but not a Prometheus response; check spec.url"
             )
-    return Failed(Outcome.UNREACHABLE, f"{phrase}; check the path in spec.url")
+    return QueryError(QueryOutcome.UNREACHABLE, f"{phrase}; check the path in spec.url")
 
 
 def _decoded(content: bytes) -> Body | None:
@@ -228,19 +235,21 @@ def _decoded(content: bytes) -> Body | None:
 def _data(body: Body, kind: str) -> tuple[Body, list[Any]]:
     data = body.get("data")
     if not isinstance(data, dict):
-        raise Failed(Outcome.MALFORMED, "the answer has no data")
+        raise QueryError(QueryOutcome.MALFORMED, "the answer has no data")
     result = data.get("result")
     if data.get("resultType") != kind or not isinstance(result, list):
         told = data.get("resultType")
         told = f"a {told}" if told in _SHAPES else "something else"
-        raise Failed(Outcome.MALFORMED, f"the answer is {told} where a {kind} was asked for")
+        raise QueryError(
+            QueryOutcome.MALFORMED, f"the answer is {told} where a {kind} was asked for"
+        )
     return data, result
 
 
 def _labels(row: object) -> dict[str, str]:
     labels = row.get("metric") if type(row) is dict else None
     if type(labels) is not dict:
-        raise Failed(Outcome.MALFORMED, "a row of the answer has no labels")
+        raise QueryError(QueryOutcome.MALFORMED, "a row of the answer has no labels")
     try:
         "".join(labels.values())  # finds what is not text ten times as fast as looking at each
     except TypeError:
@@ -259,16 +268,16 @@ def _row(row: Any) -> tuple[dict[str, str], str]:
 def _line(row: Any) -> tuple[dict[str, str], tuple[tuple[float, str], ...]]:
     labels, values = _labels(row), row.get("values") or []
     if not isinstance(values, list):
-        raise Failed(Outcome.MALFORMED, "a row of the answer has no numbers")
+        raise QueryError(QueryOutcome.MALFORMED, "a row of the answer has no numbers")
     return labels, tuple(_point(one) for one in values)
 
 
 def _point(pair: object) -> tuple[float, str]:
     if not isinstance(pair, list) or len(pair) != 2:
-        raise Failed(Outcome.MALFORMED, "a number of the answer has no time")
+        raise QueryError(QueryOutcome.MALFORMED, "a number of the answer has no time")
     at, text = pair
     if isinstance(at, bool) or not isinstance(at, int | float) or not isinstance(text, str):
-        raise Failed(Outcome.MALFORMED, "a number of the answer has no time")
+        raise QueryError(QueryOutcome.MALFORMED, "a number of the answer has no time")
     return float(at), text
 
 
@@ -279,7 +288,7 @@ def _warnings(body: Body) -> tuple[str, ...]:
     """
     warnings = body.get("warnings") or []
     if not isinstance(warnings, list):
-        raise Failed(Outcome.MALFORMED, "the warnings in the answer are not a list")
+        raise QueryError(QueryOutcome.MALFORMED, "the warnings in the answer are not a list")
     partial = ("a part of the server did not answer",) if body.get("isPartial") is True else ()
     return (*partial, *(str(warning) for warning in warnings))
 

@@ -16,7 +16,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, HTTPError
 
 from penstock.adapters.http_proxy import HttpProxy, login_required, tunnel_status
-from penstock.adapters.prometheus_answer import Failed, Outcome, excerpt
+from penstock.adapters.prometheus_response import QueryError, QueryOutcome, excerpt
 
 LONGEST_CONNECT = 2.0
 _CHUNK = 1 << 16
@@ -34,7 +34,7 @@ def body(response: requests.Response, largest: int) -> bytes:
     """The whole body as it was sent.
 
     Raises:
-        Failed: it is longer than that, or ends too soon.
+        QueryError: it is longer than that, or ends too soon.
     """
     content = bytearray()
     try:
@@ -42,56 +42,58 @@ def body(response: requests.Response, largest: int) -> bytes:
             content += chunk
             if len(content) > largest:
                 limit = f"{largest >> 20} MiB" if largest >> 20 else f"{largest >> 10} KiB"
-                raise Failed(Outcome.MALFORMED, f"the answer is longer than {limit}")
+                raise QueryError(QueryOutcome.MALFORMED, f"the answer is longer than {limit}")
     except HTTPError as error:
-        raise Failed(Outcome.MALFORMED, "the answer ends before it is complete") from error
+        raise QueryError(QueryOutcome.MALFORMED, "the answer ends before it is complete") from error
     return bytes(content)
 
 
-def unreachable(error: BaseException, proxy: HttpProxy | None = None) -> Failed:
+def unreachable(error: BaseException, proxy: HttpProxy | None = None) -> QueryError:
     """A failure of the network, on the way to the server or to the proxy before it."""
     if proxy is not None and isinstance(error, requests.exceptions.InvalidURL):
-        return Failed(Outcome.UNREACHABLE, f"its address or that of {proxy} is invalid")
+        return QueryError(QueryOutcome.UNREACHABLE, f"its address or that of {proxy} is invalid")
     if isinstance(error, requests.exceptions.ProxyError):
         return _proxy_failure(error, proxy)
     return _network_failure(error)
 
 
-def _proxy_failure(error: BaseException, proxy: HttpProxy | None) -> Failed:
+def _proxy_failure(error: BaseException, proxy: HttpProxy | None) -> QueryError:
     for cause in _chain(error):
         match tunnel_status(str(cause)):
             case None:
                 continue
             case HTTPStatus.PROXY_AUTHENTICATION_REQUIRED as status:
                 detail = login_required(f"{status.value} {status.phrase}", proxy)
-                return Failed(Outcome.UNAUTHORIZED, detail)
+                return QueryError(QueryOutcome.UNAUTHORIZED, detail)
             case status:
-                return Failed(
-                    Outcome.UNREACHABLE,
+                return QueryError(
+                    QueryOutcome.UNREACHABLE,
                     f"{proxy or 'the proxy'} does not connect to it: {status.value} "
                     f"{status.phrase}; allow it there, or list the host in NO_PROXY",
                 )
     failed = _network_failure(error)
-    return Failed(failed.outcome, f"{proxy or 'the proxy'}: {failed.detail}")
+    return QueryError(failed.outcome, f"{proxy or 'the proxy'}: {failed.detail}")
 
 
-def _network_failure(error: BaseException) -> Failed:
+def _network_failure(error: BaseException) -> QueryError:
     for cause in _chain(error):
         match cause:
             case socket.gaierror():
-                return Failed(Outcome.UNREACHABLE, "the name does not resolve")
+                return QueryError(QueryOutcome.UNREACHABLE, "the name does not resolve")
             case ConnectionRefusedError():
-                return Failed(Outcome.UNREACHABLE, "connection refused")
+                return QueryError(QueryOutcome.UNREACHABLE, "connection refused")
             case ssl.SSLCertVerificationError():
-                return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.verify_message)}")
+                return QueryError(QueryOutcome.UNREACHABLE, f"TLS: {excerpt(cause.verify_message)}")
             case ssl.SSLError():
-                return Failed(Outcome.UNREACHABLE, f"TLS: {excerpt(cause.reason or 'failed')}")
+                return QueryError(
+                    QueryOutcome.UNREACHABLE, f"TLS: {excerpt(cause.reason or 'failed')}"
+                )
     # Behind a ProxyError `requests` does not name the time-out.
     if any(type(cause) is ConnectTimeoutError for cause in _chain(error)):
-        return Failed(Outcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
+        return QueryError(QueryOutcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
     if isinstance(error, requests.ConnectionError):
-        return Failed(Outcome.UNREACHABLE, "the connection was closed without an answer")
-    return Failed(Outcome.UNREACHABLE, f"request failed ({type(error).__name__})")
+        return QueryError(QueryOutcome.UNREACHABLE, "the connection was closed without an answer")
+    return QueryError(QueryOutcome.UNREACHABLE, f"request failed ({type(error).__name__})")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,6 +1,6 @@
 """Writes to our own objects that come late change nothing.
 
-A request whose answer was lost may still be under way, and arrive after a newer decision was
+A request whose answer was lost may still be in progress, and arrive after a newer decision was
 written. So each write names the version that it was made on: the API server refuses it once
 anything else has been written. A version that is not known, because an answer was lost or somebody
 else has written, is asked for.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from penstock.adapters.api_server import ApiServer, Body
+from penstock.adapters.kube_client import Body, KubeClient
 from penstock.errors import Conflict, Gone
 
 Send = Callable[[str], Awaitable[Body]]
@@ -24,11 +24,11 @@ class Known(NamedTuple):
     uid: str
 
 
-class Latest:
+class VersionedWriter:
     """The last known version of each of Penstock's objects, by plural and path."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
         self._known: dict[str, dict[str, Known]] = {}
 
     def learn(self, plural: str, bodies: Mapping[str, Body]) -> None:
@@ -59,7 +59,7 @@ class Latest:
 
     async def _now(self, path: str, uid: str) -> str:
         try:
-            found = _known(await self._server.get(path))
+            found = _known(await self._kube.get(path))
         except Gone:
             return ""
         if uid not in ("", found.uid):

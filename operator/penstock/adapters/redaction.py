@@ -18,8 +18,8 @@ SHORTEST = 4
 TOKENS_REMEMBERED = 8
 
 
-class Discretion:
-    """Texts that must not be repeated. It has no repr, so that it cannot tell them itself."""
+class Redactor:
+    """Texts that must not be repeated. It has no repr, so that it cannot reveal them itself."""
 
     __slots__ = ("_forms", "_tokens")
 
@@ -27,12 +27,12 @@ class Discretion:
         self._forms = _forms(secrets)
         self._tokens: deque[str] = deque(maxlen=TOKENS_REMEMBERED)
 
-    def learn(self, token: str) -> None:
+    def add(self, token: str) -> None:
         """A token that was given out meanwhile; the latest few are remembered."""
         if token not in self._tokens:
             self._tokens.append(token)
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without any of them, however it is written."""
         for form in (*self._forms, *_forms(self._tokens)):
             text = text.replace(form, HIDDEN)

@@ -14,9 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
 
-from penstock.adapters.prometheus_answer import Failed, Matrix, NotAsked, Outcome, Vector
-from penstock.adapters.prometheus_link import Link
-from penstock.adapters.sources import Sources
+from penstock.adapters.prometheus_response import (
+    CircuitOpen,
+    Matrix,
+    QueryError,
+    QueryOutcome,
+    Vector,
+)
+from penstock.adapters.source_client import SourceClient
+from penstock.adapters.source_pool import SourcePool
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.source_status import SourceHealth
@@ -28,12 +34,12 @@ APART_SECONDS = 3_600.0
 Found = dict[Hashable, Answer | Evidence]
 
 
-class Prometheus:
+class PrometheusQueryClient:
     """Which questions are asked together, and what their answers are."""
 
-    def __init__(self, sources: Sources, clock: Clock) -> None:
-        self._sources = sources
-        self._company = Company(clock)
+    def __init__(self, pool: SourcePool, clock: Clock) -> None:
+        self._pool = pool
+        self._limits = BatchLimits(clock)
 
     async def ask(
         self,
@@ -45,27 +51,27 @@ class Prometheus:
         questions = [one for _, group in groups for one in group]
         if not questions:
             return {}
-        link = await self._sources.reach(source)
-        if isinstance(link, Evidence):
-            return _all(questions, link)
-        trial = _Trial(link)
+        client = await self._pool.client_for(source)
+        if isinstance(client, Evidence):
+            return _all(questions, client)
+        sanity_check = _SanityCheck(client)
         batches = [
-            _Batch(link, self._company, trial, form, when).ask(batch)
+            _Batch(client, self._limits, sanity_check, form, when).ask(batch)
             for form, group in groups
-            for batch in self._company.batches(form, group)
+            for batch in self._limits.batches(form, group)
         ]
         return {key: one for part in await asyncio.gather(*batches) for key, one in part.items()}
 
     async def look(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
-        return await self._sources.look(source)
+        return await self._pool.health(source)
 
     def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether a source has said lately that it has too much to do."""
-        return self._sources.is_overloaded(source)
+        return self._pool.is_overloaded(source)
 
 
-class Company:
+class BatchLimits:
     """How many others a question may be asked together with; all, until it has spoilt a query."""
 
     def __init__(self, clock: Clock) -> None:
@@ -94,21 +100,21 @@ class Company:
             yield from form.cut(group, size)
 
 
-class _Trial:
+class _SanityCheck:
     """Whether a server that refuses a query answers any at all; found out once a round."""
 
-    def __init__(self, link: Link) -> None:
-        self._link, self._lock, self._is_sane = link, asyncio.Lock(), False
+    def __init__(self, client: SourceClient) -> None:
+        self._client, self._lock, self._is_sane = client, asyncio.Lock(), False
 
     async def passed(self) -> None:
         """A server that refuses whatever it is asked must not be asked about each question.
 
         Raises:
-            Failed: it does.
+            QueryError: it does.
         """
         async with self._lock:
             if not self._is_sane:
-                await self._link.understands()
+                await self._client.probe()
             self._is_sane = True
 
 
@@ -116,9 +122,9 @@ class _Trial:
 class _Batch(Generic[Q]):
     """Questions of one form that are asked together, and in halves where that is refused."""
 
-    link: Link
-    company: Company
-    trial: _Trial
+    client: SourceClient
+    limits: BatchLimits
+    sanity_check: _SanityCheck
     form: Form[Q]
     when: datetime | Span
 
@@ -126,37 +132,37 @@ class _Batch(Generic[Q]):
         """The answer to each, or why there is none."""
         return await self._settled(batch, await self._tried(batch))
 
-    async def _tried(self, batch: Sequence[Q]) -> Found | Failed:
+    async def _tried(self, batch: Sequence[Q]) -> Found | QueryError:
         """What one query for all of them gives."""
         try:
             joint = self.form.joint(batch)
             found = await self._sent(joint.query)
             if found.warnings:
                 return await self._warned(batch, found.warnings)
-            answers = _told_apart(joint, _rows(found, self.when))
-        except Failed as failed:
+            answers = _demultiplex(joint, _rows(found, self.when))
+        except QueryError as failed:
             return failed
         return {asked.key: answer for asked, answer in zip(batch, answers, strict=True)}
 
     async def _sent(self, query: str) -> Vector | Matrix:
         if isinstance(self.when, Span):
             step = float(self.when.step.seconds)
-            return await self.link.ask_range(query, self.when.start, self.when.end, step)
-        return await self.link.ask(query, self.when)
+            return await self.client.ask_range(query, self.when.start, self.when.end, step)
+        return await self.client.ask(query, self.when)
 
-    async def _settled(self, batch: Sequence[Q], failed: Found | Failed) -> Found:
+    async def _settled(self, batch: Sequence[Q], failed: Found | QueryError) -> Found:
         """The same, where it failed by asking less at once."""
-        if not isinstance(failed, Failed):
+        if not isinstance(failed, QueryError):
             return failed
-        told = _all(batch, self.link.told(failed))
-        if isinstance(failed, NotAsked):
+        told = _all(batch, self.client.as_evidence(failed))
+        if isinstance(failed, CircuitOpen):
             return told
-        if failed.outcome is Outcome.OVERLOADED:
-            self.company.limit(batch, len(batch) // 2)
-        if failed.outcome is not Outcome.REJECTED:
+        if failed.outcome is QueryOutcome.OVERLOADED:
+            self.limits.limit(batch, len(batch) // 2)
+        if failed.outcome is not QueryOutcome.REJECTED:
             return told
         if len(batch) == 1:
-            self.company.limit(batch, 1)
+            self.limits.limit(batch, 1)
             return told
         return await self._halves(batch)
 
@@ -166,9 +172,9 @@ class _Batch(Generic[Q]):
         if by_query and len(batch) > 1:
             return await self._halves(batch)
         if by_query:
-            self.company.limit(batch, 1)
-        failed = Failed(Outcome.PARTIAL, f"the answer is partial: {warnings[0]}")
-        return _all(batch, self.link.told(failed))
+            self.limits.limit(batch, 1)
+        failed = QueryError(QueryOutcome.PARTIAL, f"the answer is partial: {warnings[0]}")
+        return _all(batch, self.client.as_evidence(failed))
 
     async def _halves(self, batch: Sequence[Q]) -> Found:
         """A half that is answered shows that the server answers; without one it is tried first."""
@@ -177,27 +183,27 @@ class _Batch(Generic[Q]):
         tried = await asyncio.gather(*map(self._tried, halves))
         if all(_is_refused(one) for one in tried):
             try:
-                await self.trial.passed()
-            except Failed as worse:
-                return _all(batch, self.link.told(worse))
+                await self.sanity_check.passed()
+            except QueryError as worse:
+                return _all(batch, self.client.as_evidence(worse))
         settled = (self._settled(half, one) for half, one in zip(halves, tried, strict=True))
         parts = await asyncio.gather(*settled)
         found = parts[0] | parts[1]
         kinds = {one.kind for one in found.values() if isinstance(one, Evidence)}
         if not {EvidenceKind.REJECTED, EvidenceKind.PARTIAL} & kinds:
-            self.company.limit(batch, middle)  # none of them is at fault: together they are too big
+            self.limits.limit(batch, middle)  # none of them is at fault: together they are too big
         return found
 
 
-def _is_refused(tried: Found | Failed) -> bool:
-    return isinstance(tried, Failed) and tried.outcome is Outcome.REJECTED
+def _is_refused(tried: Found | QueryError) -> bool:
+    return isinstance(tried, QueryError) and tried.outcome is QueryOutcome.REJECTED
 
 
-def _told_apart(joint: Joint, rows: Sequence[Row]) -> Sequence[Answer]:
+def _demultiplex(joint: Joint, rows: Sequence[Row]) -> Sequence[Answer]:
     try:
         return joint.told_apart(rows)
     except ValueError as error:
-        raise Failed(Outcome.MALFORMED, str(error)) from error
+        raise QueryError(QueryOutcome.MALFORMED, str(error)) from error
 
 
 def _rows(found: Vector | Matrix, when: datetime | Span) -> list[Row]:

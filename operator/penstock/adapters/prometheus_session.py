@@ -2,7 +2,7 @@
 
 prometheus-api-client gives address, headers, session and authentication. Its own query methods are
 not used: they drop warnings, put a POST's query into the address, and repeat behind our back.
-Everything here blocks: it is for a crew's threads.
+Everything here blocks: it is for the request threads.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from penstock import __version__
 from penstock.adapters import dialects, tls
+from penstock.adapters.cancellable_requests import CancellableAdapter
 from penstock.adapters.credentials import Credentials
-from penstock.adapters.crew import CuttableAdapter
-from penstock.adapters.discretion import Discretion
+from penstock.adapters.http_errors import LONGEST_CONNECT, NoAuth, body
 from penstock.adapters.http_proxy import is_tunnelled, settle
-from penstock.adapters.network import LONGEST_CONNECT, NoAuth, body
-from penstock.adapters.oauth2 import Tokens
-from penstock.adapters.prometheus_answer import Answer
+from penstock.adapters.oauth2 import TokenSource
+from penstock.adapters.prometheus_response import HttpResponse
+from penstock.adapters.redaction import Redactor
 from penstock.domain.metrics_source import MetricsSource
 
 LARGEST_ANSWER = 4 << 20
@@ -46,7 +46,7 @@ class _Bearer(AuthBase):
         return request
 
 
-class Connection(PrometheusConnect):  # type: ignore[misc]
+class PrometheusSession(PrometheusConnect):  # type: ignore[misc]
     """prometheus-api-client with a query method of our own.
 
     Attributes:
@@ -59,7 +59,7 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
         credentials: Credentials,
         connections: int,
         monotonic: Callable[[], float],
-        discretion: Discretion,
+        redactor: Redactor,
     ) -> None:
         """Connect to nothing yet.
 
@@ -75,14 +75,16 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
         super().__init__(url, session=session, auth=_auth(credentials), headers={**given, **_OURS})
         self.proxy = settle(session, url)
         # In place of the library's adapter, which repeats.
-        session.mount(url, CuttableAdapter(connections, trust))
+        session.mount(url, CancellableAdapter(connections, trust))
         self._always = dialects.parameters(source)
-        self._tokens: Tokens | None = None
+        self._token_source: TokenSource | None = None
         if credentials.client is not None:
             token_trust = tls.token_server_trust(credentials)
-            self._tokens = Tokens(credentials.client, token_trust, monotonic, discretion.learn)
+            self._token_source = TokenSource(
+                credentials.client, token_trust, monotonic, redactor.add
+            )
 
-    def ask(self, endpoint: str, form: Mapping[str, str], seconds: float) -> Answer:
+    def ask(self, endpoint: str, form: Mapping[str, str], seconds: float) -> HttpResponse:
         """POST a form; the server has a slightly shorter timeout than the client.
 
         A token that is refused may have been withdrawn before its time: one new one is tried.
@@ -93,24 +95,26 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
         """
         limit = seconds - min(1.0, seconds / 4)
         whole = {**form, "timeout": f"{int(limit * 1000)}ms", "stats": "true", **self._always}
-        if self._tokens is None:
+        if self._token_source is None:
             return self._post(endpoint, whole, self.auth, seconds)
-        token = self._tokens.token(seconds)
-        answer = self._post(endpoint, whole, _Bearer(token), seconds)
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            self._tokens.forget(token)
-            answer = self._post(endpoint, whole, _Bearer(self._tokens.token(seconds)), seconds)
-        return answer
+        token = self._token_source.token(seconds)
+        response = self._post(endpoint, whole, _Bearer(token), seconds)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            self._token_source.forget(token)
+            response = self._post(
+                endpoint, whole, _Bearer(self._token_source.token(seconds)), seconds
+            )
+        return response
 
     def close(self) -> None:
-        """Close idle connections; requests under way end as they would have."""
+        """Close idle connections; requests in progress end as they would have."""
         self._session.close()
-        if self._tokens is not None:
-            self._tokens.close()
+        if self._token_source is not None:
+            self._token_source.close()
 
     def _post(
         self, endpoint: str, form: Mapping[str, str], auth: AuthBase, seconds: float
-    ) -> Answer:
+    ) -> HttpResponse:
         with self._session.post(
             f"{self.url}/api/v1/{endpoint}",
             data=form,
@@ -122,7 +126,7 @@ class Connection(PrometheusConnect):  # type: ignore[misc]
         ) as response:
             content = body(response, LARGEST_ANSWER)
             proxy = None if is_tunnelled(self.url) else self.proxy
-            return Answer(response.status_code, dict(response.headers), content, proxy)
+            return HttpResponse(response.status_code, dict(response.headers), content, proxy)
 
 
 def _auth(credentials: Credentials) -> AuthBase:

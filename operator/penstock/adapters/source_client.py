@@ -16,20 +16,18 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from penstock.adapters.circuit import Circuit
-from penstock.adapters.clock_check import EVERY, TOLERANCE, ClockCheck, skew
+from penstock.adapters.backpressure import AdaptiveLimiter, CircuitBreaker, OverloadDetector
+from penstock.adapters.cancellable_requests import RequestThreads, ThreadsExhausted
+from penstock.adapters.clock_skew import EVERY, TOLERANCE, ClockCheck, skew
 from penstock.adapters.credentials import Credentials
-from penstock.adapters.crew import Crew, Overrun
-from penstock.adapters.discretion import Discretion
-from penstock.adapters.network import unreachable
-from penstock.adapters.overload import Overload
-from penstock.adapters.prometheus_answer import (
-    Answer,
+from penstock.adapters.http_errors import unreachable
+from penstock.adapters.prometheus_response import (
     Body,
-    Failed,
+    CircuitOpen,
+    HttpResponse,
     Matrix,
-    NotAsked,
-    Outcome,
+    QueryError,
+    QueryOutcome,
     T,
     Vector,
     as_matrix,
@@ -37,8 +35,8 @@ from penstock.adapters.prometheus_answer import (
     excerpt,
     read,
 )
-from penstock.adapters.prometheus_connection import Connection
-from penstock.adapters.slots import Slots
+from penstock.adapters.prometheus_session import PrometheusSession
+from penstock.adapters.redaction import Redactor
 from penstock.domain.evidence import Evidence
 from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.domain.source_status import SourceHealth, SourceReason
@@ -50,16 +48,16 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4
 THREADS = 2 * AT_ONCE
 PAUSE = 0.2
-SPARED = "it has had too much to do, so SLOs at rest are asked half as often"
+OVERLOADED_DETAIL = "it has had too much to do, so SLOs at rest are asked half as often"
 # What every server can answer, and when it thinks that it is; without vector() some give a scalar,
 # others a vector.
 TRIAL = "vector(time())"
 
 _REASONS = {
-    Outcome.PARTIAL: SourceReason.PARTIAL,
-    Outcome.UNAUTHORIZED: SourceReason.UNAUTHORIZED,
-    Outcome.MALFORMED: SourceReason.MALFORMED,
-    Outcome.SKEWED: SourceReason.CLOCK_SKEW,
+    QueryOutcome.PARTIAL: SourceReason.PARTIAL,
+    QueryOutcome.UNAUTHORIZED: SourceReason.UNAUTHORIZED,
+    QueryOutcome.MALFORMED: SourceReason.MALFORMED,
+    QueryOutcome.SKEWED: SourceReason.CLOCK_SKEW,
 }
 
 
@@ -72,7 +70,7 @@ class _Wanted(Generic[T]):
     shape: Callable[[Body], T]
 
 
-class Link:
+class SourceClient:
     """Asks one source, a few requests at a time, and remembers whether it is worth it."""
 
     def __init__(
@@ -94,29 +92,29 @@ class Link:
         self.used_at = clock.monotonic()
         self._clock, self._tally, self._refused = clock, tally, refused
         open_headers = (h.value for h in source.headers if isinstance(h.value, str))
-        self._discretion = Discretion((*credentials.confidential(), *open_headers))
-        self._connection = Connection(
-            source, credentials, THREADS, clock.monotonic, self._discretion
+        self._redactor = Redactor((*credentials.confidential(), *open_headers))
+        self._session = PrometheusSession(
+            source, credentials, THREADS, clock.monotonic, self._redactor
         )
-        self._crew = Crew(THREADS)
-        self._slots, self._everywhere = Slots(AT_ONCE), everywhere
+        self._threads = RequestThreads(THREADS)
+        self._limiter, self._everywhere = AdaptiveLimiter(AT_ONCE), everywhere
         self._seconds = float(source.timeout.seconds)
-        self._circuit, self._trial = Circuit(), asyncio.Lock()
-        self._overload = Overload()
+        self._breaker, self._trial = CircuitBreaker(), asyncio.Lock()
+        self._overload_detector = OverloadDetector()
         self._check = ClockCheck()
-        self._last: Failed | None = None
-        self._wrong: Failed | None = None
+        self._last: QueryError | None = None
+        self._wrong: QueryError | None = None
         self._answered: tuple[float, datetime] | None = None
 
     def close(self) -> None:
-        """Close idle connections; requests under way end as they would have."""
-        self._connection.close()
+        """Close idle connections; requests in progress end as they would have."""
+        self._session.close()
 
     async def ask(self, query: str, at: datetime) -> Vector:
         """An instant query, asked once, and once more within the time limit if that may help.
 
         Raises:
-            Failed: there is no vector.
+            QueryError: there is no vector.
         """
         return await self._ask(_Wanted("query", {"query": query, "time": _seconds(at)}, as_vector))
 
@@ -125,40 +123,40 @@ class Link:
         form = {"query": query, "start": _seconds(start), "end": _seconds(end)}
         return await self._ask(_Wanted("query_range", {**form, "step": f"{step:g}"}, as_matrix))
 
-    async def refusal(self, every: float = EVERY) -> Evidence | None:
+    async def unavailable_reason(self, every: float = EVERY) -> Evidence | None:
         """Why the source is not worth asking now, if it is not.
 
         A trial finds out at first, when a break is over, and periodically.
         """
         async with self._trial:
             now = self._clock.monotonic()
-            may_try = self._circuit.may_try(now)
-            if self._circuit.is_open and not may_try and self._last is not None:
-                return self.told(self._last)
+            may_try = self._breaker.may_try(now)
+            if self._breaker.is_open and not may_try and self._last is not None:
+                return self.as_evidence(self._last)
             if may_try or self._check.is_due(now, self._clock.now().timestamp(), every):
                 try:
-                    await self.understands()
-                except Failed as failed:
-                    return self.told(failed)
-            return None if self._check.agrees else self.told(self._skewed())
+                    await self.probe()
+                except QueryError as failed:
+                    return self.as_evidence(failed)
+            return None if self._check.agrees else self.as_evidence(self._skewed())
 
-    async def understands(self) -> None:
+    async def probe(self) -> None:
         """Ask what every server can answer, and compare its clock with ours.
 
         Raises:
-            Failed: this one cannot, so nothing is wrong with any particular query.
+            QueryError: this one cannot, so nothing is wrong with any particular query.
         """
         now = self._clock.monotonic()
-        if self._last and self._circuit.is_open and not self._circuit.may_try(now):
-            raise NotAsked(self._last)
+        if self._last and self._breaker.is_open and not self._breaker.may_try(now):
+            raise CircuitOpen(self._last)
         sent = self._clock.now().timestamp()
         try:
-            found = await self._ask(_Wanted("query", {"query": TRIAL}, as_vector), trial=True)
-            received, theirs = self._clock.now().timestamp(), _number(found)
-        except Failed as failed:
-            if failed.outcome is not Outcome.REJECTED:
+            vector = await self._ask(_Wanted("query", {"query": TRIAL}, as_vector), trial=True)
+            received, theirs = self._clock.now().timestamp(), _number(vector)
+        except QueryError as failed:
+            if failed.outcome is not QueryOutcome.REJECTED:
                 raise
-            worse = Failed(Outcome.MALFORMED, f"it rejects even {TRIAL}; {failed.detail}")
+            worse = QueryError(QueryOutcome.MALFORMED, f"it rejects even {TRIAL}; {failed.detail}")
             self._note(worse, at_once=True)
             raise worse from failed
         self._check.compared(self._clock.monotonic(), received, skew(sent, received, theirs))
@@ -166,10 +164,10 @@ class Link:
         if self._wrong is not None:
             raise self._wrong
 
-    def told(self, failed: Failed) -> Evidence:
+    def as_evidence(self, failed: QueryError) -> Evidence:
         """A failure as evidence, with the server's name and without what is confidential."""
         parts = urlsplit(self.source.url)
-        detail = self._discretion.hide(f"{parts.hostname}: {failed.detail}")
+        detail = self._redactor.redact(f"{parts.hostname}: {failed.detail}")
         return Evidence(failed.kind, excerpt(detail, 400))
 
     @property
@@ -179,57 +177,57 @@ class Link:
         reason, detail = SourceReason.CONNECTED, ""
         if self._wrong is not None:
             reason = _REASONS.get(self._wrong.outcome, SourceReason.UNREACHABLE)
-            detail = self.told(self._wrong).detail
+            detail = self.as_evidence(self._wrong).detail
         if self.is_overloaded:
-            detail = f"{detail or 'it answers again'}; {SPARED}"
+            detail = f"{detail or 'it answers again'}; {OVERLOADED_DETAIL}"
         return SourceHealth(reason, detail, answered)
 
     @property
     def is_overloaded(self) -> bool:
         """Whether it has said lately that it has too much to do."""
-        return self._overload.lasts(self._clock.monotonic())
+        return self._overload_detector.is_overloaded(self._clock.monotonic())
 
     def was_asked_within(self, seconds: float) -> bool:
         """Whether it answered lately, or is known not to."""
         now = self._clock.monotonic()
-        if self._circuit.is_open and not self._circuit.may_try(now):
+        if self._breaker.is_open and not self._breaker.may_try(now):
             return True
         return self._answered is not None and now - self._answered[0] < seconds
 
     async def _ask(self, wanted: _Wanted[T], *, trial: bool = False) -> T:
         try:
-            return await self._twice(wanted, trial=trial)
-        except NotAsked:
+            return await self._with_retry(wanted, trial=trial)
+        except CircuitOpen:
             raise
-        except Failed as failed:
-            if failed.outcome is not Outcome.REJECTED:
+        except QueryError as failed:
+            if failed.outcome is not QueryOutcome.REJECTED:
                 self._wrong = failed
-            if failed.outcome is Outcome.UNAUTHORIZED:
+            if failed.outcome is QueryOutcome.UNAUTHORIZED:
                 self._refused()
             raise
 
-    async def _twice(self, wanted: _Wanted[T], *, trial: bool) -> T:
-        async with self._slots, self._everywhere:
-            if self._circuit.is_open and self._last is not None and not trial:
-                raise NotAsked(self._last)
+    async def _with_retry(self, wanted: _Wanted[T], *, trial: bool) -> T:
+        async with self._limiter, self._everywhere:
+            if self._breaker.is_open and self._last is not None and not trial:
+                raise CircuitOpen(self._last)
             ends = self._clock.monotonic() + self._seconds
             try:
-                return await self._once(wanted, self._seconds)
-            except Failed as failed:
+                return await self._without_retry(wanted, self._seconds)
+            except QueryError as failed:
                 left = ends - self._clock.monotonic() - PAUSE
-                if not failed.is_passing or left < self._seconds / 2 or self._circuit.is_open:
+                if not failed.is_passing or left < self._seconds / 2 or self._breaker.is_open:
                     raise
             await asyncio.sleep(PAUSE)
-            return await self._once(wanted, left)
+            return await self._without_retry(wanted, left)
 
-    async def _once(self, wanted: _Wanted[T], seconds: float) -> T:
+    async def _without_retry(self, wanted: _Wanted[T], seconds: float) -> T:
         try:
             found = await self._sent(wanted, seconds)
-        except Failed as failed:
+        except QueryError as failed:
             self._tally.count(CounterName.SOURCE_REQUESTS, outcome=failed.outcome)
             self._note(failed)
             raise
-        outcome = Outcome.PARTIAL if found.warnings else Outcome.ANSWERED
+        outcome = QueryOutcome.PARTIAL if found.warnings else QueryOutcome.ANSWERED
         self._tally.count(CounterName.SOURCE_REQUESTS, outcome=outcome)
         self._tally.count(CounterName.SOURCE_SAMPLES, found.samples)
         self._recovered()
@@ -238,43 +236,43 @@ class Link:
     async def _sent(self, wanted: _Wanted[T], seconds: float) -> T:
         limit = f"{seconds:.3g} s"
         try:
-            answer = await self._crew.run(
-                lambda: self._connection.ask(wanted.endpoint, wanted.form, seconds), seconds
+            answer = await self._threads.run(
+                lambda: self._session.ask(wanted.endpoint, wanted.form, seconds), seconds
             )
         except TimeoutError as error:
-            raise Failed(Outcome.TIMEOUT, f"timed out after {limit}") from error
-        except Overrun as error:
-            raise Failed(Outcome.TIMEOUT, "all request threads are still busy") from error
+            raise QueryError(QueryOutcome.TIMEOUT, f"timed out after {limit}") from error
+        except ThreadsExhausted as error:
+            raise QueryError(QueryOutcome.TIMEOUT, "all request threads are still busy") from error
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise unreachable(error, self._connection.proxy) from error
+            raise unreachable(error, self._session.proxy) from error
         return self._understood(wanted, answer)
 
-    def _understood(self, wanted: _Wanted[T], answer: Answer) -> T:
+    def _understood(self, wanted: _Wanted[T], response: HttpResponse) -> T:
         try:
-            return read(wanted.shape, answer, self._clock.now(), self._discretion.hide)
-        except Failed as failed:
-            if failed.outcome is Outcome.MALFORMED and self._last is None:
-                length = len(answer.body)
-                log.info("%s answered %s with %s bytes", self.source.ref, answer.status, length)
+            return read(wanted.shape, response, self._clock.now(), self._redactor.redact)
+        except QueryError as failed:
+            if failed.outcome is QueryOutcome.MALFORMED and self._last is None:
+                length = len(response.body)
+                log.info("%s answered %s with %s bytes", self.source.ref, response.status, length)
             raise
 
-    def _note(self, failed: Failed, *, at_once: bool = False) -> None:
-        if failed.outcome is Outcome.REJECTED:
-            if not self._circuit.is_open:  # it lives, unless it refuses everything
+    def _note(self, failed: QueryError, *, at_once: bool = False) -> None:
+        if failed.outcome is QueryOutcome.REJECTED:
+            if not self._breaker.is_open:  # it lives, unless it refuses everything
                 self._recovered()
             return
         if failed.too_much:
-            self._slots.slow_down()
+            self._limiter.slow_down()
             if (
-                failed.outcome is not Outcome.OVERLOADED
+                failed.outcome is not QueryOutcome.OVERLOADED
             ):  # by one query: that says nothing of others
-                self._overload.told()
+                self._overload_detector.record_refusal()
         if self._last is None:
-            log.warning("%s fails: %s", self.source.ref, self.told(failed).detail)
+            log.warning("%s fails: %s", self.source.ref, self.as_evidence(failed).detail)
         self._last = failed
-        self._circuit.failed(
+        self._breaker.failed(
             self._clock.monotonic(),
-            at_once=at_once or failed.outcome is Outcome.TIMEOUT,
+            at_once=at_once or failed.outcome is QueryOutcome.TIMEOUT,
             asked=failed.retry_after,
         )
 
@@ -285,11 +283,11 @@ class Link:
         if self._check.agrees:
             self._wrong = None
         self._answered = self._clock.monotonic(), self._clock.now()
-        self._overload.answered(self._answered[0])
-        self._circuit.succeeded()
-        self._slots.answered()
+        self._overload_detector.record_answer(self._answered[0])
+        self._breaker.succeeded()
+        self._limiter.answered()
 
-    def _skewed(self) -> Failed:
+    def _skewed(self) -> QueryError:
         ahead = self._check.skew
         way = "ahead of" if ahead > 0 else "behind"
         message = (
@@ -299,16 +297,16 @@ class Link:
         if ahead < 0 and self.source.dialect is not Dialect.VICTORIA_METRICS:
             # Asked like Prometheus it answers for half a minute ago.
             message += "; of VictoriaMetrics say so in spec.dialect"
-        return Failed(Outcome.SKEWED, message)
+        return QueryError(QueryOutcome.SKEWED, message)
 
 
 def _seconds(at: datetime) -> str:
     return f"{at.timestamp():.3f}"
 
 
-def _number(found: Vector) -> float:
+def _number(vector: Vector) -> float:
     try:
-        ((_, text),) = found.rows
+        ((_, text),) = vector.rows
         return float(text)
     except ValueError:
-        raise Failed(Outcome.MALFORMED, f"its answer to {TRIAL} is not a number") from None
+        raise QueryError(QueryOutcome.MALFORMED, f"its answer to {TRIAL} is not a number") from None

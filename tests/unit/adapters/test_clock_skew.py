@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.adapters.clock_check import AGAIN, EVERY, JUMP, TOLERANCE, ClockCheck, skew
+from penstock.adapters.clock_skew import AGAIN, EVERY, JUMP, TOLERANCE, ClockCheck, skew
 
 
 @pytest.mark.parametrize(

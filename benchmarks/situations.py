@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 from benchmarks.month.tables import aligned
-from penstock.engine.closing import plain
+from penstock.engine.promql.counting import plain_increase
 from support.situations import BUCKET, BY, METRIC, TWELVE, Situation, closing, counted, play
 
 Counted = Mapping[str, Decimal]
@@ -25,7 +25,7 @@ def measure() -> list[Figure]:
         tempfile.TemporaryDirectory() as folder,
         play(TWELVE, watched=True).served(Path(folder)) as url,
     ):
-        ours, naive = counted(url, closing()), counted(url, plain(METRIC, BY, BUCKET))
+        ours, naive = counted(url, closing()), counted(url, plain_increase(METRIC, BY, BUCKET))
     print(f"\n{_table(ours, naive)}\n", flush=True)
     return figures(ours, naive)
 

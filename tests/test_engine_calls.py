@@ -74,7 +74,7 @@ def test_a_constructor_that_takes_a_callable_is_found() -> None:
 
 
 def test_every_module_of_the_engine_is_on_a_floor() -> None:
-    apart = ("budget", "promql", "asking", "closing", "watches")
+    apart = ("budget", "promql", "watches")
     names = {name.split(".")[2] for name in modules()}
     assert names - set(apart) == set(FLOOR)
 

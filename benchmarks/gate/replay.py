@@ -34,7 +34,8 @@ from penstock.domain.quantities import Duration
 from penstock.domain.slo import Slo
 from penstock.domain.thresholds import fastest_firing_rule
 from penstock.domain.window import length
-from penstock.engine.budget.reading import evidence, plan
+from penstock.engine.budget.ledger_evidence import evidence_from_ledger
+from penstock.engine.budget.ledger_plan import plan_ledger_read
 
 GRAIN = BUCKET // 1_000
 SPAN = Duration.of_seconds(GRAIN)
@@ -158,8 +159,8 @@ def _known(slo: Slo, release: UnderWay, ledger: Ledger, newest: Bucket) -> Evide
     """As the operator puts it together: what is closed, and the newest bucket, still open."""
     if newest.is_stale:
         return Evidence(EvidenceKind.STALE, "nothing could be scraped")
-    planned = plan(slo, release.guard.burn_windows, ledger, _moment(newest.end))
-    return evidence(planned, ledger, {SPAN: newest.count} if newest.count else {})
+    planned = plan_ledger_read(slo, release.guard.burn_windows, ledger, _moment(newest.end))
+    return evidence_from_ledger(planned, ledger, {SPAN: newest.count} if newest.count else {})
 
 
 def _without_minimum(applies: EffectivePolicy) -> EffectivePolicy:

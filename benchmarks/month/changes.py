@@ -35,7 +35,7 @@ def _of_ledgers(made: Month, server: Served, at: int) -> list[Figure]:
     with Engine(server.url, asked) as engine:
         anew = _samples(engine, lambda: fill(engine, at, 0))
         cycle = _samples(engine, lambda: _evaluated(engine, at))
-        kept = {account.sli.digest: encode(account.ledger) for account in engine.book}
+        kept = {tracked.key.digest: encode(tracked.ledger) for tracked in engine.book}
         changed = {
             "another objective": _changed(engine, at, [_with_objective(slo) for slo in asked]),
             "a shorter window": _changed(engine, at, [_with_window(slo) for slo in asked]),

@@ -82,10 +82,12 @@ def generator(say: Say = console, cache: Cache | None = None) -> Path:
     program = folder / "generator"
     if program.exists():
         return program
-    with cache.lock(f"month-generator-{cache.platform}", "compiling the generator", say) as held:
+    with cache.lock(
+        f"month-generator-{cache.platform}", "compiling the generator", say
+    ) as hold_ref:
         if not program.exists():
-            _compile(held.work, cache, say)
-            cache.put(held.work / "made", folder, held)
+            _compile(hold_ref.work, cache, say)
+            cache.put(hold_ref.work / "made", folder, hold_ref)
     return program
 
 

@@ -33,10 +33,10 @@ from penstock.domain.quantities import Duration, Objective
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Occurrences, Slo, SourceKind
 from penstock.domain.window import RollingWindow
-from penstock.engine.budget.budgets import Budgets
-from penstock.engine.budget.library import Library
-from penstock.engine.budget.upkeep import Upkeep
-from penstock.engine.ports import Inquiry
+from penstock.engine.budget.evidence_source import BudgetEvidence
+from penstock.engine.budget.ledger_manager import LedgerManager
+from penstock.engine.budget.ledger_updater import LedgerUpdater
+from penstock.engine.ports import EvidenceRequest
 from penstock.errors import Gone
 
 LOOKS = frozenset(Duration.parse(text) for text in ("5m", "30m", "1h", "2h", "6h", "1d", "3d"))
@@ -87,11 +87,11 @@ class Engine:
             CredentialCache(_no_secret, clock, "", Path("/nowhere")), clock, self.counts
         )
         asker = PrometheusQueryClient(self._sources, clock)
-        self.library = Library(asker, NowhereKept(), clock, self.counts, CYCLE)
-        self.budgets = Budgets(asker, self.library, clock)
+        self.library = LedgerManager(asker, NowhereKept(), clock, self.counts, CYCLE)
+        self.budgets = BudgetEvidence(asker, self.library, clock)
         self.source = _source(url)
-        self.book = self.library.book(self.source)
-        self.upkeep = Upkeep(asker, self.book, LAG)
+        self.book = self.library.source_ledgers(self.source)
+        self.upkeep = LedgerUpdater(asker, self.book, LAG)
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
@@ -109,7 +109,7 @@ class Engine:
         self, at: int, *, hot: bool = False, looks: frozenset[Duration] = LOOKS
     ) -> Mapping[str, Evidence]:
         """One cycle at an instant in seconds; evidence by the SLO's name."""
-        asked = [Inquiry(slo, looks, hot) for slo in self.slos]
+        asked = [EvidenceRequest(slo, looks, hot) for slo in self.slos]
         moment = datetime.fromtimestamp(at, UTC)
         found = self._runner.run(self.budgets.measure(self.source, asked, moment))
         return {ref.name: slo for ref, slo in found.items()}
@@ -117,7 +117,7 @@ class Engine:
     def read(self, at: int, looks: frozenset[Duration] = LOOKS) -> None:
         """Ask what a cycle asks, and read the answers as numbers; nothing is judged by them."""
         moment = datetime.fromtimestamp(at, UTC)
-        asked = [Inquiry(slo, looks, hot=False) for slo in self.slos]
+        asked = [EvidenceRequest(slo, looks, hot=False) for slo in self.slos]
         planned = self.budgets.planned(self.source, asked, moment)
         self._runner.run(self.budgets.read(self.source, planned, moment))
 
@@ -129,9 +129,9 @@ class Engine:
         """As if the operator had been there since ``begin``."""
         moment = datetime.fromtimestamp(at, UTC)
         for slo in self.slos:
-            account = self.book.account(slo, moment, {})
-            if not len(account.ledger.fine):
-                account.ledger.begin(begin // HOUR * HOUR)
+            tracked = self.book.ledger_for(slo, moment, {})
+            if not len(tracked.ledger.fine):
+                tracked.ledger.begin(begin // HOUR * HOUR)
 
     @property
     def ledgers(self) -> list[Ledger]:
@@ -196,7 +196,7 @@ def of_engine(month: Month, server: Served, promises: Sequence[Promise], at: int
         end = at // 1_000 - 2 * BUCKET
         fill(engine, end, 0)
         memory = max(_bytes(one) for one in engine.ledgers)
-        kept = {account.sli.digest: encode(account.ledger) for account in engine.book}
+        kept = {tracked.key.digest: encode(tracked.ledger) for tracked in engine.book}
         cost = _per_series(server, engine, month, at // 1_000)
     finally:
         engine.close()

@@ -34,11 +34,11 @@ from penstock.adapters.served_schema import ServedSchema
 from penstock.adapters.source_pool import SourcePool
 from penstock.adapters.workloads.adapter import AdapterFactory
 from penstock.adapters.workloads.registry import ADAPTERS, WorkloadRegistry
-from penstock.engine.budget.budgets import Budgets
-from penstock.engine.budget.library import Library
+from penstock.engine.budget.evidence_source import BudgetEvidence
+from penstock.engine.budget.ledger_manager import LedgerManager
 from penstock.engine.evidence_view import EvaluationIntervals
 from penstock.engine.metric_names import GaugeName
-from penstock.engine.ports import Found
+from penstock.engine.ports import HoldOutcome
 from penstock.engine.rollout_metrics import slis
 from penstock.engine.wiring import Engine, Options, Ports, wire_engine
 from penstock.errors import ClusterError, PenstockError
@@ -64,7 +64,7 @@ class Components:
 
     metrics: MetricsRegistry
     engine: Engine
-    ledgers: Library
+    ledgers: LedgerManager
     feed: Feed
     optional_feeds: Sequence[OptionalFeed]
     schema: ServedSchema
@@ -100,10 +100,10 @@ async def _release_all(settings: Settings, adapters: Sequence[AdapterFactory]) -
     workloads = WorkloadRegistry.of(kube, settings.namespaces, adapters)
     left = 0
     try:
-        for held in await workloads.held():
-            outcome = await workloads.release(held)
-            left += outcome.found not in (Found.DONE, Found.GONE)
-            log.info("%s/%s: %s %s", held.namespace, held.ref, outcome.found, outcome.why)
+        for hold_ref in await workloads.held():
+            result = await workloads.release(hold_ref)
+            left += result.outcome not in (HoldOutcome.DONE, HoldOutcome.GONE)
+            log.info("%s/%s: %s %s", hold_ref.namespace, hold_ref.ref, result.outcome, result.why)
     finally:
         await kube.close()
     if left:
@@ -165,9 +165,9 @@ def wire(
     credentials = CredentialCache(
         resources.secret, clock, _own_namespace(settings), settings.token_folder
     )
-    asker = PrometheusQueryClient(SourcePool(credentials, clock, registry), clock)
-    ledgers = Library(
-        asker,
+    client = PrometheusQueryClient(SourcePool(credentials, clock, registry), clock)
+    ledgers = LedgerManager(
+        client,
         _snapshots(settings, kube),
         clock,
         registry,
@@ -178,10 +178,10 @@ def wire(
         api=resources,
         notifiers=[EventNotifier(kube)],
         workloads=workloads,
-        metrics=Budgets(asker, ledgers, clock),
+        evidence_source=BudgetEvidence(client, ledgers, clock),
         clock=clock,
         lease=lease,
-        tally=registry,
+        metrics=registry,
     )
     engine = wire_engine(ports, _options(settings))
     cache, informer = engine.stores.cache, engine.informer

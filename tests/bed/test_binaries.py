@@ -39,9 +39,9 @@ def put(folder: Path, binary: Binary, version: str, mode: int = 0o755) -> Path:
 
 
 def put_in_cache(cache: Cache, binary: Binary) -> Path:
-    with cache.lock("test", "publishing", print) as held:
-        file = put(held.work, binary, binary.tool.version)
-        return cache.publish(file, binary, RELEASE, "downloaded", held).path
+    with cache.lock("test", "publishing", print) as hold_ref:
+        file = put(hold_ref.work, binary, binary.tool.version)
+        return cache.publish(file, binary, RELEASE, "downloaded", hold_ref).path
 
 
 def found(binary: Binary, cache: Cache) -> tuple[Path, str] | None:

@@ -32,10 +32,10 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def publish(cache: Cache, content: str = "the binary", origin: str = RELEASE) -> Path:
-    with cache.lock("etcd", "publishing", silent) as held:
-        file = held.work / "downloaded"
+    with cache.lock("etcd", "publishing", silent) as hold_ref:
+        file = hold_ref.work / "downloaded"
         file.write_text(content)
-        return cache.publish(file, ETCD, origin, "downloaded", held).path
+        return cache.publish(file, ETCD, origin, "downloaded", hold_ref).path
 
 
 def test_what_was_published_is_found_and_can_be_executed(cache: Cache):
@@ -146,11 +146,11 @@ def test_a_killed_holder_leaves_nothing_half_made_and_its_rubbish_is_swept(cache
 
 
 def test_the_sweep_spares_the_work_of_a_live_holder(cache: Cache):
-    with cache.lock("etcd", "building", silent) as held:
-        (held.work / "half").write_text("half of a binary")
+    with cache.lock("etcd", "building", silent) as hold_ref:
+        (hold_ref.work / "half").write_text("half of a binary")
         with cache.lock("prometheus", "building", silent):
-            assert (held.work / "half").exists()
-    assert not held.work.exists()
+            assert (hold_ref.work / "half").exists()
+    assert not hold_ref.work.exists()
 
 
 @pytest.mark.parametrize(

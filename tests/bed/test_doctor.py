@@ -33,10 +33,10 @@ def put(path: Path, program: str) -> Path:
 
 
 def fill(cache: Cache) -> None:
-    with cache.lock("test", "publishing", print) as held:
+    with cache.lock("test", "publishing", print) as hold_ref:
         for name in SERVERS:
-            file = put(held.work / name, "exit 0")
-            cache.publish(file, BINARIES[name], RELEASE, "downloaded", held)
+            file = put(hold_ref.work / name, "exit 0")
+            cache.publish(file, BINARIES[name], RELEASE, "downloaded", hold_ref)
 
 
 def lines_about(words: str) -> list[str]:

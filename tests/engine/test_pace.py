@@ -81,8 +81,8 @@ async def test_what_a_release_has_spent_is_asked_for_since_its_beginning(world: 
     await world.until("it is told", lambda: "spentRatio" in world.status().get("release", {}))
     release = world.status()["release"]
     assert release["spentSlo"] == "web"
-    onsets = world.metrics.asked[-1].onsets
-    assert [f"{moment.isoformat()}".replace("+00:00", "Z") for moment in onsets] == [
+    release_starts = world.metrics.asked[-1].onsets
+    assert [f"{moment.isoformat()}".replace("+00:00", "Z") for moment in release_starts] == [
         release["startedAt"]
     ]
     gauges = [name for name, labels in world.tally.gauges if ("slo", "web") in labels]

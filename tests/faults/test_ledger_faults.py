@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from penstock.domain.evidence import EvidenceKind
-from penstock.engine.budget.upkeep import Upkeep
+from penstock.engine.budget.ledger_updater import LedgerUpdater
 from support import draws
 from support.books import LAG, THEN, Bookkeeping, Shop
 from support.indicators import ratio
@@ -70,14 +70,14 @@ def is_right(books: Bookkeeping, shop: Shop) -> None:
 def test_an_answer_that_failed_or_was_partial_closes_nothing(
     books: Bookkeeping, shop: Shop, act: Act
 ) -> None:
-    (account,) = books.library.book(books.source)
+    (account,) = books.library.source_ledgers(books.source)
     closed = account.ledger.closed_until
     at = books.until(THEN + timedelta(minutes=12))
     here = books.source
     with FaultProxy(here.url) as proxy, proxy.faults(Plan((Rule(Match(), act),))):
-        book = books.library.book(here)
+        book = books.library.source_ledgers(here)
         book.source = replace(here, url=proxy.url)
-        upkeep = Upkeep(books.meter.asker, book, LAG)
+        upkeep = LedgerUpdater(books.meter.asker, book, LAG)
         books.meter.run(upkeep.once(at, books.meter.clock.monotonic()))
     assert account.ledger.closed_until == closed
     account.not_before = 0.0
@@ -93,7 +93,7 @@ def test_ended_in_the_middle_of_a_close_it_goes_on_as_if_nothing_had_been(
     at = books.until(THEN + timedelta(minutes=40))
 
     async def killed() -> None:
-        upkeep = Upkeep(books.meter.asker, books.library.book(books.source), LAG)
+        upkeep = LedgerUpdater(books.meter.asker, books.library.source_ledgers(books.source), LAG)
         work = asyncio.create_task(upkeep.once(at, books.meter.clock.monotonic()))
         await asyncio.sleep(seconds)
         work.cancel()

@@ -18,7 +18,7 @@ from penstock.adapters.workloads.deployment import ARGO_ROLLOUTS, CANARIES, Depl
 from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, Phase, WorkloadState
-from penstock.engine.ports import Held, Outcome
+from penstock.engine.ports import HoldRef, HoldResult
 from support.gates import MERGE
 from support.penstock_run import wait_for
 from support.story import IMAGE, JSON_PATCH, NAME, Object, played
@@ -70,13 +70,13 @@ class AtRest:
     def observe(self, owner: str = ONE) -> WorkloadState:
         return self.ask(lambda it: it.observe(self.namespace, REF, HOLD_MANAGER_PREFIX + owner))
 
-    def hold(self, owner: str = ONE) -> Outcome:
+    def hold(self, owner: str = ONE) -> HoldResult:
         workload = self.observe(owner)
         return self.ask(lambda it: it.hold(workload, HOLD_MANAGER_PREFIX + owner, keep=False))
 
-    def release(self, owner: str = ONE, uid: str = "") -> Outcome:
+    def release(self, owner: str = ONE, uid: str = "") -> HoldResult:
         uid = uid or self.read()["metadata"]["uid"]
-        return self.ask(lambda it: it.release(Held(self.namespace, REF, uid, owner)))
+        return self.ask(lambda it: it.release(HoldRef(self.namespace, REF, uid, owner)))
 
     def held_by(self) -> set[str]:
         found = self.ask(lambda it: it.list_held())

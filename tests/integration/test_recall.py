@@ -11,7 +11,7 @@ import pytest
 
 from penstock.api.parse import parse_metrics_source, parse_slo
 from penstock.domain.ledger import HOUR
-from penstock.engine.budget.book import Book, counters_of
+from penstock.engine.budget.source_ledgers import SourceLedgers, counters_of
 from support.history import NOW, prometheus
 from support.own_counters import JOB, Month
 from support.penstock_run import Operator, wait_for
@@ -62,13 +62,13 @@ def test_a_month_whose_raw_samples_are_gone_is_judged_by_what_was_counted(
         "metadata": {"name": NAME, "namespace": story.namespace, "uid": "any"},
         "spec": {"objective": "90%", "window": {"rolling": "30d"}, "indicator": INDICATOR},
     }
-    book = Book(parse_metrics_source(story.read("metricssources", "default")))
+    source_ledgers = SourceLedgers(parse_metrics_source(story.read("metricssources", "default")))
     now = datetime.now(UTC)
-    account = book.account(parse_slo(body), now, {})
+    tracked = source_ledgers.ledger_for(parse_slo(body), now, {})
     # Its restarts are at the worst moment: after a full hour's counters were looked at, before it.
     month = Month(now - timedelta(minutes=(now.minute - 57) % 60))
     true = month.ledger(0)
-    month.tell(counters_of(book.source, account), true)
+    month.tell(counters_of(source_ledgers.source, tracked), true)
     month.send(url)
     send_recent(url, datetime.now(UTC))
 
@@ -88,7 +88,7 @@ def test_a_month_whose_raw_samples_are_gone_is_judged_by_what_was_counted(
     assert float(status["budget"]["remainingRatio"]) == pytest.approx(left, abs=0.005)
     metrics = story.operator.metrics()
     assert "# TYPE penstock_sli_events_total counter" in metrics
-    name = counters_of(book.source, account)
+    name = counters_of(source_ledgers.source, tracked)
     labels = f'namespace="{story.namespace}",sli="{name}",slo="{NAME}"'
     assert f"penstock_slo_sli_info{{{labels}}} 1.0" in metrics
     story.do("delete", "slos.penstock.dev", NAME)

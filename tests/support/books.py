@@ -17,10 +17,10 @@ from penstock.domain.evidence import Evidence
 from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.slo import Slo
-from penstock.engine.budget.budgets import Budgets
-from penstock.engine.budget.library import Library
-from penstock.engine.budget.upkeep import Upkeep
-from penstock.engine.ports import Clock, Inquiry
+from penstock.engine.budget.evidence_source import BudgetEvidence
+from penstock.engine.budget.ledger_manager import LedgerManager
+from penstock.engine.budget.ledger_updater import LedgerUpdater
+from penstock.engine.ports import Clock, EvidenceRequest
 from support.history import NOW
 from support.measuring import Meter, source
 from support.scrapes import Labels, Scrapes, Target, series
@@ -144,10 +144,10 @@ class Bookkeeping:
 
     def begin(self) -> None:
         """As a new process does, with what the last one saved."""
-        self.library = Library(
+        self.library = LedgerManager(
             self.meter.asker, self, self._clock, self.meter.tally, 15, self._own_job
         )
-        self.budgets = Budgets(self.meter.asker, self.library, self._clock)
+        self.budgets = BudgetEvidence(self.meter.asker, self.library, self._clock)
         self.meter.run(self.library.load())
 
     async def load(self) -> Mapping[str, bytes]:
@@ -166,16 +166,16 @@ class Bookkeeping:
         onsets: frozenset[datetime] = frozenset(),
     ) -> dict[str, Evidence]:
         """Evidence by the SLO's name."""
-        asked = [Inquiry(slo, frozenset(LOOKS), hot, onsets) for slo in slos]
+        asked = [EvidenceRequest(slo, frozenset(LOOKS), hot, onsets) for slo in slos]
         found = self.meter.run(self.budgets.measure(where or self.source, asked, at))
         return {ref.name: slo for ref, slo in found.items()}
 
     def keep_up(self, at: datetime, *, most: int = 200) -> int:
         """Do all that is due, and no more than so many rounds; how many there were."""
-        book = self.library.book(self.source)
-        upkeep = Upkeep(self.meter.asker, book, LAG, self._own_job)
+        source_ledgers = self.library.source_ledgers(self.source)
+        updater = LedgerUpdater(self.meter.asker, source_ledgers, LAG, self._own_job)
         for number in range(most):
-            if not self.meter.run(upkeep.once(at, self.meter.clock.monotonic())):
+            if not self.meter.run(updater.once(at, self.meter.clock.monotonic())):
                 return number + 1
         return most
 

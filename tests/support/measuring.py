@@ -23,7 +23,7 @@ from penstock.domain.slo import Budgeting, Occurrences, Slo, SourceKind
 from penstock.domain.source_status import SourceHealth
 from penstock.domain.window import RollingWindow, Window
 from penstock.engine.budget.direct import Direct
-from penstock.engine.ports import Clock, Inquiry
+from penstock.engine.ports import Clock, EvidenceRequest
 from penstock.errors import Gone
 
 T = TypeVar("T")
@@ -55,8 +55,8 @@ def slo(
     )
 
 
-def inquiry(slo: Slo, looks: Iterable[str] = LOOKS) -> Inquiry:
-    return Inquiry(slo, frozenset(Duration.parse(look) for look in looks))
+def inquiry(slo: Slo, looks: Iterable[str] = LOOKS) -> EvidenceRequest:
+    return EvidenceRequest(slo, frozenset(Duration.parse(look) for look in looks))
 
 
 def source(
@@ -153,8 +153,8 @@ class Meter:
         self, where: MetricsSource, slos: Sequence[Slo], at: datetime, looks: Iterable[str] = LOOKS
     ) -> list[Evidence]:
         """Evidence of each SLO, in one tick."""
-        inquiries = [inquiry(slo, looks) for slo in slos]
-        found = self._runner.run(self.metrics.measure(where, inquiries, at))
+        requests = [inquiry(slo, looks) for slo in slos]
+        found = self._runner.run(self.metrics.measure(where, requests, at))
         assert set(found) == {slo.ref for slo in slos}
         return [found[slo.ref] for slo in slos]
 

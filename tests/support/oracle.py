@@ -42,7 +42,7 @@ from penstock.domain.window import length
 from penstock.engine.budget.direct import Direct
 from penstock.engine.manager_index import ManagerIndex, with_manager
 from penstock.engine.object_cache import Named, ObjectCache, parsed_source
-from penstock.engine.ports import Inquiry
+from penstock.engine.ports import EvidenceRequest
 from penstock.settings import Settings
 from support.invariants import Specs, traces, violations
 from support.penstock_run import wait_for
@@ -153,9 +153,9 @@ class _Eye:
         return list(compared(told, record.get("data") or {}, stepped, ours=workload.held_by_us))
 
     async def _judged(self, rollout: Rollout, named: Named, now: datetime) -> SloEvidence:
-        slo = named.entry.spec if named.entry else None
+        slo = named.obj.spec if named.obj else None
         if not isinstance(slo, Slo):
-            kind = EvidenceKind.SLO_INVALID if named.entry else EvidenceKind.SLO_NOT_FOUND
+            kind = EvidenceKind.SLO_INVALID if named.obj else EvidenceKind.SLO_NOT_FOUND
             return SloEvidence(named.name, Evidence(kind), None)
         applies = resolve_policy(rollout.policy, slo.objective, length(slo.window, now), SCRAPE)
         return SloEvidence(named.name, await self._evidence(slo, applies, now), applies)
@@ -168,15 +168,15 @@ class _Eye:
         burn_windows = frozenset(
             burn_window for burn_window in applies.burn_windows if burn_window != window
         )
-        answers = await self._metrics.measure(source, [Inquiry(slo, burn_windows)], now)
+        answers = await self._metrics.measure(source, [EvidenceRequest(slo, burn_windows)], now)
         return answers[slo.ref]
 
     async def _stray_holds(self) -> list[str]:
         known = {obj.ref.uid for obj in self._cache.all(Resource.ROLLOUT)}
         return [
-            f"{held.ref} is held for a Rollout that is no more"
-            for held in await self._workloads.held()
-            if held.owner not in known and not held.keep
+            f"{hold_ref.ref} is held for a Rollout that is no more"
+            for hold_ref in await self._workloads.held()
+            if hold_ref.owner not in known and not hold_ref.keep
         ]
 
 

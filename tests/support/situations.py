@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum, auto
 
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import exact, reading
+from penstock.engine.promql.counting import exact_increase, reading
 from support.history import NOW
 from support.scrapes import Scrapes, Target, ask, series
 
@@ -172,7 +172,7 @@ NOBODY_CAN_KNOW = {
 
 def closing(selector: str = METRIC) -> str:
     """What the operator asks of the bucket when it reads it for the last time."""
-    return exact(reading(selector), BY, BUCKET, HOUR, thorough=True)
+    return exact_increase(reading(selector), BY, BUCKET, HOUR, thorough=True)
 
 
 def counted(url: str, query: str) -> dict[str, Decimal]:

@@ -17,7 +17,7 @@ from penstock.adapters.workloads.registry import ADAPTERS
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.template import pod_template
 from penstock.domain.workload import HoldEffect, Phase, WorkloadState
-from penstock.engine.ports import Held, Outcome
+from penstock.engine.ports import HoldRef, HoldResult
 from penstock.engine.watches import Watch, WatchItself
 from penstock.errors import Gone
 from penstock.settings import add_arguments, from_arguments
@@ -87,13 +87,13 @@ class ToyAdapter:
             person_holds=person_hold(body),
         )
 
-    async def hold(self, seen: WorkloadState, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, seen: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         return await self._hold.hold(seen, manager, keep=keep)
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, held: HoldRef) -> HoldResult:
         return await self._hold.release(held)
 
-    async def list_held(self) -> Sequence[Held]:
+    async def list_held(self) -> Sequence[HoldRef]:
         return await self._hold.list_held()
 
 

@@ -216,22 +216,22 @@ def _download(hunt: _Hunt, cache: Cache, say: Say) -> None:
         if not any(archive.url in checksums for archive in archives(group, cache.platform)):
             continue
         doing = f"downloading {tool.folder} {tool.version}"
-        with cache.lock(cache.lock_key(tool), doing, say) as held:
+        with cache.lock(cache.lock_key(tool), doing, say) as hold_ref:
             for archive in archives(_take_published(hunt, group, cache), cache.platform):
                 if archive.url in checksums:
-                    _download_one(hunt, archive, checksums[archive.url], cache, held, say)
+                    _download_one(hunt, archive, checksums[archive.url], cache, hold_ref, say)
 
 
 def _download_one(
-    hunt: _Hunt, archive: Archive, checksum: str, cache: Cache, held: Held, say: Say
+    hunt: _Hunt, archive: Archive, checksum: str, cache: Cache, hold_ref: Held, say: Say
 ) -> None:
     say(f"downloading {archive.url} ...")
     try:
-        files = download(archive, checksum, held.work, say)
+        files = download(archive, checksum, hold_ref.work, say)
         for name, file in files.items():
             binary = BINARIES[name]
             _must_say_its_version(binary, file, DownloadError)
-            hunt.got(name, cache.publish(file, binary, RELEASE, "downloaded", held).path)
+            hunt.got(name, cache.publish(file, binary, RELEASE, "downloaded", hold_ref).path)
         say(f"downloaded {archive.name}, its checksum is right")
     except DownloadError as error:
         hunt.troubles.append(str(error))
@@ -244,13 +244,13 @@ def _build(hunt: _Hunt, cache: Cache, say: Say) -> None:
     builder = Builder(go, cache, say, [binary for group in groups.values() for binary in group])
     builder.announce()
     for tool, group in groups.items():
-        with cache.lock(cache.lock_key(tool), f"building {tool.folder}", say) as held:
+        with cache.lock(cache.lock_key(tool), f"building {tool.folder}", say) as hold_ref:
             for binary in _take_published(hunt, group, cache):
-                held.tell(builder.doing(binary))
-                file = builder.build(binary, held.work)
+                hold_ref.tell(builder.doing(binary))
+                file = builder.build(binary, hold_ref.work)
                 _must_say_its_version(binary, file, BuildError)
                 origin = recipe_hash(binary.tool)
-                hunt.got(binary.name, cache.publish(file, binary, origin, "built", held).path)
+                hunt.got(binary.name, cache.publish(file, binary, origin, "built", hold_ref).path)
 
 
 def _must_say_its_version(binary: Binary, file: Path, error: type[Exception]) -> None:

@@ -108,14 +108,14 @@ def _found_running(folder: Path) -> bool:
 
 def _wait_until_ready(folder: Path) -> Record | None:
     """The record of a living keeper, or None when there is none."""
-    pace, end = Pace(), time.monotonic() + _START_SECONDS
+    intervals, end = Pace(), time.monotonic() + _START_SECONDS
     while is_held(folder):
         record = Record.load(folder)
         if record is not None and (record.ready or record.version != VERSION):
             return record
         if time.monotonic() > end:
             raise BedError(f"Somebody has begun to start a test bed in {folder}, but it hangs.")
-        if pace.due():
+        if intervals.due():
             console(f"waiting for another process that starts the test bed in {folder} ...")
         time.sleep(0.1)
     return None

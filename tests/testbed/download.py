@@ -186,7 +186,7 @@ def _transfer(url: str, file: Path, digest: hashlib._Hash, say: Say) -> None:
         raise _failure(url, error) from error
     with response, file.open("wb") as output:
         total = int(response.headers.get("Content-Length") or 0)
-        got, begun, pace = 0, time.monotonic(), Pace()
+        got, begun, intervals = 0, time.monotonic(), Pace()
         while chunk := _read_some(response, url):
             output.write(chunk)
             digest.update(chunk)
@@ -194,7 +194,7 @@ def _transfer(url: str, file: Path, digest: hashlib._Hash, say: Say) -> None:
             elapsed = time.monotonic() - begun
             if elapsed > PATIENCE.slow_after and got < elapsed * PATIENCE.bytes_per_second:
                 raise DownloadError(f"{url} comes too slowly ({got / elapsed / 1000:.0f} kB/s)")
-            if pace.due():
+            if intervals.due():
                 say(f"downloading {file.name}, {in_megabytes(got)} of {in_megabytes(total)} ...")
     if total and got != total:
         raise DownloadError(f"{url} ended after {got} of {total} bytes")

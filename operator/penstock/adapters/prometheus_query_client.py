@@ -26,12 +26,20 @@ from penstock.adapters.source_pool import SourcePool
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.source_status import SourceHealth
-from penstock.engine.asking import Answer, Asked, Form, Joint, Q, Row, Span
 from penstock.engine.ports import Clock
+from penstock.engine.promql.query_client import (
+    BatchableQuery,
+    BatchedQuery,
+    Q,
+    QueryBatcher,
+    QueryRange,
+    QueryResult,
+    Series,
+)
 
 APART_SECONDS = 3_600.0
 
-Found = dict[Hashable, Answer | Evidence]
+Found = dict[Hashable, QueryResult | Evidence]
 
 
 class PrometheusQueryClient:
@@ -44,25 +52,25 @@ class PrometheusQueryClient:
     async def ask(
         self,
         source: MetricsSource,
-        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
-        when: datetime | Span,
-    ) -> Mapping[Hashable, Answer | Evidence]:
+        groups: Sequence[tuple[QueryBatcher[Q], Sequence[Q]]],
+        when: datetime | QueryRange,
+    ) -> Mapping[Hashable, QueryResult | Evidence]:
         """For each question, by its key: its rows, or why there are none."""
-        questions = [one for _, group in groups for one in group]
-        if not questions:
+        queries = [one for _, group in groups for one in group]
+        if not queries:
             return {}
         client = await self._pool.client_for(source)
         if isinstance(client, Evidence):
-            return _all(questions, client)
+            return _all(queries, client)
         sanity_check = _SanityCheck(client)
         batches = [
-            _Batch(client, self._limits, sanity_check, form, when).ask(batch)
-            for form, group in groups
-            for batch in self._limits.batches(form, group)
+            _Batch(client, self._limits, sanity_check, batcher, when).ask(batch)
+            for batcher, group in groups
+            for batch in self._limits.batches(batcher, group)
         ]
         return {key: one for part in await asyncio.gather(*batches) for key, one in part.items()}
 
-    async def look(self, source: MetricsSource) -> SourceHealth:
+    async def health(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
         return await self._pool.health(source)
 
@@ -78,26 +86,26 @@ class BatchLimits:
         self._clock = clock
         self._most: dict[Hashable, tuple[int, float]] = {}
 
-    def limit(self, questions: Iterable[Asked], most: int) -> None:
+    def limit(self, queries: Iterable[BatchableQuery], most: int) -> None:
         """From now on put at most this number into one query with these, themselves included."""
         ends = self._clock.monotonic() + APART_SECONDS
-        for asked in questions:
+        for asked in queries:
             former = self._most.get(asked.key, (most, 0.0))[0]
             self._most[asked.key] = max(1, min(most, former)), ends
 
-    def batches(self, form: Form[Q], questions: Sequence[Q]) -> Iterator[Sequence[Q]]:
+    def batches(self, batcher: QueryBatcher[Q], queries: Sequence[Q]) -> Iterator[Sequence[Q]]:
         """Batches, the most trusted first: a query that is too dear delays none but its like."""
         now = self._clock.monotonic()
         self._most = {key: kept for key, kept in self._most.items() if kept[1] > now}
         if not self._most:
-            yield from form.cut(questions, form.most)
+            yield from batcher.cut(queries, batcher.most)
             return
         by_size: dict[int, list[Q]] = {}
-        for asked in questions:
-            most = self._most.get(asked.key, (form.most, 0.0))[0]
-            by_size.setdefault(min(most, form.most), []).append(asked)
+        for asked in queries:
+            most = self._most.get(asked.key, (batcher.most, 0.0))[0]
+            by_size.setdefault(min(most, batcher.most), []).append(asked)
         for size, group in sorted(by_size.items(), reverse=True):
-            yield from form.cut(group, size)
+            yield from batcher.cut(group, size)
 
 
 class _SanityCheck:
@@ -125,8 +133,8 @@ class _Batch(Generic[Q]):
     client: SourceClient
     limits: BatchLimits
     sanity_check: _SanityCheck
-    form: Form[Q]
-    when: datetime | Span
+    batcher: QueryBatcher[Q]
+    when: datetime | QueryRange
 
     async def ask(self, batch: Sequence[Q]) -> Found:
         """The answer to each, or why there is none."""
@@ -135,17 +143,17 @@ class _Batch(Generic[Q]):
     async def _tried(self, batch: Sequence[Q]) -> Found | QueryError:
         """What one query for all of them gives."""
         try:
-            joint = self.form.joint(batch)
-            found = await self._sent(joint.query)
+            batched = self.batcher.batched(batch)
+            found = await self._sent(batched.query)
             if found.warnings:
                 return await self._warned(batch, found.warnings)
-            answers = _demultiplex(joint, _rows(found, self.when))
+            answers = _demultiplex(batched, _rows(found, self.when))
         except QueryError as failed:
             return failed
         return {asked.key: answer for asked, answer in zip(batch, answers, strict=True)}
 
     async def _sent(self, query: str) -> Vector | Matrix:
-        if isinstance(self.when, Span):
+        if isinstance(self.when, QueryRange):
             step = float(self.when.step.seconds)
             return await self.client.ask_range(query, self.when.start, self.when.end, step)
         return await self.client.ask(query, self.when)
@@ -199,23 +207,23 @@ def _is_refused(tried: Found | QueryError) -> bool:
     return isinstance(tried, QueryError) and tried.outcome is QueryOutcome.REJECTED
 
 
-def _demultiplex(joint: Joint, rows: Sequence[Row]) -> Sequence[Answer]:
+def _demultiplex(batched: BatchedQuery, rows: Sequence[Series]) -> Sequence[QueryResult]:
     try:
-        return joint.told_apart(rows)
+        return batched.demultiplex(rows)
     except ValueError as error:
         raise QueryError(QueryOutcome.MALFORMED, str(error)) from error
 
 
-def _rows(found: Vector | Matrix, when: datetime | Span) -> list[Row]:
+def _rows(found: Vector | Matrix, when: datetime | QueryRange) -> list[Series]:
     if isinstance(found, Matrix):
         return [
             (labels, tuple((round(at * 1_000), text) for at, text in points))
             for labels, points in found.rows
         ]
-    at = when.start if isinstance(when, Span) else when
+    at = when.start if isinstance(when, QueryRange) else when
     moment = round(at.timestamp() * 1_000)
     return [(labels, ((moment, text),)) for labels, text in found.rows]
 
 
-def _all(questions: Iterable[Asked], same: Evidence) -> Found:
-    return {asked.key: same for asked in questions}
+def _all(queries: Iterable[BatchableQuery], same: Evidence) -> Found:
+    return {asked.key: same for asked in queries}

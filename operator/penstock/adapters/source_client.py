@@ -41,7 +41,7 @@ from penstock.domain.evidence import Evidence
 from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.domain.source_status import SourceHealth, SourceReason
 from penstock.engine.metric_names import CounterName
-from penstock.engine.ports import Clock, Tally
+from penstock.engine.ports import Clock, MetricsRecorder
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class SourceClient:
         source: MetricsSource,
         credentials: Credentials,
         clock: Clock,
-        tally: Tally,
+        metrics: MetricsRecorder,
         everywhere: asyncio.Semaphore,
         refused: Callable[[], None],
     ) -> None:
@@ -90,7 +90,7 @@ class SourceClient:
         """
         self.source, self.credentials = source, credentials
         self.used_at = clock.monotonic()
-        self._clock, self._tally, self._refused = clock, tally, refused
+        self._clock, self._metrics, self._refused = clock, metrics, refused
         open_headers = (h.value for h in source.headers if isinstance(h.value, str))
         self._redactor = Redactor((*credentials.confidential(), *open_headers))
         self._session = PrometheusSession(
@@ -224,12 +224,12 @@ class SourceClient:
         try:
             found = await self._sent(wanted, seconds)
         except QueryError as failed:
-            self._tally.count(CounterName.SOURCE_REQUESTS, outcome=failed.outcome)
+            self._metrics.count(CounterName.SOURCE_REQUESTS, outcome=failed.outcome)
             self._note(failed)
             raise
         outcome = QueryOutcome.PARTIAL if found.warnings else QueryOutcome.ANSWERED
-        self._tally.count(CounterName.SOURCE_REQUESTS, outcome=outcome)
-        self._tally.count(CounterName.SOURCE_SAMPLES, found.samples)
+        self._metrics.count(CounterName.SOURCE_REQUESTS, outcome=outcome)
+        self._metrics.count(CounterName.SOURCE_SAMPLES, found.samples)
         self._recovered()
         return found
 

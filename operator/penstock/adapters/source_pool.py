@@ -19,7 +19,7 @@ from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_status import SourceHealth, SourceReason
-from penstock.engine.ports import Clock, Tally
+from penstock.engine.ports import Clock, MetricsRecorder
 
 REQUESTS_EVERYWHERE = 32
 IDLE_SECONDS = 600.0
@@ -32,8 +32,10 @@ Key = tuple[SourceKind, ObjectRef]
 class SourcePool:
     """Clients, made when they are needed and forgotten when nobody has used them for a while."""
 
-    def __init__(self, credentials: CredentialCache, clock: Clock, tally: Tally) -> None:
-        self._credentials, self._clock, self._tally = credentials, clock, tally
+    def __init__(
+        self, credentials: CredentialCache, clock: Clock, metrics: MetricsRecorder
+    ) -> None:
+        self._credentials, self._clock, self._metrics = credentials, clock, metrics
         self._everywhere = asyncio.Semaphore(REQUESTS_EVERYWHERE)
         self._clients: dict[Key, SourceClient] = {}
 
@@ -95,7 +97,7 @@ class SourcePool:
                 source,
                 credentials,
                 self._clock,
-                self._tally,
+                self._metrics,
                 self._everywhere,
                 lambda: self._credentials.invalidate(source),
             )

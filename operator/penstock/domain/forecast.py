@@ -39,11 +39,11 @@ def _exhausted_at(reading: Reading, window: Window) -> datetime | None:
     as what leaves it makes up for what comes; a calendar one only if it is before its end.
     """
     calendar = isinstance(window, CalendarWindow)
-    looks = [
+    burn_windows = [
         count for burn_window in BURN_WINDOWS if (count := reading.events(burn_window)) is not None
     ]
     # So it is with nearly every SLO in every round: no burn rate needs to be worked out.
-    if not calendar and not any(_burns_at_least_evenly(reading, count) for count in looks):
+    if not calendar and not any(_burns_at_least_evenly(reading, count) for count in burn_windows):
         return None
     left = reading.remaining
     burn = max(

@@ -48,13 +48,13 @@ def decode(data: bytes) -> Ledger | None:
     try:
         plain = zlib.decompressobj().decompress(data, LARGEST)
         numbers = _numbers(plain)
-        version, resolution, retention, closed_until, slicings = (next(numbers) for _ in range(5))
+        version, resolution, retention, closed_until, rules = (next(numbers) for _ in range(5))
         if version != VERSION or not 0 < resolution <= HOUR or HOUR % resolution or retention <= 0:
             return None
         ledger = Ledger(resolution, retention)
         _read_ring(numbers, ledger.coarse)
         _read_ring(numbers, ledger.fine)
-        for _ in range(slicings):
+        for _ in range(rules):
             seconds, target = next(numbers), next(numbers)
             timeslices = TimesliceRule(seconds, None if target < 0 else Decimal(target) / 10**9)
             ring = ledger.slices[timeslices] = BucketRing(HOUR, ledger.coarse.capacity)

@@ -142,9 +142,9 @@ def _with_completion(state: RolloutState, template: PodTemplate, now: datetime) 
     news = state.complete != template.hash or not state.stable
     closed = state.gate is not None and state.gate.state is GateState.CLOSED
     # Evidence that went missing during a hold makes its gate Unknown, and the hold is still there.
-    shut = closed or state.memory.held_for is not None
+    held = closed or state.memory.held_for is not None
     known = replace(state, complete=template.hash, release=None)
-    if not news or (shut and not first_sight and not is_stable(state, template.hash)):
+    if not news or (held and not first_sight and not is_stable(state, template.hash)):
         return known
     return _with_stable(known, template, now)
 

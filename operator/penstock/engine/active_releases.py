@@ -15,14 +15,14 @@ class ActiveRelease:
 
     Attributes:
         uid: of the Rollout; a hold names its owner by it.
-        is_under_way: a release is under way, or a hold is in force.
-        is_shut: its gate is not open.
-        started_at: when the release under way began; None without one.
+        is_under_way: a release is in progress, or a hold is in force.
+        is_closed: its gate is not open.
+        started_at: when the release in progress began; None without one.
     """
 
     uid: str
     is_under_way: bool = False
-    is_shut: bool = False
+    is_closed: bool = False
     started_at: datetime | None = None
 
 
@@ -48,16 +48,16 @@ class ActiveReleases:
         """Uids of all Rollouts."""
         return frozenset(release.uid for release in self._known.values())
 
-    def are_hot(self, rollouts: Iterable[Key], *, spared: bool) -> bool:
+    def are_hot(self, rollouts: Iterable[Key], *, overloaded: bool) -> bool:
         """Whether an SLO of these Rollouts is evaluated more often.
 
         A closed gate alone is not worth it while the source is overloaded: its load would rise with
         the number of gates that are closed because of its load.
         """
         known = (self._known.get(key) for key in rollouts)
-        return any(it and (it.is_under_way or (it.is_shut and not spared)) for it in known)
+        return any(it and (it.is_under_way or (it.is_closed and not overloaded)) for it in known)
 
     def starts(self, rollouts: Iterable[Key]) -> frozenset[datetime]:
-        """When the releases under way of these Rollouts began."""
+        """When the releases in progress of these Rollouts began."""
         known = (self._known.get(key) for key in rollouts)
         return frozenset(it.started_at for it in known if it and it.started_at is not None)

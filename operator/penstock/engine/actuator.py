@@ -9,15 +9,17 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.rollout_state import GateRecord
 from penstock.domain.workload import WorkloadState
 from penstock.engine.metric_names import CounterName
-from penstock.engine.ports import Cluster, Held, Lease, Outcome, Tally, Workloads
+from penstock.engine.ports import HoldRef, HoldResult, Lease, MetricsRecorder, StatusApi, Workloads
 from penstock.errors import ClusterError
 
 
 class Actuator:
     """Writes for Rollouts and their workloads, and only while we lead."""
 
-    def __init__(self, api: Cluster, workloads: Workloads, lease: Lease, tally: Tally) -> None:
-        self._api, self._workloads, self._lease, self._tally = api, workloads, lease, tally
+    def __init__(
+        self, api: StatusApi, workloads: Workloads, lease: Lease, metrics: MetricsRecorder
+    ) -> None:
+        self._api, self._workloads, self._lease, self._metrics = api, workloads, lease, metrics
         self._recorded: dict[str, GateRecord] = {}
 
     async def write_gate_record(self, rollout: ObjectRef, action: WriteGateRecord) -> None:
@@ -35,7 +37,7 @@ class Actuator:
 
     async def apply(
         self, rollout: ObjectRef, workload: WorkloadState, action: WorkloadAction
-    ) -> Outcome:
+    ) -> HoldResult:
         """Hold or release exactly the workload that was observed.
 
         Raises:
@@ -44,23 +46,23 @@ class Actuator:
         self._check_lease()
         match action:
             case HoldWorkload(manager, keep):
-                outcome = await self._workloads.hold(workload, manager, keep=keep)
+                result = await self._workloads.hold(workload, manager, keep=keep)
                 kind = "Hold"
             case ReleaseWorkload():
-                held = Held(workload.namespace, workload.ref, workload.uid, rollout.uid)
-                outcome = await self._workloads.release(held)
+                hold_ref = HoldRef(workload.namespace, workload.ref, workload.uid, rollout.uid)
+                result = await self._workloads.release(hold_ref)
                 kind = "Release"
-        self._tally.count(CounterName.WRITES, kind=kind, outcome=outcome.found)
-        return outcome
+        self._metrics.count(CounterName.WRITES, kind=kind, outcome=result.outcome)
+        return result
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, hold_ref: HoldRef) -> HoldResult:
         """Release a hold whose Rollout is gone.
 
         Raises:
             ClusterError: it is not known what became of it.
         """
         self._check_lease()
-        return await self._workloads.release(held)
+        return await self._workloads.release(hold_ref)
 
     def forget(self, rollout: ObjectRef) -> None:
         """The Rollout is gone, and its GateRecord with it."""

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
 from penstock.engine.metric_names import CounterName
-from penstock.engine.ports import Lease, Tally
+from penstock.engine.ports import Lease, MetricsRecorder
 from penstock.engine.work_queue import WorkQueue
 from penstock.errors import ClusterError, Throttled
 
@@ -46,11 +46,11 @@ class Controller(Generic[K]):
         queue: WorkQueue[K],
         reconciler: Reconciler[K],
         lease: Lease,
-        tally: Tally,
+        metrics: MetricsRecorder,
         workers: int = 1,
     ) -> None:
         self._queue, self._reconciler = queue, reconciler
-        self._lease, self._tally, self._workers = lease, tally, workers
+        self._lease, self._metrics, self._workers = lease, metrics, workers
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -78,7 +78,7 @@ class Controller(Generic[K]):
             log.warning("%s is retried in %.0f s: %s", _name(key), seconds, error)
         except Exception:
             log.exception("%s failed in the %s reconciler", _name(key), self._reconciler.name)
-            self._tally.count(CounterName.ERRORS, where=self._reconciler.name)
+            self._metrics.count(CounterName.ERRORS, where=self._reconciler.name)
             self._queue.add_with_backoff(key)
         else:
             self._queue.forget_failures(key)

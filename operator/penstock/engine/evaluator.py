@@ -23,7 +23,7 @@ from penstock.engine.evidence_store import CachedEvidence
 from penstock.engine.evidence_view import EvaluationIntervals
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import Key, parsed_source
-from penstock.engine.ports import Clock, Inquiry, Metrics, Tally
+from penstock.engine.ports import Clock, EvidenceRequest, EvidenceSource, MetricsRecorder
 from penstock.engine.schedule import offset
 from penstock.engine.stores import Stores
 
@@ -42,14 +42,14 @@ class Evaluator:
     def __init__(
         self,
         stores: Stores,
-        metrics: Metrics,
+        evidence_source: EvidenceSource,
         clock: Clock,
-        tally: Tally,
+        metrics: MetricsRecorder,
         intervals: EvaluationIntervals,
     ) -> None:
         self._cache, self._evidence = stores.cache, stores.evidence
         self._releases, self._queues = stores.releases, stores.queues
-        self._metrics, self._clock, self._tally = metrics, clock, tally
+        self._evidence_source, self._clock, self._metrics = evidence_source, clock, metrics
         self._intervals = intervals
         self._asking: dict[EvaluationGroup, asyncio.Task[None]] = {}
         self._postponed: dict[EvaluationGroup, set[Key]] = defaultdict(set)
@@ -66,7 +66,7 @@ class Evaluator:
             await asyncio.gather(*asking, return_exceptions=True)
 
     def _dispatch(self, due: Iterable[Key]) -> None:
-        groups: dict[EvaluationGroup, list[Inquiry]] = defaultdict(list)
+        groups: dict[EvaluationGroup, list[EvidenceRequest]] = defaultdict(list)
         sources: dict[EvaluationGroup, MetricsSource] = {}
         for key in due:
             obj = self._cache.get(Resource.SLO, key)
@@ -77,18 +77,20 @@ class Evaluator:
             found = self._cache.source_for_slo(slo)
             source = parsed_source(found)
             rollouts = self._cache.rollouts_for_slo(key)
-            spared = source is not None and self._metrics.is_overloaded(source)
-            hot = self._releases.are_hot(rollouts, spared=spared)
-            self._set_next(key, source, hot=hot, rounds=2 if spared and not hot else 1)
+            overloaded = source is not None and self._evidence_source.is_overloaded(source)
+            hot = self._releases.are_hot(rollouts, overloaded=overloaded)
+            self._set_next(key, source, hot=hot, rounds=2 if overloaded and not hot else 1)
             if source is None:
                 self._store(slo, _no_source(slo, found))
                 continue
             group = (source.ref.namespace, source.ref.name, hot)
             sources[group] = source
             windows = self._burn_windows(slo, rollouts)
-            groups[group].append(Inquiry(slo, windows, hot, self._releases.starts(rollouts)))
-        for group, inquiries in groups.items():
-            self._start_asking(group, sources[group], inquiries)
+            groups[group].append(
+                EvidenceRequest(slo, windows, hot, self._releases.starts(rollouts))
+            )
+        for group, requests in groups.items():
+            self._start_asking(group, sources[group], requests)
 
     def _set_next(self, key: Key, source: MetricsSource | None, *, hot: bool, rounds: int) -> None:
         """All SLOs of one source at the same moments, since what is asked together costs least.
@@ -104,40 +106,40 @@ class Evaluator:
         self._queues.slos.add_after(key, at - now)
 
     def _start_asking(
-        self, group: EvaluationGroup, source: MetricsSource, inquiries: Sequence[Inquiry]
+        self, group: EvaluationGroup, source: MetricsSource, requests: Sequence[EvidenceRequest]
     ) -> None:
         """A source that still owes the last answer is not asked again before: it is slow already.
 
         What is skipped is asked as soon as that answer is there.
         """
         if group in self._asking:
-            self._tally.count(CounterName.EVALUATIONS_SKIPPED)
-            self._postponed[group].update(_key(one.slo) for one in inquiries)
+            self._metrics.count(CounterName.EVALUATIONS_SKIPPED)
+            self._postponed[group].update(_key(request.slo) for request in requests)
             return
-        self._asking[group] = asyncio.create_task(self._ask(group, source, inquiries))
+        self._asking[group] = asyncio.create_task(self._ask(group, source, requests))
 
     async def _ask(
-        self, group: EvaluationGroup, source: MetricsSource, inquiries: Sequence[Inquiry]
+        self, group: EvaluationGroup, source: MetricsSource, requests: Sequence[EvidenceRequest]
     ) -> None:
         try:
-            await self._measure(source, inquiries)
+            await self._measure(source, requests)
         finally:
             del self._asking[group]
         self._queues.slos.add_all(self._postponed.pop(group, ()))
 
-    async def _measure(self, source: MetricsSource, inquiries: Sequence[Inquiry]) -> None:
+    async def _measure(self, source: MetricsSource, requests: Sequence[EvidenceRequest]) -> None:
         at = self._clock.now()
         try:
-            answers = await self._metrics.measure(source, inquiries, at)
+            answers = await self._evidence_source.measure(source, requests, at)
         except Exception:
             log.exception("measuring by source %s failed", source.ref)
-            self._tally.count(CounterName.ERRORS, where="evaluator")
+            self._metrics.count(CounterName.ERRORS, where="evaluator")
             answers = {}
-        for one in inquiries:
+        for request in requests:
             missing = Evidence(
                 EvidenceKind.MALFORMED, "internal error; see the log of the operator"
             )
-            self._store(one.slo, answers.get(one.slo.ref, missing), one.looks)
+            self._store(request.slo, answers.get(request.slo.ref, missing), request.burn_windows)
 
     def _store(
         self, slo: Slo, evidence: Evidence, windows: frozenset[Duration] = frozenset()
@@ -151,7 +153,7 @@ class Evaluator:
             return
         found = CachedEvidence(slo, evidence, self._clock.monotonic(), windows)
         self._evidence.put(key, found)
-        self._tally.count(CounterName.EVIDENCE, kind=evidence.kind)
+        self._metrics.count(CounterName.EVIDENCE, kind=evidence.kind)
         self._queues.add(triggers.evidence_changed(self._cache, key))
 
     def _burn_windows(self, slo: Slo, rollouts: Iterable[Key]) -> frozenset[Duration]:

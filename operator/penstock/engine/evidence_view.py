@@ -56,10 +56,10 @@ class EvidenceView:
     def for_rollout(self, rollout: Rollout, now: datetime) -> tuple[SloEvidence, ...]:
         """A Rollout's SLOs, each with what is known of it and the policy that applies."""
         named = self._cache.slos_for_rollout(rollout)
-        return tuple(self._judged(one, rollout, now) for one in named)
+        return tuple(self._slo_evidence(one, rollout, now) for one in named)
 
-    def _judged(self, named: Named, rollout: Rollout, now: datetime) -> SloEvidence:
-        obj = named.entry
+    def _slo_evidence(self, named: Named, rollout: Rollout, now: datetime) -> SloEvidence:
+        obj = named.obj
         if obj is None:
             what = (
                 "spec.sloSelector matches no SLO"
@@ -77,7 +77,7 @@ class EvidenceView:
         return SloEvidence(named.name, self._current(slo, policy, window), policy)
 
     def _current(self, slo: Slo, policy: EffectivePolicy, window: Duration) -> Evidence:
-        """What is known, if it is of this very object, recent, and looks back far enough.
+        """What is known, if it is of this very object, recent, and burn windows far enough.
 
         A new policy may need other burn windows than were read so far: that is not missing data.
         """

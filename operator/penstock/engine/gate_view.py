@@ -57,7 +57,7 @@ class Leadership:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDecision:
-    """Whether the release under way may continue; ``id`` is the hash of its template."""
+    """Whether the release in progress may continue; ``id`` is the hash of its template."""
 
     id: str
     proceeds: bool
@@ -70,7 +70,7 @@ class GateDecision:
 
     Attributes:
         admits: whether something new may start; mode, enforcement and what Unknown does included.
-        release: None while none is under way.
+        release: None while none is in progress.
         gate: the gate as it was decided last; None where nothing was decided yet.
         is_current: whether that can be relied on; if not, the verdict is Unknown.
         why_not: why it cannot be relied on, as one sentence; empty if it can.

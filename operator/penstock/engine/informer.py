@@ -16,14 +16,14 @@ from penstock.engine.manager_index import Place
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import ObjectChange
 from penstock.engine.ports import (
-    Change,
-    Cluster,
+    Deleted,
     KindChanged,
     ManagerChanged,
-    Removal,
-    Stirred,
-    Tally,
-    Upsert,
+    MetricsRecorder,
+    StatusApi,
+    Upserted,
+    WatchEvent,
+    WorkloadChanged,
     Workloads,
 )
 from penstock.engine.stores import Stores
@@ -45,26 +45,26 @@ class Informer:
     def __init__(
         self,
         stores: Stores,
-        api: Cluster,
+        api: StatusApi,
         workloads: Workloads,
-        tally: Tally,
+        metrics: MetricsRecorder,
         resync_seconds: float,
     ) -> None:
         self._cache, self._queues, self._managers = stores.cache, stores.queues, stores.managers
-        self._api, self._workloads, self._tally = api, workloads, tally
+        self._api, self._workloads, self._metrics = api, workloads, metrics
         self._resync_seconds = resync_seconds
         self.synced = asyncio.Event()
         self.is_leading = False
         self._soon = asyncio.Event()
 
-    def handle(self, event: Change) -> None:
+    def handle(self, event: WatchEvent) -> None:
         """One event of the watch; cheap, because a start brings thousands."""
         match event:
-            case Upsert(resource, obj):
+            case Upserted(resource, obj):
                 self._changed(self._cache.upsert(resource, obj))
-            case Removal(resource, namespace, name):
+            case Deleted(resource, namespace, name):
                 self._changed(self._cache.remove(resource, (namespace, name)))
-            case Stirred(namespace, ref):
+            case WorkloadChanged(namespace, ref):
                 self._queues.add(triggers.workload_changed(self._cache, namespace, ref))
             case ManagerChanged(manager, target):
                 self._managed(self._managers.put(manager, target))
@@ -111,7 +111,7 @@ class Informer:
             listed = await self._api.list(resource)
             for change in self._cache.replace(resource, listed):
                 if change.new is None:
-                    self._tally.count(CounterName.SWEPT, kind=resource)
+                    self._metrics.count(CounterName.SWEPT, kind=resource)
                 self._changed(change)
         for kind, found in (await self._workloads.list_managers()).items():
             self._managed(self._managers.replace(kind, found))

@@ -29,10 +29,10 @@ _RESOURCE_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An SLO as a Rollout names it; ``entry`` is None when there is no such SLO."""
+    """An SLO as a Rollout names it; ``obj`` is None when there is no such SLO."""
 
     name: str
-    entry: CachedObject | None
+    obj: CachedObject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ObjectCache:
     """The relation between SLOs, Rollouts, sources and workloads, by namespace and name."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[Key, CachedObject]] = defaultdict(dict)
+        self._objects: dict[str, dict[Key, CachedObject]] = defaultdict(dict)
         self._touched: dict[str, set[Key]] = defaultdict(set)
         # Each index: what is looked up -> keys of the objects that are found by it.
         self._slos_of_namespace: dict[str, set[Key]] = defaultdict(set)
@@ -74,18 +74,18 @@ class ObjectCache:
         """
         key = key_of(obj)
         self._touched[resource].add(key)
-        known = self._entries[resource].get(key)
+        known = self._objects[resource].get(key)
         if known and known.ref.uid == obj.ref.uid and known.generation > obj.generation:
             return None
         self._unlink(key, known)
-        self._entries[resource][key] = obj
+        self._objects[resource][key] = obj
         self._link(key, obj)
         return None if _is_same(known, obj) else ObjectChange(resource, known, obj)
 
     def remove(self, resource: str, key: Key) -> ObjectChange | None:
         """Forget one object; None if it was not known."""
         self._touched[resource].add(key)
-        known = self._entries[resource].pop(key, None)
+        known = self._objects[resource].pop(key, None)
         self._unlink(key, known)
         return None if known is None else ObjectChange(resource, known, None)
 
@@ -101,23 +101,23 @@ class ObjectCache:
         """
         touched = set(self._touched[resource])
         kept = {key_of(obj) for obj in listed} | touched
-        gone = [key for key in self._entries[resource] if key not in kept]
+        gone = [key for key in self._objects[resource] if key not in kept]
         changes = [self.remove(resource, key) for key in gone]
         changes += [self.upsert(resource, one) for one in listed if key_of(one) not in touched]
         return [change for change in changes if change is not None]
 
     def get(self, resource: str, key: Key) -> CachedObject | None:
         """One object."""
-        return self._entries[resource].get(key)
+        return self._objects[resource].get(key)
 
     def all(self, resource: str) -> list[CachedObject]:
         """All objects of one kind."""
-        return list(self._entries[resource].values())
+        return list(self._objects[resource].values())
 
     def slos_for_rollout(self, rollout: Rollout) -> list[Named]:
         """Its SLOs by name and selector, each once; a selector that finds none is one not found."""
         namespace = rollout.ref.namespace
-        slos = self._entries[Resource.SLO]
+        slos = self._objects[Resource.SLO]
         named = {name: slos.get((namespace, name)) for name in rollout.slos}
         if rollout.selector is not None:
             chosen: dict[str, CachedObject | None] = {
@@ -135,12 +135,12 @@ class ObjectCache:
 
     def source_for_slo(self, slo: Slo) -> CachedObject | None:
         """The source that an SLO names, else its namespace's default, else the cluster's."""
-        found = (self._entries[resource].get(key) for resource, key in _sources_of(slo))
+        found = (self._objects[resource].get(key) for resource, key in _sources_of(slo))
         return next((obj for obj in found if obj is not None), None)
 
     def rollouts_for_workload(self, namespace: str, workload: WorkloadRef) -> list[Key]:
         """Rollouts of one workload, the elder first: only the first enforces."""
-        rollouts = self._entries[Resource.ROLLOUT]
+        rollouts = self._objects[Resource.ROLLOUT]
         found = self._rollouts_of_workload.get(_workload(namespace, workload), ())
         return sorted(found, key=lambda key: (rollouts[key].created, key))
 
@@ -150,9 +150,9 @@ class ObjectCache:
         return sorted(slo for slo in found if self._is_served(slo, (resource, key)))
 
     def _is_served(self, slo: Key, source: SourceKey) -> bool:
-        value = self._entries[Resource.SLO][slo].spec
+        value = self._objects[Resource.SLO][slo].spec
         candidates = _sources_of(value) if isinstance(value, Slo) else ()
-        there = (it for it in candidates if it == source or it[1] in self._entries[it[0]])
+        there = (it for it in candidates if it == source or it[1] in self._objects[it[0]])
         return next(there, None) == source
 
     def _link(self, key: Key, obj: CachedObject) -> None:

@@ -7,7 +7,7 @@ import logging
 from penstock.domain.cached_object import Resource
 from penstock.engine.actuator import Actuator
 from penstock.engine.metric_names import CounterName
-from penstock.engine.ports import Found, Held, Tally, Workloads
+from penstock.engine.ports import HoldOutcome, HoldRef, MetricsRecorder, Workloads
 from penstock.engine.stores import Stores
 from penstock.errors import ClusterError
 
@@ -24,10 +24,10 @@ class OrphanedHolds:
         stores: Stores,
         workloads: Workloads,
         actuator: Actuator,
-        tally: Tally,
+        metrics: MetricsRecorder,
     ) -> None:
         self._cache, self._releases = stores.cache, stores.releases
-        self._workloads, self._actuator, self._tally = workloads, actuator, tally
+        self._workloads, self._actuator, self._metrics = workloads, actuator, metrics
 
     async def reconcile(self, key: str, *, marked: bool) -> None:
         """Release what nobody owns. Raises ``ClusterError`` where the holds cannot be listed.
@@ -39,19 +39,21 @@ class OrphanedHolds:
         holds = await self._workloads.held()
         owners = {obj.ref.uid for obj in self._cache.all(Resource.ROLLOUT)}
         owners |= self._releases.owners()
-        for held in holds:
-            if held.owner not in owners and not held.keep:
-                await self._release(held)
+        for hold_ref in holds:
+            if hold_ref.owner not in owners and not hold_ref.keep:
+                await self._release(hold_ref)
 
-    async def _release(self, held: Held) -> None:
+    async def _release(self, hold_ref: HoldRef) -> None:
         try:
-            outcome = await self._actuator.release(held)
+            result = await self._actuator.release(hold_ref)
         except ClusterError as error:
-            log.warning("%s/%s keeps an old hold: %s", held.namespace, held.ref, error)
+            log.warning("%s/%s keeps an old hold: %s", hold_ref.namespace, hold_ref.ref, error)
             return
-        if outcome.found is not Found.DONE:
-            why = outcome.why or outcome.found
-            log.warning("%s/%s keeps an old hold: %s", held.namespace, held.ref, why)
+        if result.outcome is not HoldOutcome.DONE:
+            why = result.why or result.outcome
+            log.warning("%s/%s keeps an old hold: %s", hold_ref.namespace, hold_ref.ref, why)
             return
-        log.warning("%s/%s: released an orphaned hold: no Rollout", held.namespace, held.ref)
-        self._tally.count(CounterName.ORPHANS_RELEASED)
+        log.warning(
+            "%s/%s: released an orphaned hold: no Rollout", hold_ref.namespace, hold_ref.ref
+        )
+        self._metrics.count(CounterName.ORPHANS_RELEASED)

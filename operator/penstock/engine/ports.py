@@ -37,24 +37,24 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
-    """What to measure of one SLO: its window, and looks back for burn rates.
+class EvidenceRequest:
+    """What to measure of one SLO: its window, and burn windows for burn rates.
 
-    ``hot`` while a release hangs on it: then it is read as exactly as it can be. ``onsets`` are
-    when such releases began: what was spent since is included as far as it costs no query.
+    ``hot`` while a release hangs on it: then it is read as exactly as it can be. ``release_starts``
+    are when such releases began: what was spent since is included as far as it costs no query.
     """
 
     slo: Slo
-    looks: frozenset[Duration]
+    burn_windows: frozenset[Duration]
     hot: bool = False
-    onsets: frozenset[datetime] = frozenset()
+    release_starts: frozenset[datetime] = frozenset()
 
 
-class Metrics(Protocol):
+class EvidenceSource(Protocol):
     """Measures budgets. Issue by issue what stands behind it changes; this does not."""
 
     async def measure(
-        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, requests: Sequence[EvidenceRequest], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence for each inquiry, all for the same instant.
 
@@ -62,7 +62,7 @@ class Metrics(Protocol):
         unreadable query cost another's evidence.
         """
 
-    async def look(self, source: MetricsSource) -> SourceHealth:
+    async def health(self, source: MetricsSource) -> SourceHealth:
         """How a source stands; never raises for what it answers or fails to answer."""
 
     def is_overloaded(self, source: MetricsSource) -> bool:
@@ -79,7 +79,7 @@ class Snapshots(Protocol):
         """Replace what was saved. Raises ``ClusterError`` and its kin."""
 
 
-class Found(StrEnum):
+class HoldOutcome(StrEnum):
     """What became of a hold or a release."""
 
     DONE = "Done"
@@ -89,16 +89,16 @@ class Found(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a write to a workload did; ``by`` names managers in conflict, ``why`` a refusal."""
+class HoldResult:
+    """What a write to a workload did; ``owners`` names managers in conflict, ``why`` a refusal."""
 
-    found: Found
-    by: tuple[str, ...] = ()
+    outcome: HoldOutcome
+    owners: tuple[str, ...] = ()
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HoldRef:
     """One hold, as read back from the workload.
 
     Attributes:
@@ -119,13 +119,13 @@ class Workloads(Protocol):
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         """One look; ``manager`` is our hold's field manager, to distinguish it from others."""
 
-    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Hold exactly the object that was seen (its uid), never by force.
 
         ``keep`` marks the hold as one that outlives its Rollout.
         """
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, hold_ref: HoldRef) -> HoldResult:
         """Give back what this manager holds of exactly this object, and nothing else."""
 
     async def list_managers(self) -> Mapping[ApiResource, Mapping[ManagerRef, WorkloadRef]]:
@@ -134,7 +134,7 @@ class Workloads(Protocol):
         A kind that cannot be listed is left out, one that the cluster lacks is empty.
         """
 
-    async def held(self) -> Sequence[Held]:
+    async def held(self) -> Sequence[HoldRef]:
         """Every hold in the cluster, whichever Rollout it was for."""
 
 
@@ -164,7 +164,7 @@ class Notifier(Protocol):
         """Send one notification. Raises ``ClusterError`` and its kin."""
 
 
-class Cluster(Protocol):
+class StatusApi(Protocol):
     """Reads and writes our own objects. Every method raises ``ClusterError`` or its kin."""
 
     async def list(self, resource: str) -> Sequence[CachedObject]:
@@ -187,7 +187,7 @@ class Discovery(Protocol):
         """Which of these kinds are served now. Raises ``ClusterError`` and its kin."""
 
 
-class Tally(Protocol):
+class MetricsRecorder(Protocol):
     """Counts for /metrics."""
 
     def count(self, name: CounterName, amount: int = 1, /, **labels: str) -> None:
@@ -209,15 +209,15 @@ class Lease(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Upsert:
+class Upserted:
     """The feed saw one of our objects."""
 
     resource: str
-    entry: CachedObject
+    obj: CachedObject
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
+class Deleted:
     """The feed saw one of our objects vanish."""
 
     resource: str
@@ -226,7 +226,7 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Stirred:
+class WorkloadChanged:
     """The feed saw a workload change; what it is now is looked at afresh."""
 
     namespace: str
@@ -248,4 +248,4 @@ class KindChanged:
     resource: ApiResource
 
 
-Change = Upsert | Removal | Stirred | ManagerChanged | KindChanged
+WatchEvent = Upserted | Deleted | WorkloadChanged | ManagerChanged | KindChanged

@@ -8,35 +8,37 @@ from penstock.domain.cached_object import Resource
 from penstock.domain.rollout_state import RolloutState
 from penstock.domain.slo import Slo
 from penstock.domain.verdict import GateState
-from penstock.engine.budget.library import Library
+from penstock.engine.budget.ledger_manager import LedgerManager
 from penstock.engine.metric_names import GaugeName
 from penstock.engine.object_cache import Key, ObjectCache, parsed_source
-from penstock.engine.ports import Tally
+from penstock.engine.ports import MetricsRecorder
 
 
-def slis(cache: ObjectCache, library: Library) -> Iterator[tuple[Key, str]]:
+def slis(cache: ObjectCache, ledgers: LedgerManager) -> Iterator[tuple[Key, str]]:
     """Each SLO that has a ledger, and what its counters are called."""
     for obj in cache.all(Resource.SLO):
         if isinstance(obj.spec, Slo):
             source = parsed_source(cache.source_for_slo(obj.spec))
-            name = library.counters_of(obj.spec, source) if source else None
+            name = ledgers.counters_of(obj.spec, source) if source else None
             if name is not None:
                 yield (obj.ref.namespace, obj.ref.name), name
 
 
-def record(tally: Tally, rollout: Key, before: RolloutState, rollout_state: RolloutState) -> None:
+def record(
+    metrics: MetricsRecorder, rollout: Key, before: RolloutState, rollout_state: RolloutState
+) -> None:
     """Set what is known of one Rollout, and drop what is not any more."""
     names = {"namespace": rollout[0], "rollout": rollout[1]}
     if rollout_state.gate is not None:
         for state in GateState:
             is_in = 1.0 if rollout_state.gate.state is state else 0.0
-            tally.gauge(GaugeName.GATE_STATE, is_in, **names, state=state)
+            metrics.gauge(GaugeName.GATE_STATE, is_in, **names, state=state)
     former, spent = _spent(before), _spent(rollout_state)
     if former and (spent is None or spent[0] != former[0]):
-        tally.forget(**names, **former[0])
+        metrics.forget(**names, **former[0])
     if spent:
         labels, share = spent
-        tally.gauge(GaugeName.RELEASE_BUDGET_SPENT, share, **names, **labels)
+        metrics.gauge(GaugeName.RELEASE_BUDGET_SPENT, share, **names, **labels)
 
 
 def _spent(rollout_state: RolloutState) -> tuple[dict[str, str], float] | None:

@@ -27,7 +27,15 @@ from penstock.engine.evidence_view import EvaluationIntervals, EvidenceView
 from penstock.engine.manager_index import with_manager
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import Key
-from penstock.engine.ports import Clock, Found, Held, Notification, Outcome, Tally, Workloads
+from penstock.engine.ports import (
+    Clock,
+    HoldOutcome,
+    HoldRef,
+    HoldResult,
+    MetricsRecorder,
+    Notification,
+    Workloads,
+)
 from penstock.engine.status_writer import StatusWriter
 from penstock.engine.stores import Stores
 from penstock.errors import Forbidden, Refused, SpecInvalid
@@ -75,13 +83,13 @@ class RolloutReconciler:
         actuator: Actuator,
         statuses: StatusWriter,
         clock: Clock,
-        tally: Tally,
+        metrics: MetricsRecorder,
         intervals: EvaluationIntervals,
     ) -> None:
         self._cache, self._releases, self._queues = stores.cache, stores.releases, stores.queues
         self._evidence = EvidenceView(stores.cache, stores.evidence, clock, intervals)
         self._workloads, self._actuator, self._statuses = workloads, actuator, statuses
-        self._clock, self._tally, self._rest_seconds = clock, tally, intervals.rest
+        self._clock, self._metrics, self._rest_seconds = clock, metrics, intervals.rest
         self._managers = stores.managers
         self._states: dict[Key, ReconcileState] = {}
 
@@ -192,9 +200,9 @@ class RolloutReconciler:
         )
         state.rollout_state, gate = rollout_state, rollout_state.gate
         if gate is not None and (before.gate is None or gate.reason is not before.gate.reason):
-            self._tally.count(CounterName.DECISIONS, verdict=gate.verdict, reason=gate.reason)
+            self._metrics.count(CounterName.DECISIONS, verdict=gate.verdict, reason=gate.reason)
         self._set_active(key, state)
-        rollout_metrics.record(self._tally, key, before, rollout_state)
+        rollout_metrics.record(self._metrics, key, before, rollout_state)
         return result
 
     def _set_active(self, key: Key, state: ReconcileState) -> None:
@@ -219,19 +227,19 @@ class RolloutReconciler:
                 self._learn(state, outcome)
         return result.workload_action is not None
 
-    def _learn(self, state: ReconcileState, outcome: Outcome) -> None:
+    def _learn(self, state: ReconcileState, result: HoldResult) -> None:
         """A field that somebody else owns is theirs: no force, a condition that names them.
 
         What the API server refuses is tried again after a while: a right may be granted.
         """
         hold = state.rollout_state.hold
-        if outcome.found is Found.CONFLICT:
-            by = ", ".join(outcome.by) or "another field manager"
+        if result.outcome is HoldOutcome.CONFLICT:
+            by = ", ".join(result.owners) or "another field manager"
             hold = replace(hold, contested_by=by)
-        elif outcome.found is Found.REFUSED:
+        elif result.outcome is HoldOutcome.REFUSED:
             state.not_before = self._clock.monotonic() + REFUSED_SECONDS
-            hold = replace(hold, refused=outcome.why)
-        elif outcome.found is Found.DONE:
+            hold = replace(hold, refused=result.why)
+        elif result.outcome is HoldOutcome.DONE:
             hold = replace(hold, refused="")
         state.rollout_state = replace(state.rollout_state, hold=hold)
 
@@ -252,18 +260,18 @@ class RolloutReconciler:
         self._states.pop(key, None)
         self._releases.forget(key)
         self._statuses.forget(Resource.ROLLOUT, key)
-        self._tally.forget(namespace=key[0], rollout=key[1])
+        self._metrics.forget(namespace=key[0], rollout=key[1])
 
     async def _release_held(self, state: ReconcileState, workload: WorkloadState) -> None:
         rollout = state.rollout
         if rollout.on_delete is OnDelete.KEEP_HELD:
             return
-        held = Held(workload.namespace, workload.ref, workload.uid, rollout.ref.uid)
-        outcome = await self._actuator.release(held)
-        if outcome.found is Found.GONE:
+        hold_ref = HoldRef(workload.namespace, workload.ref, workload.uid, rollout.ref.uid)
+        result = await self._actuator.release(hold_ref)
+        if result.outcome is HoldOutcome.GONE:
             return
-        if outcome.found is not Found.DONE:
-            raise Refused(f"{workload.ref} keeps an old hold: {outcome.why or outcome.found}")
+        if result.outcome is not HoldOutcome.DONE:
+            raise Refused(f"{workload.ref} keeps an old hold: {result.why or result.outcome}")
         message = f"{workload.ref} continues: its Rollout was deleted while it held a release"
         await self._notify(state, "HoldReleased", message)
 
@@ -285,6 +293,6 @@ def _active(state: ReconcileState) -> ActiveRelease:
     return ActiveRelease(
         uid=state.rollout.ref.uid,
         is_under_way=rollout_state.release is not None or rollout_state.hold.active,
-        is_shut=rollout_state.gate is not None and rollout_state.gate.state is not GateState.OPEN,
+        is_closed=rollout_state.gate is not None and rollout_state.gate.state is not GateState.OPEN,
         started_at=rollout_state.release.started_at if rollout_state.release is not None else None,
     )

@@ -7,7 +7,7 @@ from penstock.domain.slo import Slo
 from penstock.domain.slo_status import SloStatus, slo_status
 from penstock.engine.metric_names import GaugeName
 from penstock.engine.object_cache import Key
-from penstock.engine.ports import Clock, Tally
+from penstock.engine.ports import Clock, MetricsRecorder
 from penstock.engine.status_writer import StatusWriter
 from penstock.engine.stores import Stores
 from penstock.errors import SpecInvalid
@@ -18,9 +18,11 @@ class SloStatusReconciler:
 
     name = "slo status"
 
-    def __init__(self, stores: Stores, statuses: StatusWriter, clock: Clock, tally: Tally) -> None:
+    def __init__(
+        self, stores: Stores, statuses: StatusWriter, clock: Clock, metrics: MetricsRecorder
+    ) -> None:
         self._cache, self._evidence = stores.cache, stores.evidence
-        self._statuses, self._clock, self._tally = statuses, clock, tally
+        self._statuses, self._clock, self._metrics = statuses, clock, metrics
 
     async def reconcile(self, key: Key, *, marked: bool) -> None:
         """Write the status, if it is worth a write. Raises ``ClusterError``."""
@@ -28,7 +30,7 @@ class SloStatusReconciler:
         obj = self._cache.get(Resource.SLO, key)
         if obj is None:
             self._statuses.forget(Resource.SLO, key)
-            self._tally.forget(namespace=key[0], slo=key[1])
+            self._metrics.forget(namespace=key[0], slo=key[1])
             return
         if isinstance(obj.spec, SpecInvalid):
             await self._statuses.write_invalid(Resource.SLO, obj, obj.spec)
@@ -46,9 +48,9 @@ class SloStatusReconciler:
         labels = {"namespace": key[0], "slo": key[1]}
         if status.remaining is not None:
             remaining = float(status.remaining)
-            self._tally.gauge(GaugeName.SLO_BUDGET_REMAINING, remaining, **labels)
+            self._metrics.gauge(GaugeName.SLO_BUDGET_REMAINING, remaining, **labels)
         for window, burn in status.burns:
-            self._tally.gauge(GaugeName.SLO_BURN_RATE, float(burn), **labels, window=str(window))
+            self._metrics.gauge(GaugeName.SLO_BURN_RATE, float(burn), **labels, window=str(window))
 
 
 def _is_same(measured: Slo, slo: Slo) -> bool:

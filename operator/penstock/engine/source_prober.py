@@ -14,7 +14,7 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
 from penstock.engine.object_cache import SourceKey
-from penstock.engine.ports import Clock, Metrics
+from penstock.engine.ports import Clock, EvidenceSource
 from penstock.engine.status_writer import StatusWriter
 from penstock.engine.stores import Stores
 
@@ -31,10 +31,10 @@ class SourceProber:
     name = "sources"
 
     def __init__(
-        self, stores: Stores, metrics: Metrics, statuses: StatusWriter, clock: Clock
+        self, stores: Stores, evidence_source: EvidenceSource, statuses: StatusWriter, clock: Clock
     ) -> None:
         self._cache = stores.cache
-        self._metrics, self._statuses, self._clock = metrics, statuses, clock
+        self._evidence_source, self._statuses, self._clock = evidence_source, statuses, clock
 
     async def reconcile(self, key: SourceKey, *, marked: bool) -> float | None:
         """Probe it and write what was found. Raises ``ClusterError``."""
@@ -56,7 +56,7 @@ class SourceProber:
 
     async def _health(self, obj: CachedObject) -> SourceHealth:
         if isinstance(obj.spec, MetricsSource):
-            return await self._metrics.look(obj.spec)
+            return await self._evidence_source.health(obj.spec)
         return SourceHealth(SourceReason.INVALID, str(obj.spec))
 
 

@@ -15,7 +15,7 @@ from penstock.domain.cached_object import CachedObject
 from penstock.domain.source_status import SourceStatus
 from penstock.engine.metric_names import CounterName
 from penstock.engine.object_cache import Key, key_of
-from penstock.engine.ports import Clock, Cluster, Lease, Notification, Notifier, Tally
+from penstock.engine.ports import Clock, Lease, MetricsRecorder, Notification, Notifier, StatusApi
 from penstock.engine.status_policy import should_write, transition
 from penstock.errors import ClusterError, SpecInvalid
 
@@ -41,14 +41,14 @@ class StatusWriter:
 
     def __init__(
         self,
-        api: Cluster,
+        api: StatusApi,
         notifiers: Sequence[Notifier],
         clock: Clock,
-        tally: Tally,
+        metrics: MetricsRecorder,
         lease: Lease,
     ) -> None:
         self._api, self._notifiers = api, notifiers
-        self._clock, self._tally, self._lease = clock, tally, lease
+        self._clock, self._metrics, self._lease = clock, metrics, lease
         self._written: dict[tuple[str, Key], _Written] = {}
 
     def last(self, resource: str, obj: CachedObject) -> object:
@@ -100,7 +100,7 @@ class StatusWriter:
                     notification.reason,
                     error,
                 )
-                self._tally.count(CounterName.ERRORS, where="events")
+                self._metrics.count(CounterName.ERRORS, where="events")
 
     def forget(self, resource: str, key: Key) -> None:
         """The object is gone."""

@@ -73,11 +73,11 @@ def _slo_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
 
 def _rollout_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
     """Which of several Rollouts of one workload enforces may have changed as well."""
-    rivals = {key for obj in (change.old, change.new) for key in _rivals(cache, obj)}
+    conflicting = {key for obj in (change.old, change.new) for key in _conflicting(cache, obj)}
     value = change.new.spec if change.new is not None else None
     return Keys(
         slos=_slos_of(cache, value) if isinstance(value, Rollout) else (),
-        rollouts=[change.key, *sorted(rivals - {change.key})],
+        rollouts=[change.key, *sorted(conflicting - {change.key})],
         observe=True,
     )
 
@@ -102,11 +102,11 @@ def _slos_of(cache: ObjectCache, rollout: Rollout) -> list[Key]:
     return [
         (rollout.ref.namespace, named.name)
         for named in cache.slos_for_rollout(rollout)
-        if named.entry is not None and isinstance(named.entry.spec, Slo)
+        if named.obj is not None and isinstance(named.obj.spec, Slo)
     ]
 
 
-def _rivals(cache: ObjectCache, obj: CachedObject | None) -> Sequence[Key]:
+def _conflicting(cache: ObjectCache, obj: CachedObject | None) -> Sequence[Key]:
     if obj is None or not isinstance(obj.spec, Rollout):
         return ()
     return cache.rollouts_for_workload(obj.ref.namespace, obj.spec.workload)

@@ -17,7 +17,15 @@ from penstock.engine.informer import Informer
 from penstock.engine.manager_index import ManagerIndex
 from penstock.engine.object_cache import ObjectCache
 from penstock.engine.orphaned_holds import OrphanedHolds
-from penstock.engine.ports import Clock, Cluster, Lease, Metrics, Notifier, Tally, Workloads
+from penstock.engine.ports import (
+    Clock,
+    EvidenceSource,
+    Lease,
+    MetricsRecorder,
+    Notifier,
+    StatusApi,
+    Workloads,
+)
 from penstock.engine.rollout_reconciler import RolloutReconciler
 from penstock.engine.slo_status_reconciler import SloStatusReconciler
 from penstock.engine.source_prober import SourceProber
@@ -31,13 +39,13 @@ ROLLOUT_WORKERS, SLO_STATUS_WORKERS, SOURCE_WORKERS = 8, 4, 16
 class Ports:
     """What the engine needs of the outside world."""
 
-    api: Cluster
+    api: StatusApi
     notifiers: Sequence[Notifier]
     workloads: Workloads
-    metrics: Metrics
+    evidence_source: EvidenceSource
     clock: Clock
     lease: Lease
-    tally: Tally
+    metrics: MetricsRecorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,28 +90,28 @@ class Engine:
 
 def wire_engine(ports: Ports, options: Options) -> Engine:
     """Every part, each given what it needs; whatever stands further down knows nothing above."""
-    intervals, clock, tally, lease = options.intervals, ports.clock, ports.tally, ports.lease
+    intervals, clock, metrics, lease = options.intervals, ports.clock, ports.metrics, ports.lease
     # What comes within this time is queried together.
     queues = Queues(clock, min(GATHER_SECONDS, intervals.hot / 4))
     stores = Stores(ObjectCache(), EvidenceStore(), ActiveReleases(), ManagerIndex(), queues)
-    statuses = StatusWriter(ports.api, ports.notifiers, clock, tally, lease)
-    actuator = Actuator(ports.api, ports.workloads, lease, tally)
+    statuses = StatusWriter(ports.api, ports.notifiers, clock, metrics, lease)
+    actuator = Actuator(ports.api, ports.workloads, lease, metrics)
     rollouts = RolloutReconciler(
-        stores, ports.workloads, actuator, statuses, clock, tally, intervals
+        stores, ports.workloads, actuator, statuses, clock, metrics, intervals
     )
-    slo_statuses = SloStatusReconciler(stores, statuses, clock, tally)
-    sources = SourceProber(stores, ports.metrics, statuses, clock)
-    orphans = OrphanedHolds(stores, ports.workloads, actuator, tally)
+    slo_statuses = SloStatusReconciler(stores, statuses, clock, metrics)
+    sources = SourceProber(stores, ports.evidence_source, statuses, clock)
+    orphans = OrphanedHolds(stores, ports.workloads, actuator, metrics)
     controllers: list[Controller[Any]] = [
-        Controller(queues.rollouts, rollouts, lease, tally, ROLLOUT_WORKERS),
-        Controller(queues.slo_statuses, slo_statuses, lease, tally, SLO_STATUS_WORKERS),
-        Controller(queues.sources, sources, lease, tally, SOURCE_WORKERS),
-        Controller(queues.orphaned_holds, orphans, lease, tally),
+        Controller(queues.rollouts, rollouts, lease, metrics, ROLLOUT_WORKERS),
+        Controller(queues.slo_statuses, slo_statuses, lease, metrics, SLO_STATUS_WORKERS),
+        Controller(queues.sources, sources, lease, metrics, SOURCE_WORKERS),
+        Controller(queues.orphaned_holds, orphans, lease, metrics),
     ]
     return Engine(
         stores=stores,
         clock=clock,
-        informer=Informer(stores, ports.api, ports.workloads, tally, options.resync_seconds),
-        evaluator=Evaluator(stores, ports.metrics, clock, tally, intervals),
+        informer=Informer(stores, ports.api, ports.workloads, metrics, options.resync_seconds),
+        evaluator=Evaluator(stores, ports.evidence_source, clock, metrics, intervals),
         controllers=controllers,
     )

@@ -10,13 +10,13 @@ import kopf
 from penstock.api.decode import decode_object
 from penstock.api.kinds import GROUP, KIND_BY_PLURAL, VERSION
 from penstock.engine.manager_index import ManagerRef
-from penstock.engine.ports import Change, ManagerChanged, Removal, Stirred, Upsert
+from penstock.engine.ports import Deleted, ManagerChanged, Upserted, WatchEvent, WorkloadChanged
 from penstock.engine.watches import Watch
 from penstock.handlers.login import with_session
 
 
 def build_registry(
-    take: Callable[[Change], None],
+    take: Callable[[WatchEvent], None],
     resources: Iterable[str],
     watches: Iterable[Watch],
     session: Callable[[kopf.ConnectionInfo], kopf.AiohttpSession],
@@ -40,21 +40,21 @@ def build_registry(
     return registry
 
 
-def _ours(resource: str, take: Callable[[Change], None]) -> Callable[..., Any]:
+def _ours(resource: str, take: Callable[[WatchEvent], None]) -> Callable[..., Any]:
     kind = KIND_BY_PLURAL[resource]
 
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         if event["type"] == "DELETED":
             metadata = body["metadata"]
-            take(Removal(resource, metadata.get("namespace", ""), metadata["name"]))
+            take(Deleted(resource, metadata.get("namespace", ""), metadata["name"]))
         else:
-            take(Upsert(resource, decode_object(kind, body)))
+            take(Upserted(resource, decode_object(kind, body)))
 
     return handle
 
 
-def _workloads(watch: Watch, take: Callable[[Change], None]) -> Callable[..., Any]:
+def _workloads(watch: Watch, take: Callable[[WatchEvent], None]) -> Callable[..., Any]:
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         ref, metadata = watch.workload_of(body), body["metadata"]
@@ -63,6 +63,6 @@ def _workloads(watch: Watch, take: Callable[[Change], None]) -> Callable[..., An
             manager = ManagerRef(watch.tool, watch.resource, namespace, name)
             take(ManagerChanged(manager, None if event["type"] == "DELETED" else ref))
         elif ref is not None:
-            take(Stirred(namespace, ref))
+            take(WorkloadChanged(namespace, ref))
 
     return handle

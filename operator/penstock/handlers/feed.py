@@ -22,7 +22,7 @@ import kopf
 
 from penstock.domain.cached_object import Resource
 from penstock.engine.metric_names import CounterName
-from penstock.engine.ports import Change, Clock, Tally
+from penstock.engine.ports import Clock, MetricsRecorder, WatchEvent
 from penstock.engine.watches import Watch
 from penstock.handlers.events import build_registry
 from penstock.handlers.kopf_settings import kopf_settings
@@ -55,10 +55,10 @@ class Feed:
     def __init__(
         self,
         watches: Sequence[Watch],
-        take: Callable[[Change], None],
+        take: Callable[[WatchEvent], None],
         again: Callable[[], None],
         clock: Clock,
-        tally: Tally,
+        metrics: MetricsRecorder,
         namespaces: Sequence[str] = (),
         readable: Callable[[], Collection[str]] = lambda: tuple(Resource),
     ) -> None:
@@ -69,7 +69,7 @@ class Feed:
         start: a watch of a kind that nobody lets us read would end the feed again and again.
         """
         self._watches = watches
-        self._take, self._again, self._clock, self._tally = take, again, clock, tally
+        self._take, self._again, self._clock, self._metrics = take, again, clock, metrics
         self._namespaces, self._readable = namespaces, readable
         self._plurals = [watch.resource.plural for watch in watches]
         self._streams = WatchStreams(clock, self._plurals)
@@ -98,7 +98,7 @@ class Feed:
             seconds = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
             seconds *= random.uniform(0.8, 1.2)  # noqa: S311
             failures += 1
-            self._tally.count(CounterName.FEED_RESTARTS)
+            self._metrics.count(CounterName.FEED_RESTARTS)
             log.warning("the feed ended (%s); it starts again in %.1f s", error, seconds)
             await asyncio.sleep(seconds)
             self._again()
@@ -140,7 +140,7 @@ class _Watch:
     def __init__(
         self,
         watches: Sequence[Watch],
-        take: Callable[[Change], None],
+        take: Callable[[WatchEvent], None],
         ours: asyncio.AbstractEventLoop,
         ended: asyncio.Future[str],
         namespaces: Sequence[str],
@@ -200,7 +200,7 @@ class _Watch:
             if task.done() and not task.cancelled() and (failure := task.exception()):
                 raise failure
 
-    def _hand_over(self, change: Change) -> None:
+    def _hand_over(self, change: WatchEvent) -> None:
         self._from_our_loop(self._take, change)
 
     def _end(self, message: str) -> None:

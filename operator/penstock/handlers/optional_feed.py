@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from penstock.domain.refs import ApiResource
-from penstock.engine.ports import Change, Clock, Discovery, KindChanged, Tally
+from penstock.engine.ports import Clock, Discovery, KindChanged, MetricsRecorder, WatchEvent
 from penstock.engine.watches import Watch
 from penstock.errors import ClusterError
 from penstock.handlers.feed import Feed
@@ -33,16 +33,16 @@ class OptionalFeed:
         self,
         watches: Sequence[Watch],
         discovery: Discovery,
-        take: Callable[[Change], None],
+        take: Callable[[WatchEvent], None],
         again: Callable[[], None],
         clock: Clock,
-        tally: Tally,
+        metrics: MetricsRecorder,
         namespaces: Sequence[str] = (),
         seconds: float = DISCOVERY_SECONDS,
     ) -> None:
         """``seconds`` pass between two looks at what is served, for the rest as ``Feed``."""
         self._watches, self._discovery = watches, discovery
-        self._take, self._again, self._clock, self._tally = take, again, clock, tally
+        self._take, self._again, self._clock, self._metrics = take, again, clock, metrics
         self._namespaces, self._seconds = namespaces, seconds
 
     async def run(self) -> None:
@@ -65,7 +65,7 @@ class OptionalFeed:
             self._take,
             self._again,
             self._clock,
-            self._tally,
+            self._metrics,
             self._namespaces,
             readable=tuple,
         )

@@ -1,4 +1,4 @@
-"""The contract of ``engine.ports.Cluster``: our objects are listed, and what we write is kept."""
+"""The contract of ``engine.ports.StatusApi``: our objects are listed, and what we write is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penstock.domain.rollout import Rollout
 from penstock.domain.slo import Slo, SourceKind
 from penstock.domain.slo_status import SloStatus, slo_status
 from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
-from penstock.engine.ports import Cluster
+from penstock.engine.ports import StatusApi
 from penstock.errors import Gone, SpecInvalid
 from support.cases import NOW, slo
 from support.doubles.sides import NAME, Side
@@ -32,8 +32,8 @@ ROLLOUT: dict[str, Any] = {
 RECORDS = "gaterecords"
 
 
-async def only(cluster: Cluster, resource: Resource) -> CachedObject:
-    (found,) = await cluster.list(resource)
+async def only(status_api: StatusApi, resource: Resource) -> CachedObject:
+    (found,) = await status_api.list(resource)
     return found
 
 
@@ -43,10 +43,10 @@ def decided(*, left: str = "0.5") -> StepResult:
 
 
 async def test_what_authors_wrote_is_listed_parsed_with_its_identity(side: Side) -> None:
-    cluster = side.cluster()
-    assert await cluster.list(Resource.SLO) == []
+    status_api = side.cluster()
+    assert await status_api.list(Resource.SLO) == []
     side.put(Resource.SLO, NAME, SLO)
-    found = await only(cluster, Resource.SLO)
+    found = await only(status_api, Resource.SLO)
     assert isinstance(found.spec, Slo)
     assert (found.ref.namespace, found.ref.name) == (side.namespace, NAME)
     assert found.ref.uid
@@ -54,33 +54,33 @@ async def test_what_authors_wrote_is_listed_parsed_with_its_identity(side: Side)
     assert found.created
     assert (found.slo_or_source_status, found.rollout_state) == (None, None)
     side.put(Resource.SLO, NAME, {**SLO, "objective": "99.9%"})
-    changed = await only(cluster, Resource.SLO)
+    changed = await only(status_api, Resource.SLO)
     assert (changed.generation, changed.ref) == (2, found.ref)
 
 
 async def test_what_cannot_be_acted_on_is_listed_with_its_problem_and_told_so(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     broken = {"ratio": {"bad": "errors{", "total": "requests"}}
     side.put(Resource.SLO, NAME, {**SLO, "indicator": broken})
-    found = await only(cluster, Resource.SLO)
+    found = await only(status_api, Resource.SLO)
     assert isinstance(found.spec, SpecInvalid)
-    await cluster.write_invalid(Resource.SLO, found, found.spec)
+    await status_api.write_invalid(Resource.SLO, found, found.spec)
     status = side.read("slos", NAME)["status"]
     (ready,) = status["conditions"]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "SpecInvalid")
     assert status["observedGeneration"] == 1
-    assert (await only(cluster, Resource.SLO)).generation == 1
+    assert (await only(status_api, Resource.SLO)).generation == 1
 
 
 async def test_a_rollouts_status_and_record_are_read_back_as_they_were_written(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
-    found = await only(cluster, Resource.ROLLOUT)
+    found = await only(status_api, Resource.ROLLOUT)
     assert isinstance(found.spec, Rollout)
     step = decided()
-    await cluster.write_record(found.ref, step.record)
-    await cluster.write_status(Resource.ROLLOUT, found.ref, step.state)
-    read = await only(cluster, Resource.ROLLOUT)
+    await status_api.write_record(found.ref, step.record)
+    await status_api.write_status(Resource.ROLLOUT, found.ref, step.state)
+    read = await only(status_api, Resource.ROLLOUT)
     assert read.generation == 1, "a status is no change of what its author wrote"
     assert read.rollout_state is not None
     for fact in ("gate", "memory", "workload", "stable", "complete", "history", "hold"):
@@ -92,61 +92,61 @@ async def test_a_rollouts_status_and_record_are_read_back_as_they_were_written(s
 
 
 async def test_an_slos_status_is_read_back_as_it_was_written(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.SLO, NAME, SLO)
-    found = await only(cluster, Resource.SLO)
+    found = await only(status_api, Resource.SLO)
     assert isinstance(found.spec, Slo)
     whole = EventCounts(Decimal(5_000), Decimal(1_000_000))
     reading = Reading(NOW, found.spec.objective, Duration.parse("30d"), whole)
     status = slo_status(found.spec, Evidence(EvidenceKind.FRESH, reading=reading), NOW, None)
-    await cluster.write_status(Resource.SLO, found.ref, status)
-    read = (await only(cluster, Resource.SLO)).slo_or_source_status
+    await status_api.write_status(Resource.SLO, found.ref, status)
+    read = (await only(status_api, Resource.SLO)).slo_or_source_status
     assert isinstance(read, SloStatus)
     for fact in ("state", "reason", "remaining", "generation", "evaluated_at", "conditions"):
         assert getattr(read, fact) == getattr(status, fact), fact
 
 
 async def test_a_sources_status_is_read_back_as_it_was_written(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.METRICS_SOURCE, NAME, {"url": "http://127.0.0.1:9"})
-    found = await only(cluster, Resource.METRICS_SOURCE)
+    found = await only(status_api, Resource.METRICS_SOURCE)
     health = SourceHealth(SourceReason.UNREACHABLE, "connection refused")
     made = source_status(SourceKind.METRICS_SOURCE, found.ref, 1, health, NOW, None)
-    await cluster.write_status(Resource.METRICS_SOURCE, found.ref, made)
-    read = (await only(cluster, Resource.METRICS_SOURCE)).slo_or_source_status
+    await status_api.write_status(Resource.METRICS_SOURCE, found.ref, made)
+    read = (await only(status_api, Resource.METRICS_SOURCE)).slo_or_source_status
     assert isinstance(read, SourceStatus)
     assert (read.ready, read.generation) == (made.ready, 1)
 
 
 async def test_what_is_gone_is_not_written_to(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     ref = ObjectRef(side.namespace, NAME, "11111111-no-such-uid")
     with pytest.raises(Gone):
-        await cluster.write_status(Resource.ROLLOUT, ref, decided().state)
+        await status_api.write_status(Resource.ROLLOUT, ref, decided().state)
     assert side.read("rollouts", NAME) == {}
 
 
 async def test_a_namesake_is_not_written_to(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
-    old = (await only(cluster, Resource.ROLLOUT)).ref
+    old = (await only(status_api, Resource.ROLLOUT)).ref
     side.delete(Resource.ROLLOUT, NAME)
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
     with pytest.raises(Gone):
-        await cluster.write_status(Resource.ROLLOUT, old, decided().state)
+        await status_api.write_status(Resource.ROLLOUT, old, decided().state)
     assert "status" not in side.read("rollouts", NAME)
 
 
 async def test_the_same_status_once_more_is_no_new_version(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
-    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    ref = (await only(status_api, Resource.ROLLOUT)).ref
     step = decided()
-    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
-    await cluster.write_record(ref, step.record)
+    await status_api.write_status(Resource.ROLLOUT, ref, step.state)
+    await status_api.write_record(ref, step.record)
     versions = [version(side, plural) for plural in ("rollouts", RECORDS)]
-    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
-    await cluster.write_record(ref, step.record)
+    await status_api.write_status(Resource.ROLLOUT, ref, step.state)
+    await status_api.write_record(ref, step.record)
     assert [version(side, plural) for plural in ("rollouts", RECORDS)] == versions
 
 
@@ -158,15 +158,15 @@ def version(side: Side, plural: str) -> str:
 async def test_what_others_have_written_since_is_written_over_upon_the_newer_version(
     side: Side,
 ) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
-    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    ref = (await only(status_api, Resource.ROLLOUT)).ref
     step = decided()
-    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
+    await status_api.write_status(Resource.ROLLOUT, ref, step.state)
     gate = side.read("rollouts", NAME)["status"]["gate"]
     status = side.read("rollouts", NAME)["status"]
     side.falsify(NAME, {**status, "gate": {**gate, "message": "what somebody made of it"}})
-    await cluster.write_status(Resource.ROLLOUT, ref, step.state)
+    await status_api.write_status(Resource.ROLLOUT, ref, step.state)
     assert side.read("rollouts", NAME)["status"]["gate"]["message"] == gate["message"]
 
 
@@ -176,10 +176,10 @@ async def test_two_clients_write_one_after_the_other(side: Side) -> None:
     ref = (await only(one, Resource.ROLLOUT)).ref
     well, ill = decided(), decided(left="-0.5")
     await two.list(Resource.ROLLOUT)
-    for cluster, step in ((one, well), (two, ill), (one, well), (two, ill)):
-        await cluster.write_status(Resource.ROLLOUT, ref, step.state)
-        await cluster.write_record(ref, step.record)
-        read = await only(one if cluster is two else two, Resource.ROLLOUT)
+    for status_api, step in ((one, well), (two, ill), (one, well), (two, ill)):
+        await status_api.write_status(Resource.ROLLOUT, ref, step.state)
+        await status_api.write_record(ref, step.record)
+        read = await only(one if status_api is two else two, Resource.ROLLOUT)
         assert read.rollout_state is not None
         assert read.rollout_state.gate == step.state.gate
         assert side.read(RECORDS, NAME)["data"]["admits"] is step.record.admits
@@ -188,11 +188,11 @@ async def test_two_clients_write_one_after_the_other(side: Side) -> None:
 async def test_the_record_of_a_shut_gate_carries_the_label_that_admission_chooses_by(
     side: Side,
 ) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
-    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    ref = (await only(status_api, Resource.ROLLOUT)).ref
     for left, labels in (("-0.5", {"penstock.dev/closed": "Deny"}), ("0.5", {})):
-        await cluster.write_record(ref, decided(left=left).record)
+        await status_api.write_record(ref, decided(left=left).record)
         metadata = side.read(RECORDS, NAME)["metadata"]
         assert metadata.get("labels", {}) == labels
         (owner,) = metadata["ownerReferences"]
@@ -200,10 +200,10 @@ async def test_the_record_of_a_shut_gate_carries_the_label_that_admission_choose
 
 
 async def test_a_record_outlives_a_decision_of_which_nothing_changes(side: Side) -> None:
-    cluster = side.cluster()
+    status_api = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
-    ref = (await only(cluster, Resource.ROLLOUT)).ref
+    ref = (await only(status_api, Resource.ROLLOUT)).ref
     step = decided()
-    await cluster.write_record(ref, step.record)
-    await cluster.write_record(ref, replace(step.record, message="another sentence"))
+    await status_api.write_record(ref, step.record)
+    await status_api.write_record(ref, replace(step.record, message="another sentence"))
     assert side.read(RECORDS, NAME)["data"]["message"] == "another sentence"

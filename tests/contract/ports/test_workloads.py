@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.domain.workload import HoldEffect, Phase, WorkloadState
-from penstock.engine.ports import Found, Held, Outcome, Workloads
+from penstock.engine.ports import HoldOutcome, HoldRef, HoldResult, Workloads
 from support.doubles.sides import NAME, REF, REPLICAS, Side
 
 ONE, OTHER = "11111111-uid-of-one", "22222222-uid-of-another"
@@ -17,14 +17,14 @@ async def seen(side: Side, workloads: Workloads, owner: str = ONE) -> WorkloadSt
 
 async def hold(
     side: Side, workloads: Workloads, owner: str = ONE, *, keep: bool = False
-) -> Outcome:
+) -> HoldResult:
     found = await seen(side, workloads, owner)
     return await workloads.hold(found, f"penstock-hold-{owner}", keep=keep)
 
 
-async def release(side: Side, workloads: Workloads, owner: str = ONE) -> Outcome:
+async def release(side: Side, workloads: Workloads, owner: str = ONE) -> HoldResult:
     found = await seen(side, workloads, owner)
-    return await workloads.release(Held(side.namespace, REF, found.uid, owner))
+    return await workloads.release(HoldRef(side.namespace, REF, found.uid, owner))
 
 
 async def holds(side: Side, workloads: Workloads) -> set[tuple[str, bool]]:
@@ -43,10 +43,10 @@ async def test_what_is_not_there_is_missing_and_can_be_neither_held_nor_released
     assert found == WorkloadState(side.namespace, REF, "", Phase.MISSING)
     assert not found.exists
     manager = f"penstock-hold-{ONE}"
-    outcome = await workloads.hold(replace(found, uid="gone"), manager, keep=False)
-    assert outcome.found is Found.GONE
-    outcome = await workloads.release(Held(side.namespace, REF, "gone", ONE))
-    assert outcome.found is Found.GONE
+    result = await workloads.hold(replace(found, uid="gone"), manager, keep=False)
+    assert result.outcome is HoldOutcome.GONE
+    result = await workloads.release(HoldRef(side.namespace, REF, "gone", ONE))
+    assert result.outcome is HoldOutcome.GONE
     assert await holds(side, workloads) == set()
 
 
@@ -72,13 +72,13 @@ async def test_at_rest_it_is_complete_and_a_hold_would_stop_nothing(side: Side) 
 async def test_a_hold_is_read_back_listed_with_its_owner_and_done_once(side: Side) -> None:
     side.deploy()
     workloads = side.workloads()
-    assert (await hold(side, workloads)).found is Found.DONE
+    assert (await hold(side, workloads)).outcome is HoldOutcome.DONE
     version = side.workload_version()
     found = await seen(side, workloads)
     assert (found.paused, found.held_by_us, found.keep_held) == (True, True, False)
     assert found.pause_managers == (f"penstock-hold-{ONE}",)
     assert await holds(side, workloads) == {(ONE, False)}
-    assert (await hold(side, workloads)).found is Found.DONE
+    assert (await hold(side, workloads)).outcome is HoldOutcome.DONE
     assert side.workload_version() == version
     assert not (await seen(side, workloads, OTHER)).held_by_us
 
@@ -100,15 +100,15 @@ async def test_a_release_takes_the_hold_and_its_marks_and_once_more_writes_nothi
     side.deploy()
     workloads = side.workloads()
     before = side.workload_version()
-    assert (await release(side, workloads)).found is Found.DONE
+    assert (await release(side, workloads)).outcome is HoldOutcome.DONE
     assert side.workload_version() == before
     await hold(side, workloads, keep=True)
-    assert (await release(side, workloads)).found is Found.DONE
+    assert (await release(side, workloads)).outcome is HoldOutcome.DONE
     found = await seen(side, workloads)
     assert (found.paused, found.pause_managers, found.keep_held) == (False, (), False)
     assert await holds(side, workloads) == set()
     version = side.workload_version()
-    assert (await release(side, workloads)).found is Found.DONE
+    assert (await release(side, workloads)).outcome is HoldOutcome.DONE
     assert side.workload_version() == version
 
 
@@ -121,11 +121,11 @@ async def test_a_namesake_is_neither_held_nor_released_for_what_was_seen_before(
     side.undeploy()
     side.deploy()
     manager = f"penstock-hold-{ONE}"
-    assert (await workloads.hold(old, manager, keep=False)).found is Found.GONE
+    assert (await workloads.hold(old, manager, keep=False)).outcome is HoldOutcome.GONE
     assert not (await seen(side, workloads)).paused
     await hold(side, workloads)
-    outcome = await workloads.release(Held(side.namespace, REF, old.uid, ONE))
-    assert outcome.found is Found.GONE
+    result = await workloads.release(HoldRef(side.namespace, REF, old.uid, ONE))
+    assert result.outcome is HoldOutcome.GONE
     assert (await seen(side, workloads)).held_by_us
 
 
@@ -146,7 +146,7 @@ async def test_a_persons_pause_survives_our_release(side: Side) -> None:
     side.deploy()
     workloads = side.workloads()
     side.pause()
-    assert (await hold(side, workloads)).found is Found.DONE
+    assert (await hold(side, workloads)).outcome is HoldOutcome.DONE
     assert (await seen(side, workloads)).pause_managers == ("a-person", f"penstock-hold-{ONE}")
     await release(side, workloads)
     found = await seen(side, workloads)
@@ -166,8 +166,8 @@ async def test_who_declares_the_opposite_by_apply_is_named_and_not_overruled(sid
     side.deploy()
     workloads = side.workloads()
     side.pause(value=False, manager="argocd")
-    outcome = await hold(side, workloads)
-    assert (outcome.found, outcome.by) == (Found.CONFLICT, ("argocd",))
+    result = await hold(side, workloads)
+    assert (result.outcome, result.owners) == (HoldOutcome.CONFLICT, ("argocd",))
     found = await seen(side, workloads)
     assert (found.paused, found.held_by_us, found.pinned_by) == (False, False, "argocd")
 
@@ -192,7 +192,7 @@ async def test_a_release_under_way_can_be_held_in_part(side: Side) -> None:
         found.template.hash,
         first and first.hash,
     ]
-    assert (await hold(side, workloads)).found is Found.DONE
+    assert (await hold(side, workloads)).outcome is HoldOutcome.DONE
     assert (await seen(side, workloads)).effect is HoldEffect.PARTIAL
 
 

@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import (
-    exact,
+from penstock.engine.promql.counting import (
+    exact_increase,
     native_count,
     native_fraction,
-    plain,
+    plain_increase,
     probe_good,
     probe_strays,
     probe_total,
@@ -119,7 +119,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     [(HOUR, False, 389, 900), (HOUR, True, 486, 900), (FIVE, False, 169, 190)],
 )
 def test_a_close_reads_few_samples_of_each_series(url, back, thorough, each, bar):
-    text = exact(reading('events_total{job="steady"}'), ["code"], FIVE, back, thorough=thorough)
+    text = exact_increase(
+        reading('events_total{job="steady"}'), ["code"], FIVE, back, thorough=thorough
+    )
     asked = ask(url, text, NOW)
     assert set(asked.by("code").values()) == {Decimal(300 * STEADY_PODS)}
     live = STEADY_PODS * STEADY_SERIES
@@ -128,7 +130,7 @@ def test_a_close_reads_few_samples_of_each_series(url, back, thorough, each, bar
 
 
 def test_plain_increase_reads_each_sample_once(url):
-    asked = ask(url, plain('events_total{job="steady"}', ["code"], FIVE), NOW)
+    asked = ask(url, plain_increase('events_total{job="steady"}', ["code"], FIVE), NOW)
     assert asked.samples == 20 * STEADY_PODS * STEADY_SERIES
     assert asked.by("code")["0"] == pytest.approx(Decimal(300 * STEADY_PODS))
 
@@ -136,10 +138,10 @@ def test_plain_increase_reads_each_sample_once(url):
 def test_after_a_gap_one_question_finds_all_that_happened_in_it(url):
     read, by = reading('events_total{job="gap"}'), ["instance"]
     back, gap = Duration.parse("2h10m"), Duration.parse("2h")
-    found = ask(url, exact(read, by, FIVE, back, unseen=gap), NOW).by("instance")
+    found = ask(url, exact_increase(read, by, FIVE, back, unseen=gap), NOW).by("instance")
     # From the last scrape before the gap, 7,508 s ago, and from the new pod's beginning.
     assert found == {"kept": 7_500, "new": 3_592}
-    closed = ask(url, exact(read, by, FIVE, HOUR), NOW).by("instance")
+    closed = ask(url, exact_increase(read, by, FIVE, HOUR), NOW).by("instance")
     assert closed["kept"] < 200
     assert closed["new"] < 200
 
@@ -147,18 +149,18 @@ def test_after_a_gap_one_question_finds_all_that_happened_in_it(url):
 def test_in_a_window_that_ends_now_the_first_errors_of_a_newborn_pod_count(url):
     selector = 'events_total{job="canary",code="500"}'
     for length, back in ((FIVE, HOUR), (FIVE, FIVE), (Duration.parse("70s"), FIVE)):
-        assert ask(url, exact(reading(selector), [], length, back), NOW).value == 31
-        assert ask(url, plain(selector, [], length), NOW).value == 0
+        assert ask(url, exact_increase(reading(selector), [], length, back), NOW).value == 31
+        assert ask(url, plain_increase(selector, [], length), NOW).value == 0
 
 
 def test_closed_buckets_and_the_open_part_make_the_whole(url):
     """Whatever the moment: nothing is counted twice and nothing left out at the borders."""
     read = reading('events_total{job="steady"}')
     first, boundary = ago(3_600), ago(300)
-    closed = ask_range(url, exact(read, [], FIVE, HOUR), first, boundary, 300, "job")[""]
+    closed = ask_range(url, exact_increase(read, [], FIVE, HOUR), first, boundary, 300, "job")[""]
     for seconds in (1, 22, 60, 299):
         at = boundary + timedelta(seconds=seconds)
-        part = ask(url, exact(read, [], Duration.of_seconds(seconds), HOUR), at).value or 0
+        part = ask(url, exact_increase(read, [], Duration.of_seconds(seconds), HOUR), at).value or 0
         last = (
             3_600 - 300 + seconds + 8
         ) // 15 * 15 - 8  # seconds after `first` of the last scrape

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import exact, reading
+from penstock.engine.promql.counting import exact_increase, reading
 from support import draws
 from support.history import NOW
 from support.scrapes import Labels, Scrapes, Target, ask_range, series
@@ -36,7 +36,7 @@ BUCKETS = range(1, SCRAPES // IN_BUCKET)
 LATE_BUCKETS = (20, 21)
 LATE = 2
 READ = reading("events_total")
-QUERY = exact(READ, ("one",), Duration.parse("5m"), Duration.parse("1h"), thorough=True)
+QUERY = exact_increase(READ, ("one",), Duration.parse("5m"), Duration.parse("1h"), thorough=True)
 
 Key = tuple[str, int]
 """A series, and the number of a bucket."""

@@ -22,8 +22,8 @@ from penstock.domain.exported_counters import CounterTotals
 from penstock.domain.ledger import HOUR
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo
-from penstock.engine.budget.book import Account, counters_of
-from penstock.engine.budget.recall import COUNTERS, Recall
+from penstock.engine.budget.ledger_restore import COUNTERS, LedgerRestore
+from penstock.engine.budget.source_ledgers import TrackedLedger, counters_of
 from support.books import THEN, Bookkeeping, Shop
 from support.history import prometheus
 from support.indicators import ratio
@@ -55,13 +55,13 @@ def meter() -> Iterator[Meter]:
         yield found
 
 
-def account_of(books: Bookkeeping) -> Account:
-    (account,) = books.library.book(books.source)
-    return account
+def account_of(books: Bookkeeping) -> TrackedLedger:
+    (tracked,) = books.library.source_ledgers(books.source)
+    return tracked
 
 
-def restored_hours(account: Account) -> dict[int, EventCounts]:
-    coarse = account.ledger.coarse
+def restored_hours(tracked: TrackedLedger) -> dict[int, EventCounts]:
+    coarse = tracked.ledger.coarse
     return {
         number: count
         for number in range(coarse.first, FROM_THEN // HOUR - 6)
@@ -150,10 +150,12 @@ def test_what_was_counted_over_restarts_is_restored_to_the_event_and_the_rest_is
 def test_a_month_is_restored_from_at_most_1500_samples(meter: Meter, tmp_path: Path) -> None:
     with prometheus(tmp_path, RECEIVER, config=ACCEPTING_LATE_SAMPLES) as url:
         books = Bookkeeping(meter, url, Scrapes())
-        account = books.library.book(books.source).account(availability("30d"), THEN, {})
-        ours = counters_of(books.source, account)
+        tracked = books.library.source_ledgers(books.source).ledger_for(
+            availability("30d"), THEN, {}
+        )
+        ours = counters_of(books.source, tracked)
         elsewhere = counters_of(
-            replace(books.source, ref=ObjectRef("shop", "default", "x")), account
+            replace(books.source, ref=ObjectRef("shop", "default", "x")), tracked
         )
         month = Month(THEN)
         true, other = month.ledger(0), month.ledger(1)
@@ -163,10 +165,10 @@ def test_a_month_is_restored_from_at_most_1500_samples(meter: Meter, tmp_path: P
         month.send(url)
 
         before = meter.tally.samples
-        assert meter.run(Recall(meter.asker, JOB).once(books.source, [account], FROM_THEN))
+        assert meter.run(LedgerRestore(meter.asker, JOB).once(books.source, [tracked], FROM_THEN))
         assert meter.tally.samples - before <= 1_500
-    coarse, first = account.ledger.coarse, FROM_THEN // HOUR - 720
-    assert account.ledger.to_backfill(FROM_THEN - account.ledger.retention) is None
+    coarse, first = tracked.ledger.coarse, FROM_THEN // HOUR - 720
+    assert tracked.ledger.to_backfill(FROM_THEN - tracked.ledger.retention) is None
     for number in range(first, FROM_THEN // HOUR - 6):
         assert coarse.count(number) == true.coarse.count(number)
 

@@ -133,10 +133,10 @@ def test_a_wrong_password_is_told_and_one_that_was_rotated_serves_without_a_rest
 ):
     meter.secrets["prometheus"] = {"password": b"planted-wrong"}
     where = source(guarded, auth=BasicAuth(USER, SecretKeyRef("prometheus", "password")))
-    told = ask(meter, where)
-    assert told.kind is EvidenceKind.UNAUTHORIZED
-    assert "401 Unauthorized" in told.detail
-    assert "check spec.auth" in told.detail
+    evidence = ask(meter, where)
+    assert evidence.kind is EvidenceKind.UNAUTHORIZED
+    assert "401 Unauthorized" in evidence.detail
+    assert "check spec.auth" in evidence.detail
     assert meter.look(where).reason is SourceReason.UNAUTHORIZED
 
     meter.secrets["prometheus"] = {"password": PASSWORD.encode()}
@@ -161,9 +161,9 @@ def test_our_own_authority_and_another_name_than_the_address(meter, folder, pki)
             (replace(right, server_name="prometheus.example.org"), "TLS: Hostname mismatch"),
             (replace(right, ca=None), "TLS: "),
         ):
-            told = ask(meter, source(url, tls=wrong))
-            assert told.kind is EvidenceKind.UNREACHABLE
-            assert says in told.detail
+            evidence = ask(meter, source(url, tls=wrong))
+            assert evidence.kind is EvidenceKind.UNREACHABLE
+            assert says in evidence.detail
 
 
 def test_a_certificate_is_shown_where_it_is_asked_for(meter, folder, pki):
@@ -191,9 +191,9 @@ def test_what_is_no_certificate_is_told_with_its_field(meter, pki):
         (Tls(client_certificate="client"), "spec.tls.clientCertificateRef: tls.crt and tls.key"),
     ):
         where = source("https://127.0.0.1:1", tls=tls)
-        told = ask(meter, where)
-        assert told.kind is EvidenceKind.UNAUTHORIZED
-        assert told.detail.startswith(says)
+        evidence = ask(meter, where)
+        assert evidence.kind is EvidenceKind.UNAUTHORIZED
+        assert evidence.detail.startswith(says)
         assert meter.look(where).reason is SourceReason.SECRET_INVALID
 
 
@@ -235,9 +235,9 @@ def test_a_token_file_is_read_through_links_again_after_a_while_and_never_from_e
     (tmp_path / "tokens" / "out").symlink_to(tmp_path / "elsewhere")
     for path, says in (("out", "leads out of /etc/penstock/tokens"), ("none", "cannot be read")):
         auth = TokenFileAuth(f"/etc/penstock/tokens/{path}")
-        told = ask(meter, source(before.url, auth=auth, kind=CLUSTER))
-        assert told.kind is EvidenceKind.UNAUTHORIZED
-        assert says in told.detail
+        evidence = ask(meter, source(before.url, auth=auth, kind=CLUSTER))
+        assert evidence.kind is EvidenceKind.UNAUTHORIZED
+        assert says in evidence.detail
 
 
 def test_headers_go_along_open_ones_and_those_from_secrets(meter, before):
@@ -254,8 +254,8 @@ def test_headers_go_along_open_ones_and_those_from_secrets(meter, before):
 def test_a_header_that_would_begin_another_is_not_sent(meter, before):
     meter.secrets["tenant"] = {"key": b"a\r\nAuthorization: Bearer b"}
     where = source(before.url, headers=(Header("X-Key", SecretKeyRef("tenant", "key")),))
-    told = ask(meter, where)
-    assert told.detail.startswith("spec.headers[0].valueFrom: ")
+    evidence = ask(meter, where)
+    assert evidence.detail.startswith("spec.headers[0].valueFrom: ")
     assert meter.look(where).reason is SourceReason.SECRET_INVALID
 
 
@@ -307,8 +307,8 @@ def test_a_token_of_which_is_not_said_how_long_it_lasts_is_kept_for_a_while(mete
 
 def test_a_wrong_client_secret_is_told(meter, before, client, clock):
     meter.secrets["prometheus"] = {"client-secret": b"planted-wrong"}
-    told = ask(meter, client)
-    assert told == Evidence(
+    evidence = ask(meter, client)
+    assert evidence == Evidence(
         EvidenceKind.UNAUTHORIZED,
         "127.0.0.1: the token server 127.0.0.1 answers 401 (invalid_client); check "
         "spec.auth.oauth2",
@@ -320,15 +320,15 @@ def test_a_wrong_client_secret_is_told(meter, before, client, clock):
 
 def test_a_token_server_that_fails_is_no_refusal(meter, before, client):
     before.token_status = 503
-    told = ask(meter, client)
-    assert told.kind is EvidenceKind.UNREACHABLE
-    assert "the token server 127.0.0.1 answers 503" in told.detail
+    evidence = ask(meter, client)
+    assert evidence.kind is EvidenceKind.UNREACHABLE
+    assert "the token server 127.0.0.1 answers 503" in evidence.detail
 
 
 def test_a_token_server_that_is_away_is_told_apart_from_the_source(meter, before, client):
     away = replace(client.auth, token_url="http://127.0.0.1:1/token")
-    told = ask(meter, replace(client, auth=away))
-    assert told == Evidence(
+    evidence = ask(meter, replace(client, auth=away))
+    assert evidence == Evidence(
         EvidenceKind.UNREACHABLE,
         "127.0.0.1: the token server 127.0.0.1: connection refused",
     )

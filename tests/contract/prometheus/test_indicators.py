@@ -14,8 +14,16 @@ from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
 from penstock.domain.indicator import CountedEvents, Indicator
 from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
-from penstock.engine.asking import Span
-from penstock.engine.promql import Close, Counts, Leg, Look, Question, measure_of, measured
+from penstock.engine.promql import (
+    CountQuery,
+    CountRange,
+    Counts,
+    ExactBucket,
+    IncreaseOver,
+    build_indicator_query,
+    fetch_counts,
+)
+from penstock.engine.promql.query_client import QueryRange
 from support.history import NOW, STEP, History, ago
 from support.indicators import latency, probe, query, ratio, raw_ratio
 from support.measuring import TRIAL, Meter, slo, source
@@ -265,19 +273,28 @@ ALL_KINDS = [
 
 
 def asked(
-    meter: Meter, server: MetricsSource, indicators: Sequence[Indicator], leg: Leg, when
+    meter: Meter,
+    server: MetricsSource,
+    indicators: Sequence[Indicator],
+    count_range: CountRange,
+    when,
 ) -> list[Counts]:
-    questions = [Question(n, measure_of(one), frozenset({leg})) for n, one in enumerate(indicators)]
-    found = meter.run(measured(meter.asker, server, questions, when))
+    count_queries = [
+        CountQuery(n, build_indicator_query(one), frozenset({count_range}))
+        for n, one in enumerate(indicators)
+    ]
+    found = meter.run(fetch_counts(meter.asker, server, count_queries, when))
     assert all(isinstance(one, Counts) for one in found.values()), found
-    return [found[n] for n in range(len(questions))]
+    return [found[n] for n in range(len(count_queries))]
 
 
-@pytest.mark.parametrize("leg", [Look(FIVE), Close(FIVE, HOUR)], ids=["look", "close"])
+@pytest.mark.parametrize(
+    "leg", [IncreaseOver(FIVE), ExactBucket(FIVE, HOUR)], ids=["look", "close"]
+)
 def test_a_span_is_the_same_as_its_instants(meter, server, leg):
     step = timedelta(minutes=5)
     times = [NOW - 3 * step + n * step for n in range(4)]
-    span = asked(meter, server, ALL_KINDS, leg, Span(times[0], times[-1], FIVE))
+    span = asked(meter, server, ALL_KINDS, leg, QueryRange(times[0], times[-1], FIVE))
     assert all(len(one.at[leg]) == len(times) for one in span)
     for at in times:
         moment = round(at.timestamp() * 1_000)
@@ -286,32 +303,37 @@ def test_a_span_is_the_same_as_its_instants(meter, server, leg):
 
 
 def test_closes_asked_together_are_those_asked_alone(meter, server):
-    leg = Close(FIVE, HOUR)
-    together = asked(meter, server, ALL_KINDS, leg, ago(60))
-    for indicator, one in zip(ALL_KINDS, together, strict=True):
-        assert asked(meter, server, [indicator], leg, ago(60)) == [one]
+    count_range = ExactBucket(FIVE, HOUR)
+    together = asked(meter, server, ALL_KINDS, count_range, ago(60))
+    for indicator, counts in zip(ALL_KINDS, together, strict=True):
+        assert asked(meter, server, [indicator], count_range, ago(60)) == [counts]
     moment = round(ago(60).timestamp() * 1_000)
-    assert together[0].at[leg][moment] == EventCounts(Decimal(7 * 20), Decimal(101 * 20))
+    assert together[0].at[count_range][moment] == EventCounts(Decimal(7 * 20), Decimal(101 * 20))
 
 
 def test_a_time_without_data_is_missing(meter, server):
-    leg = Look(FIVE)
-    long_ago = Span(NOW - timedelta(hours=3), NOW - timedelta(hours=1), HOUR)
-    found = asked(meter, server, ALL_KINDS[:1], leg, long_ago)[0]
-    assert [len(found.at[leg])] == [1]
-    assert asked(meter, server, ALL_KINDS[:1], leg, NOW + timedelta(days=1))[0].at == {leg: {}}
+    count_range = IncreaseOver(FIVE)
+    long_ago = QueryRange(NOW - timedelta(hours=3), NOW - timedelta(hours=1), HOUR)
+    found = asked(meter, server, ALL_KINDS[:1], count_range, long_ago)[0]
+    assert [len(found.at[count_range])] == [1]
+    assert asked(meter, server, ALL_KINDS[:1], count_range, NOW + timedelta(days=1))[0].at == {
+        count_range: {}
+    }
 
 
 def test_a_cycle_and_a_close_cost_no_more_samples_than_they_may(meter, server):
     """By code, each live series: 5 minutes, the open part (half a bucket and a minute), its age."""
     series = len(CODES) + 1
-    measure = measure_of(of_service("plain", 'code=~"5.."'))
-    cycle = Question(
-        0, measure, frozenset({Look(FIVE), Look(Duration.parse("3m30s"))}), Duration.parse("2m")
+    indicator_query = build_indicator_query(of_service("plain", 'code=~"5.."'))
+    cycle = CountQuery(
+        0,
+        indicator_query,
+        frozenset({IncreaseOver(FIVE), IncreaseOver(Duration.parse("3m30s"))}),
+        Duration.parse("2m"),
     )
-    close = Question(0, measure, frozenset({Close(FIVE, HOUR)}))
-    for question, most in ((cycle, 45), (close, 900)):
-        meter.run(measured(meter.asker, server, [question], NOW))
+    close = CountQuery(0, indicator_query, frozenset({ExactBucket(FIVE, HOUR)}))
+    for count_query, most in ((cycle, 45), (close, 900)):
+        meter.run(fetch_counts(meter.asker, server, [count_query], NOW))
         before = meter.tally.samples
-        meter.run(measured(meter.asker, server, [question], NOW))
+        meter.run(fetch_counts(meter.asker, server, [count_query], NOW))
         assert (meter.tally.samples - before) / series <= most

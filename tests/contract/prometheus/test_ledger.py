@@ -152,8 +152,8 @@ class TestFilled:
         slo = availability()
         books.measure([slo], THEN)
         books.keep_up(THEN, most=1)
-        told = books.measure([slo], THEN)["availability"]
-        assert told.kind in (EvidenceKind.WARMING_UP, EvidenceKind.FRESH)
+        evidence = books.measure([slo], THEN)["availability"]
+        assert evidence.kind in (EvidenceKind.WARMING_UP, EvidenceKind.FRESH)
         books.keep_up(THEN)
         assert books.measure([slo], THEN)["availability"].kind is EvidenceKind.FRESH
 
@@ -245,8 +245,8 @@ class TestKept:
     def test_buckets_are_read_again_and_sealed(self, moving: Bookkeeping) -> None:
         slo, books = availability(), moving
         filled(books, slo)
-        (account,) = books.library.book(books.source)
-        fine = account.ledger.fine
+        (tracked,) = books.library.source_ledgers(books.source)
+        fine = tracked.ledger.fine
         last = fine.end - 1
         assert fine.state(last) is BucketState.CLOSED
         for minutes, state in ((11, BucketState.REREAD), (66, BucketState.SEALED)):
@@ -356,14 +356,14 @@ class TestMigrating:
         slo = availability()
         former = self.known(books, slo)
         other = self.changed(slo, ratio('http_requests_total{code=~"5.."}', ALL))
-        told = books.measure([other], THEN)["availability"]
-        assert (told.kind, told.reason) == (EvidenceKind.MIGRATING, Reason.MIGRATING)
-        assert "Backfilling 0%" in told.detail
-        assert told.reading == former.reading
-        assert told.so_far is not None
+        evidence = books.measure([other], THEN)["availability"]
+        assert (evidence.kind, evidence.reason) == (EvidenceKind.MIGRATING, Reason.MIGRATING)
+        assert "Backfilling 0%" in evidence.detail
+        assert evidence.reading == former.reading
+        assert evidence.so_far is not None
         for burn_window in LOOKS:
             bad, _ = shop.true(THEN - timedelta(milliseconds=burn_window.milliseconds), THEN)
-            assert float(told.so_far.burn_windows[burn_window].bad) == pytest.approx(
+            assert float(evidence.so_far.burn_windows[burn_window].bad) == pytest.approx(
                 float(bad), rel=0.1
             )
         books.keep_up(THEN)
@@ -377,11 +377,11 @@ class TestMigrating:
         slo = availability(objective="50%")
         self.known(books, slo)
         other = self.changed(slo, ratio('http_requests_total{code!=""}', ALL))
-        told = books.measure([other], THEN)["availability"]
-        assert told.kind is EvidenceKind.MIGRATING
+        evidence = books.measure([other], THEN)["availability"]
+        assert evidence.kind is EvidenceKind.MIGRATING
         pair = BurnPair(Duration.parse("1h"), Duration.parse("5m"), Decimal("1.5"), None)
         guarded = resolve_policy(Policy(burn=(pair,)), slo.objective, Duration.parse("1d"))
-        sides = split_migration(SloEvidence("availability", told, guarded))
+        sides = split_migration(SloEvidence("availability", evidence, guarded))
         former, new = (
             breach_reason(with_usable_evidence(side), DecisionPoint.START) for side in sides
         )
@@ -496,16 +496,16 @@ class TestTrouble:
             at = books.until(THEN + timedelta(minutes=7))
             books.measure([slo], at)
             books.keep_up(at)
-            (account,) = books.library.book(books.source)
+            (tracked,) = books.library.source_ledgers(books.source)
             number = int(THEN.timestamp()) // 300
             five = THEN + FIVE
-            early = account.ledger.fine.count(number)
+            early = tracked.ledger.fine.count(number)
             assert early is not None
             assert early.total < shop.true(THEN, five)[1]
             late.withhold(lambda at, _: at > (five + FIVE - NOW).total_seconds())
             late.send(url)
             books.keep_up(books.until(five + timedelta(minutes=10)))
-            again = account.ledger.fine.count(number)
+            again = tracked.ledger.fine.count(number)
         assert again == EventCounts(*shop.true(THEN, five))
 
     def test_one_bad_slo_costs_no_other_its_evidence(
@@ -534,12 +534,12 @@ class TestTrouble:
         filled(books, slo)
         at = books.until(THEN + timedelta(minutes=12))
         here, books.source = books.source, replace(books.source, url="http://127.0.0.1:9")
-        (account,) = books.library.book(here)
-        closed = account.ledger.closed_until
+        (tracked,) = books.library.source_ledgers(here)
+        closed = tracked.ledger.closed_until
         assert books.measure([slo], at)["availability"].kind is EvidenceKind.UNREACHABLE
         books.keep_up(at)
         books.source = here
-        assert account.ledger.closed_until == closed
+        assert tracked.ledger.closed_until == closed
         at = books.until(THEN + timedelta(minutes=60))
         books.measure([slo], at)
         books.keep_up(at)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import native_count, native_fraction
+from penstock.engine.promql.counting import native_count, native_fraction
 from support.history import prometheus
 from support.sample import sample
 from support.scrapes import ask

@@ -8,7 +8,12 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.engine.closing import by_fall, exact, plain, reading
+from penstock.engine.promql.counting import (
+    exact_increase,
+    plain_increase,
+    reading,
+    restarts_by_drop,
+)
 from support.history import NOW
 from support.scrapes import ask, ask_range
 from support.situations import (
@@ -40,7 +45,7 @@ OVERTAKEN = {"young process that is overtaken by the next"}
 """The next one stands higher than it ever did: nothing has fallen."""
 
 READ = reading(METRIC)
-QUICK = exact(READ, BY, BUCKET, HOUR)
+QUICK = exact_increase(READ, BY, BUCKET, HOUR)
 
 Wrong = Callable[[str], str]
 
@@ -93,7 +98,10 @@ def test_without_up_an_old_counter_is_still_not_counted_as_a_whole(unwatched):
 
 def test_only_outages_are_lost_with_a_look_back_of_five_minutes(watched):
     """So a hot account is looked at between two buckets, told as before the last reading."""
-    found, same = counted(watched, exact(READ, BY, BUCKET, BUCKET)), counted(watched, QUICK)
+    found, same = (
+        counted(watched, exact_increase(READ, BY, BUCKET, BUCKET)),
+        counted(watched, QUICK),
+    )
     assert {name for name in SITUATIONS if found.get(name) != same[name]} == {
         "outage of 20 minutes ends in the bucket"
     }
@@ -107,14 +115,14 @@ def test_before_its_last_reading_what_began_anew_in_a_bucket_is_stretched_by_inc
 
 def test_a_restart_that_is_told_by_the_fall_is_counted_the_same(watched):
     """As Thanos is asked, whose `resets` sees none, and of which no reading is thorough."""
-    by_its_fall = exact(READ, BY, BUCKET, HOUR, thorough=True, restarts=by_fall)
+    by_its_fall = exact_increase(READ, BY, BUCKET, HOUR, thorough=True, restarts=restarts_by_drop)
     found, same = counted(watched, by_its_fall), counted(watched, QUICK)
     assert {name for name in SITUATIONS if found[name] != same[name]} <= OVERTAKEN
 
 
 def told_by_increase(url: str) -> dict[str, Decimal]:
     """What was reset once, as `increase` stretches it."""
-    found = counted(url, plain(METRIC, BY, BUCKET))
+    found = counted(url, plain_increase(METRIC, BY, BUCKET))
     return {name: found[name] for name in ONCE}
 
 
@@ -150,7 +158,7 @@ BY_PEAK = (
 )
 DEFECTS: dict[str, tuple[Wrong, Set[str]]] = {
     "plain increase": (
-        lambda selector: plain(selector, BY, BUCKET),
+        lambda selector: plain_increase(selector, BY, BUCKET),
         {
             "one failed scrape at the border",
             "pod goes away in the middle",
@@ -315,7 +323,7 @@ def test_many_selectors_are_counted_by_one_expression(watched):
             for number, name in enumerate(names)
         ).join("()")
 
-    together = ask(watched, exact(read, ("leg",), BUCKET, HOUR, thorough=True), NOW)
+    together = ask(watched, exact_increase(read, ("leg",), BUCKET, HOUR, thorough=True), NOW)
     alone = counted(watched, closing())
     assert together.by("leg") == {str(n): alone[name] for n, name in enumerate(names)}
     apart = [ask(watched, closing(f'{METRIC}{{situation="{name}"}}'), NOW) for name in names]

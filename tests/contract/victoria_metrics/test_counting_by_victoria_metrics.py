@@ -11,7 +11,13 @@ import pytest
 
 from penstock.domain.evidence import EventCounts, EvidenceKind
 from penstock.domain.metrics_source import Dialect, MetricsSource
-from penstock.engine.closing import Read, at_least_its_last, exact, plain, reading
+from penstock.engine.promql.counting import (
+    SelectorFn,
+    at_least_its_last,
+    exact_increase,
+    plain_increase,
+    reading,
+)
 from support.books import LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
@@ -110,7 +116,7 @@ def expected(*differing: dict[str, int]) -> dict[str, Decimal]:
     return {name: Decimal(number) for name, number in true.items()}
 
 
-CLOSING = exact(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=at_least_its_last)
+CLOSING = exact_increase(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=at_least_its_last)
 
 
 def test_a_bucket_that_was_scraped_is_counted_exactly(meter, watched):
@@ -124,17 +130,17 @@ def test_a_bucket_that_was_pushed_is_counted_as_by_prometheus(meter, unwatched):
 
 
 def test_a_look_is_nearly_exact_too(meter, watched):
-    found = counted(meter, watched, plain(METRIC, BY, BUCKET))
+    found = counted(meter, watched, plain_increase(METRIC, BY, BUCKET))
     assert found == expected(WITHOUT_BASE, NOTHING, INCREASE)
 
 
-def by_increase(read: Read, span: str) -> str:
+def by_increase(read: SelectorFn, span: str) -> str:
     return read("increase", span)
 
 
 def test_by_its_increase_alone_it_overlooks_restarts(meter, watched):
     """But for those that are told by a peak within the bucket."""
-    text = exact(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=by_increase)
+    text = exact_increase(reading(METRIC), BY, BUCKET, HOUR, thorough=True, growth=by_increase)
     found = counted(meter, watched, text)
     (overlooked,) = NOTHING.keys() - {"process that restarts and fails nearly as often again"}
     assert found == expected(WITHOUT_BASE, {overlooked: 0})

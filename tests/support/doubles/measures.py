@@ -15,7 +15,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.source_status import SourceHealth, SourceReason
 from penstock.domain.window import length
-from penstock.engine.ports import Clock, Inquiry
+from penstock.engine.ports import Clock, EvidenceRequest
 
 EVENTS = Decimal(1_000_000)
 RECENT_EVENTS = Decimal(10_000)
@@ -44,7 +44,7 @@ class Measured:
     detail: str = ""
     former: Measured | None = None
 
-    def evidence(self, inquiry: Inquiry, at: datetime) -> Evidence:
+    def evidence(self, inquiry: EvidenceRequest, at: datetime) -> Evidence:
         if self.former is not None:
             old, new = self.former._reading(inquiry, at), self._reading(inquiry, at)
             return Evidence(EvidenceKind.MIGRATING, self.detail, old, new)
@@ -53,7 +53,7 @@ class Measured:
             return Evidence(self.kind, self.detail, self._reading(inquiry, at) if thin else None)
         return evidence_of(self._reading(inquiry, at), inquiry.slo.minimum_events)
 
-    def _reading(self, inquiry: Inquiry, at: datetime) -> Reading:
+    def _reading(self, inquiry: EvidenceRequest, at: datetime) -> Reading:
         slo = inquiry.slo
         budget, named = slo.objective.budget, {Duration.parse(k): v for k, v in self.burns.items()}
         bad = (1 - Decimal(self.left)) * budget * self.total
@@ -61,9 +61,9 @@ class Measured:
             burn_window: EventCounts(
                 Decimal(named.get(burn_window, self.burn)) * budget * self.recent, self.recent
             )
-            for burn_window in inquiry.looks
+            for burn_window in inquiry.burn_windows
         }
-        since = dict.fromkeys(inquiry.onsets, bad)
+        since = dict.fromkeys(inquiry.release_starts, bad)
         window = length(slo.window, at)
         return Reading(
             at, slo.objective, window, EventCounts(bad, self.total), recent, bad_since=since
@@ -103,26 +103,28 @@ class ScriptedMetrics:
         self.asked: list[Asked] = []
 
     async def measure(
-        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[EvidenceRequest], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence as the script has it."""
-        names = frozenset(one.slo.ref.name for one in inquiries)
-        onsets = frozenset(moment for one in inquiries for moment in one.onsets)
+        names = frozenset(request.slo.ref.name for request in inquiries)
+        release_starts = frozenset(
+            moment for request in inquiries for moment in request.release_starts
+        )
         now = asyncio.get_running_loop().time()
-        self.asked.append(Asked(now, names, inquiries[0].hot, onsets))
+        self.asked.append(Asked(now, names, inquiries[0].hot, release_starts))
         await asyncio.sleep(self.seconds)
         if source.ref.name in self.hanging:
             await asyncio.Event().wait()
         if self.raises is not None:
             raise self.raises
-        return {one.slo.ref: self.answer(one, at) for one in inquiries}
+        return {request.slo.ref: self.answer(request, at) for request in inquiries}
 
-    def answer(self, inquiry: Inquiry, at: datetime) -> Evidence:
+    def answer(self, inquiry: EvidenceRequest, at: datetime) -> Evidence:
         """What one inquiry is answered now."""
         ref = inquiry.slo.ref
         return self.script.get((ref.namespace, ref.name), HEALTHY).evidence(inquiry, at)
 
-    async def look(self, source: MetricsSource) -> SourceHealth:
+    async def health(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
         await asyncio.sleep(self.seconds)
         if source.ref.name in self.hanging:

@@ -22,7 +22,7 @@ from penstock.domain.refs import ApiResource, ObjectRef, WorkloadRef
 from penstock.domain.rollout_state import GateRecord
 from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.manager_index import ManagerRef
-from penstock.engine.ports import Found, Held, Notification, Outcome
+from penstock.engine.ports import HoldOutcome, HoldRef, HoldResult, Notification
 from penstock.errors import ClusterError, Conflict, Forbidden, Gone, Refused, SpecInvalid
 from support.doubles.connection import Call, Connection
 from support.doubles.deployments import KIND, PREFIX, Deployment
@@ -149,34 +149,38 @@ class StoredWorkloads:
 
         return await self._connection.call(Call("observe", namespace, ref.name), read)
 
-    async def hold(self, seen: WorkloadState, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, seen: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Hold exactly the object that was seen."""
 
-        def hold() -> Outcome:
+        def hold() -> HoldResult:
             others = self._exactly(seen.namespace, seen.ref, seen.uid).hold(manager, keep=keep)
-            return Outcome(Found.CONFLICT, by=others) if others else Outcome(Found.DONE)
+            return (
+                HoldResult(HoldOutcome.CONFLICT, owners=others)
+                if others
+                else HoldResult(HoldOutcome.DONE)
+            )
 
         body = {"metadata": {"uid": seen.uid}, "spec": {"paused": True}}
         return await self._write("hold", seen.namespace, seen.ref, manager, body, hold)
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, held: HoldRef) -> HoldResult:
         """Give back what this manager holds of exactly this object."""
         for _ in range(RELEASE_TRIES - 1):
             with suppress(Conflict):
                 return await self._release_what_is_there(held)
         return await self._release_what_is_there(held)
 
-    async def _release_what_is_there(self, held: Held) -> Outcome:
+    async def _release_what_is_there(self, held: HoldRef) -> HoldResult:
         manager, place = PREFIX + held.owner, (held.namespace, held.ref.name)
         found = self._store.deployments.get(place)
         version = found.version if found else 0
 
-        def release() -> Outcome:
+        def release() -> HoldResult:
             there = self._exactly(held.namespace, held.ref, held.uid)
             if there.version != version:
                 raise Conflict(f"{held.ref} has changed since it was read")
             there.release(manager)
-            return Outcome(Found.DONE)
+            return HoldResult(HoldOutcome.DONE)
 
         body: Body = {"metadata": {"uid": held.uid}}
         return await self._write("release", held.namespace, held.ref, manager, body, release)
@@ -185,12 +189,12 @@ class StoredWorkloads:
         """Objects of other tools: there are none."""
         return {}
 
-    async def held(self) -> Sequence[Held]:
+    async def held(self) -> Sequence[HoldRef]:
         """Every hold of ours."""
 
-        def read() -> Sequence[Held]:
+        def read() -> Sequence[HoldRef]:
             return [
-                Held(one.namespace, one.ref, one.uid, manager.removeprefix(PREFIX), one.kept)
+                HoldRef(one.namespace, one.ref, one.uid, manager.removeprefix(PREFIX), one.kept)
                 for one in self._store.deployments.values()
                 for manager in one.holders
                 if manager.startswith(PREFIX)
@@ -211,17 +215,17 @@ class StoredWorkloads:
         ref: WorkloadRef,
         manager: str,
         body: Body,
-        act: Callable[[], Outcome],
-    ) -> Outcome:
+        act: Callable[[], HoldResult],
+    ) -> HoldResult:
         """What the API server refuses is an outcome; what may pass by itself is raised."""
         written = _write("patch", "deployments", "", namespace, ref.name, manager, body)
         call = Call(method, namespace, ref.name, "deployments", written)
         try:
             return await self._connection.call(call, act)
         except Gone:
-            return Outcome(Found.GONE)
+            return HoldResult(HoldOutcome.GONE)
         except (Forbidden, Refused) as error:
-            return Outcome(Found.REFUSED, why=str(error))
+            return HoldResult(HoldOutcome.REFUSED, why=str(error))
 
 
 class StoredSnapshots:

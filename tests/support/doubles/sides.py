@@ -20,7 +20,7 @@ from penstock.adapters.ledger_store import LedgerStore
 from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.cached_object import Resource
 from penstock.domain.refs import WorkloadRef
-from penstock.engine.ports import Cluster, Snapshots, Workloads
+from penstock.engine.ports import Snapshots, StatusApi, Workloads
 from support.clocks import MovedClock, SimulatedLoop
 from support.doubles.connection import Connection, Connections
 from support.doubles.deployments import Deployment, image
@@ -67,7 +67,7 @@ class Side(Protocol):
     def play(self, story: Coroutine[Any, Any, T]) -> T:
         """Run a test function."""
 
-    def cluster(self) -> Cluster:
+    def cluster(self) -> StatusApi:
         """Our objects, as a client of its own sees them."""
 
     def workloads(self) -> Workloads:
@@ -135,7 +135,7 @@ class DoubleSide:
     def _connection(self) -> Connection:
         return Connection(self._connections)
 
-    def cluster(self) -> Cluster:
+    def cluster(self) -> StatusApi:
         return StoredObjects(self._store, self._connection())
 
     def workloads(self) -> Workloads:
@@ -226,7 +226,7 @@ class RealSide:
         self._open.append(kube)
         return kube
 
-    def cluster(self) -> Cluster:
+    def cluster(self) -> StatusApi:
         return CustomResources(self._server(), [self.namespace])
 
     def workloads(self) -> Workloads:

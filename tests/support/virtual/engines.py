@@ -18,13 +18,13 @@ from support.doubles.measures import Counted, Leadership, ScriptedMetrics, Store
 from support.doubles.ports import StoredObjects, StoredSnapshots, StoredWorkloads
 from support.doubles.store import RECORDS, Store
 from support.virtual.wiring import (
-    Change,
+    Deleted,
     Engine,
     Intervals,
     Ports,
-    Removal,
-    Stirred,
-    Upsert,
+    Upserted,
+    WatchEvent,
+    WorkloadChanged,
     wired,
 )
 
@@ -40,7 +40,7 @@ class Process:
     tally: Counted
     lease: StoredLease
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    changes: deque[tuple[float, Change]] = field(default_factory=deque)
+    changes: deque[tuple[float, WatchEvent]] = field(default_factory=deque)
     came: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -161,13 +161,13 @@ class Engines:
         )
         process.came.set()
 
-    def _event(self, kind: str, namespace: str, name: str) -> Change:
+    def _event(self, kind: str, namespace: str, name: str) -> WatchEvent:
         if kind == "deployments":
-            return Stirred(namespace, WorkloadRef(API_VERSION, KIND, name))
+            return WorkloadChanged(namespace, WorkloadRef(API_VERSION, KIND, name))
         resource, body = Resource(kind), self.store.read(kind, namespace, name)
         if not body:
-            return Removal(resource, namespace, name)
-        return Upsert(resource, decode_object(KIND_BY_PLURAL[resource], body))
+            return Deleted(resource, namespace, name)
+        return Upserted(resource, decode_object(KIND_BY_PLURAL[resource], body))
 
     async def _feed(self, process: Process) -> None:
         """As Kopf does: first all that is there, then each change, in their order."""

@@ -24,7 +24,7 @@ from penstock.domain.source_status import SourceStatus
 from penstock.domain.verdict import GateState
 from penstock.domain.window import length
 from penstock.domain.workload import Phase, WorkloadState
-from penstock.engine.ports import Inquiry
+from penstock.engine.ports import EvidenceRequest
 from support.doubles.connection import Done
 from support.doubles.deployments import PREFIX
 from support.doubles.measures import Counted, ScriptedMetrics
@@ -134,7 +134,7 @@ class _Eye:
         if self._source(slo) is None:
             return Evidence(EvidenceKind.SOURCE_NOT_FOUND)
         window = length(slo.window, self._now)
-        return self._metrics.answer(Inquiry(slo, looks - {window}), self._now)
+        return self._metrics.answer(EvidenceRequest(slo, looks - {window}), self._now)
 
     def _source(self, slo: Slo) -> MetricsSource | None:
         namespace, of_cluster = slo.ref.namespace, Resource.CLUSTER_METRICS_SOURCE

@@ -14,27 +14,27 @@ from datetime import datetime
 from penstock.domain.evidence import Evidence
 from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.source_status import SourceHealth, SourceReason
-from penstock.engine.asking import Answer, Form, Q, Span
-from penstock.engine.budget.library import Library
+from penstock.engine.budget.ledger_manager import LedgerManager
 from penstock.engine.evidence_view import EvaluationIntervals
 from penstock.engine.ports import (
-    Change,
     Clock,
-    Metrics,
-    Removal,
+    Deleted,
+    EvidenceSource,
+    MetricsRecorder,
     Snapshots,
-    Stirred,
-    Tally,
-    Upsert,
+    Upserted,
+    WatchEvent,
+    WorkloadChanged,
     Workloads,
 )
+from penstock.engine.promql.query_client import Q, QueryBatcher, QueryRange, QueryResult
 from penstock.engine.wiring import Engine as Core
 from penstock.engine.wiring import Options, wire_engine
 from penstock.engine.wiring import Ports as CorePorts
 from support.doubles.measures import StoredLease
 from support.doubles.ports import StoredObjects
 
-__all__ = ["Change", "Engine", "Ports", "Removal", "Stirred", "Upsert", "wired"]
+__all__ = ["Deleted", "Engine", "Ports", "Upserted", "WatchEvent", "WorkloadChanged", "wired"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Ports:
 
     cluster: StoredObjects
     workloads: Workloads
-    metrics: Metrics
+    metrics: EvidenceSource
     snapshots: Snapshots
     clock: Clock
-    tally: Tally
+    tally: MetricsRecorder
     lease: StoredLease
 
 
@@ -66,13 +66,13 @@ class NobodyAsks:
     async def ask(
         self,
         source: MetricsSource,
-        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
-        when: datetime | Span,
-    ) -> Mapping[Hashable, Answer | Evidence]:
+        groups: Sequence[tuple[QueryBatcher[Q], Sequence[Q]]],
+        when: datetime | QueryRange,
+    ) -> Mapping[Hashable, QueryResult | Evidence]:
         """Nothing."""
         return {}
 
-    async def look(self, source: MetricsSource) -> SourceHealth:
+    async def health(self, source: MetricsSource) -> SourceHealth:
         """Well."""
         return SourceHealth(SourceReason.CONNECTED)
 
@@ -86,10 +86,10 @@ class Engine:
     """Everything that ``app.wire`` wires inside ``engine/``."""
 
     core: Core
-    library: Library
+    library: LedgerManager
     lease: StoredLease
 
-    def watch_event(self, change: Change) -> None:
+    def watch_event(self, change: WatchEvent) -> None:
         """The feed saw something."""
         self.core.informer.handle(change)
 
@@ -138,12 +138,14 @@ def wired(ports: Ports, intervals: Intervals) -> Engine:
             api=ports.cluster,
             notifiers=[ports.cluster],
             workloads=ports.workloads,
-            metrics=ports.metrics,
+            evidence_source=ports.metrics,
             clock=ports.clock,
             lease=ports.lease,
-            tally=ports.tally,
+            metrics=ports.tally,
         ),
         options,
     )
-    library = Library(NobodyAsks(), ports.snapshots, ports.clock, ports.tally, intervals.scrape)
-    return Engine(core, library, ports.lease)
+    ledgers = LedgerManager(
+        NobodyAsks(), ports.snapshots, ports.clock, ports.tally, intervals.scrape
+    )
+    return Engine(core, ledgers, ports.lease)

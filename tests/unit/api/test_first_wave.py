@@ -27,7 +27,7 @@ from penstock.domain.source_status import SourceStatus
 from penstock.domain.timeslices import bucket_seconds
 from penstock.domain.verdict import GateState, Verdict
 from penstock.domain.workload import HoldEffect
-from penstock.engine.budget.book import Sli, name_of
+from penstock.engine.budget.source_ledgers import LedgerKey, name_of
 from support.first_wave import LEDGER, left, moment
 
 
@@ -148,7 +148,7 @@ def test_the_ledger_is_found_under_its_name_and_is_whole() -> None:
     assert isinstance(slo, Slo)
     assert isinstance(source, MetricsSource)
     ((name, text),) = left("configmaps", LEDGER)["binaryData"].items()
-    assert Sli(name_of(source), slo.indicator, bucket_seconds(slo.budgeting)).digest == name
+    assert LedgerKey(name_of(source), slo.indicator, bucket_seconds(slo.budgeting)).digest == name
     data = base64.b64decode(text)
     ledger = decode(data)
     assert ledger is not None

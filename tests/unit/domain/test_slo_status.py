@@ -97,8 +97,10 @@ def test_thin_evidence_has_its_numbers_and_an_outage_has_none() -> None:
 
 
 def test_an_slo_whose_indicator_is_being_replaced_says_so_and_keeps_its_numbers() -> None:
-    told = Evidence(EvidenceKind.MIGRATING, "Migrating: so far 37%", reading("0.5"), reading("0.9"))
-    status = slo_status(SLO, told, NOW, None)
+    evidence = Evidence(
+        EvidenceKind.MIGRATING, "Migrating: so far 37%", reading("0.5"), reading("0.9")
+    )
+    status = slo_status(SLO, evidence, NOW, None)
     assert (status.state, status.reason, status.remaining) == (
         SloState.HEALTHY,
         Reason.MIGRATING,

@@ -11,25 +11,37 @@ from hypothesis import strategies as st
 from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind
 from penstock.domain.indicator import CountedEvents, Indicator
 from penstock.domain.quantities import Duration
-from penstock.engine.asking import Row
-from penstock.engine.promql import Close, Counts, Leg, Look, Question, counts, measure_of
-from penstock.engine.promql.borders import Borders, BordersQuestion, no_bucket
+from penstock.engine.promql import (
+    CountQuery,
+    CountRange,
+    Counts,
+    ExactBucket,
+    IncreaseOver,
+    build_indicator_query,
+    decode_counts,
+)
+from penstock.engine.promql.histogram_buckets import BucketBoundsKey, BucketBoundsQuery, no_bucket
+from penstock.engine.promql.query_client import Series
 from support.indicators import latency, probe, query, ratio, raw_ratio
 
 FIVE = Duration.parse("5m")
-LOOK, CLOSE = Look(FIVE), Close(FIVE, Duration.parse("1h"))
+LOOK, CLOSE = IncreaseOver(FIVE), ExactBucket(FIVE, Duration.parse("1h"))
 SPLIT = ratio('x{code=~"5.."}', "x")
 SPLIT_GOOD = ratio('x{code!~"5.."}', "x", CountedEvents.GOOD)
 SLOW = latency("h_bucket", "300ms")
 
 
-def read(indicator: Indicator, leg: Leg = LOOK, **parts: str | dict[int, str]) -> Counts | Evidence:
+def read(
+    indicator: Indicator, count_range: CountRange = LOOK, **parts: str | dict[int, str]
+) -> Counts | Evidence:
     """The counts of rows by part; a text stands for one at time 7."""
     answer = {}
     for part, texts in parts.items():
         points = {7: texts} if isinstance(texts, str) else texts
-        answer[f"{part}{leg}"] = [({}, tuple(points.items()))]
-    return counts(Question("key", measure_of(indicator), frozenset({leg})), answer)
+        answer[f"{part}{count_range}"] = [({}, tuple(points.items()))]
+    return decode_counts(
+        CountQuery("key", build_indicator_query(indicator), frozenset({count_range})), answer
+    )
 
 
 def once(bad: str, total: str) -> dict[int, EventCounts]:
@@ -57,8 +69,9 @@ def lately(indicator: Indicator, *, remembered: bool, **found: str) -> Counts | 
     """The answer of the last five minutes, in which there was nothing."""
     answer = {name: [({}, ((7, text),))] for name, text in found.items()}
     fresh = Duration.parse("1h")
-    return counts(
-        Question("key", measure_of(indicator), frozenset({LOOK}), fresh, remembered), answer
+    return decode_counts(
+        CountQuery("key", build_indicator_query(indicator), frozenset({LOOK}), fresh, remembered),
+        answer,
     )
 
 
@@ -145,9 +158,14 @@ def test_an_instant_that_cannot_be_used_costs_no_other():
 def test_an_instant_is_used_for_all_legs_or_for_none():
     """One number that is wrong throws doubt on the others of its moment."""
     answer = {f"o{LOOK}": [({}, ((1, "9"), (2, "9")))], f"o{CLOSE}": [({}, ((1, "x"),))]}
-    found = counts(Question("key", measure_of(SPLIT), frozenset({LOOK, CLOSE})), answer)
+    found = decode_counts(
+        CountQuery("key", build_indicator_query(SPLIT), frozenset({LOOK, CLOSE})), answer
+    )
     assert isinstance(found, Counts)
-    assert {leg: set(times) for leg, times in found.at.items()} == {LOOK: {2}, CLOSE: set()}
+    assert {count_range: set(times) for count_range, times in found.at.items()} == {
+        LOOK: {2},
+        CLOSE: set(),
+    }
 
 
 PARTS = st.dictionaries(
@@ -173,7 +191,7 @@ def test_whatever_comes_counts_make_sense(parts, indicator):
         assert 0 <= count.bad <= count.total
 
 
-def bucket(boundary: str, label: str = "0") -> Row:
+def bucket(boundary: str, label: str = "0") -> Series:
     return ({"le": boundary, "penstock": label}, ((0, "1"),))
 
 
@@ -199,17 +217,17 @@ def test_the_nearest_buckets_are_told_in_words_of_the_threshold(borders, nearest
 
 
 def test_buckets_are_asked_of_many_at_once_and_told_apart():
-    questions = [BordersQuestion(n, SLOW.histogram) for n in range(3)]
-    form = Borders()
+    questions = [BucketBoundsKey(n, SLOW.histogram) for n in range(3)]
+    form = BucketBoundsQuery()
     assert [len(batch) for batch in form.cut(questions, 2)] == [2, 1]
-    joint = form.joint(questions)
-    assert joint.query.count("count by (le) (h_bucket)") == 3
+    batched = form.batched(questions)
+    assert batched.query.count("count by (le) (h_bucket)") == 3
     rows = [bucket("1", "0"), bucket("2", "2")]
-    assert joint.told_apart(rows) == [
+    assert batched.demultiplex(rows) == [
         {"borders": rows[:1]},
         {"borders": []},
         {"borders": rows[1:]},
     ]
     for label in ("3", "", "x", "00"):
         with pytest.raises(ValueError, match="not asked for"):
-            joint.told_apart([bucket("1", label)])
+            batched.demultiplex([bucket("1", label)])

@@ -23,7 +23,7 @@ from penstock.engine.evidence_store import EvidenceStore
 from penstock.engine.evidence_view import MISSED_EVALUATIONS, EvaluationIntervals
 from penstock.engine.manager_index import ManagerIndex
 from penstock.engine.object_cache import ObjectCache
-from penstock.engine.ports import Inquiry
+from penstock.engine.ports import EvidenceRequest
 from penstock.engine.stores import Queues, Stores
 from penstock.settings import Settings
 from support.clocks import SimulatedLoop
@@ -83,7 +83,7 @@ class Scene:
         """What the Rollout is doing from now on, as its reconciler says it."""
         key, releases = ("shop", ROLLOUT.ref.name), self.stores.releases
         before = releases.get(key)
-        after = ActiveRelease(ROLLOUT.ref.uid, is_under_way=under_way, is_shut=shut)
+        after = ActiveRelease(ROLLOUT.ref.uid, is_under_way=under_way, is_closed=shut)
         releases.put(key, after)
         cache = self.stores.cache
         self.stores.queues.add(triggers.release_changed(cache, self.rollout, before, after))
@@ -92,18 +92,18 @@ class Scene:
         return self.overload.is_overloaded(self.clock.monotonic())
 
     async def measure(
-        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, inquiries: Sequence[EvidenceRequest], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
-        names = frozenset(one.slo.ref.name for one in inquiries)
+        names = frozenset(request.slo.ref.name for request in inquiries)
         self.rounds.append(Round(self.clock.monotonic(), names, inquiries[0].hot))
         await asyncio.sleep(self.takes)
         if self.complains(self.clock.monotonic()):
             self.overload.record_refusal()
         else:
             self.overload.record_answer(self.clock.monotonic())
-        return {one.slo.ref: Evidence(EvidenceKind.NO_TRAFFIC) for one in inquiries}
+        return {request.slo.ref: Evidence(EvidenceKind.NO_TRAFFIC) for request in inquiries}
 
-    async def look(self, source: MetricsSource) -> SourceHealth:
+    async def health(self, source: MetricsSource) -> SourceHealth:
         return SourceHealth(SourceReason.CONNECTED)
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:

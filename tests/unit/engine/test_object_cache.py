@@ -380,8 +380,8 @@ class CacheMachine(RuleBasedStateMachine):
             named = self.cache.slos_for_rollout(entry.spec)
             assert named == self.naive_slos(entry.spec)
             for one in named:
-                if one.entry is not None:
-                    assert key_of(entry) in self.cache.rollouts_for_slo(key_of(one.entry))
+                if one.obj is not None:
+                    assert key_of(entry) in self.cache.rollouts_for_slo(key_of(one.obj))
 
     def naive_slos(self, rollout: Rollout) -> list[Named]:
         here = [obj for obj in self.of(Resource.SLO) if obj.ref.namespace == rollout.ref.namespace]

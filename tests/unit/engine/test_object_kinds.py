@@ -26,7 +26,7 @@ from penstock.engine.evidence_store import EvidenceStore
 from penstock.engine.informer import Informer
 from penstock.engine.manager_index import ManagerIndex
 from penstock.engine.object_cache import ObjectCache, ObjectChange
-from penstock.engine.ports import Removal, Upsert
+from penstock.engine.ports import Deleted, Upserted
 from penstock.engine.status_writer import StatusWriter
 from penstock.engine.stores import Queues, Stores
 from penstock.errors import SpecInvalid
@@ -142,13 +142,13 @@ def test_a_kind_of_one_row_is_listed_parsed_cached_and_its_changes_set_off_their
         assert found.spec == Wish("red")
         assert await next_key(stores) == ("shop", "ball")
 
-        informer.handle(Upsert("toys", decode_object(TOY, toys.put("ball", "", 2))))
+        informer.handle(Upserted("toys", decode_object(TOY, toys.put("ball", "", 2))))
         invalid = stores.cache.get("toys", ("shop", "ball"))
         assert invalid is not None
         assert isinstance(invalid.spec, SpecInvalid)
         assert await next_key(stores) == ("shop", "ball")
 
-        informer.handle(Removal("toys", "shop", "ball"))
+        informer.handle(Deleted("toys", "shop", "ball"))
         assert stores.cache.all("toys") == []
         assert await next_key(stores) == ("shop", "ball")
         running.cancel()

@@ -8,7 +8,7 @@ from typing import Protocol
 from penstock.adapters.kube_client import KubeClient
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.workload import WorkloadState
-from penstock.engine.ports import Held, Outcome
+from penstock.engine.ports import HoldRef, HoldResult
 from penstock.engine.watches import Watch
 
 
@@ -32,13 +32,13 @@ class WorkloadAdapter(Protocol):
         ``manager`` is the field manager of this Rollout's hold. Advice for people is part of it.
         """
 
-    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Hold exactly the object that was seen (its uid), never by force."""
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, hold_ref: HoldRef) -> HoldResult:
         """Give back what this hold's manager owns of exactly this object, and nothing else."""
 
-    async def list_held(self) -> Sequence[Held]:
+    async def list_held(self) -> Sequence[HoldRef]:
         """Every hold of Penstock on objects of this kind, whatever Rollout it was made for."""
 
 

@@ -16,7 +16,7 @@ from penstock.adapters.kube_client import Body, KubeClient, object_path, paths_o
 from penstock.adapters.resource_versions import version_of
 from penstock.domain.refs import ApiResource
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, WorkloadState
-from penstock.engine.ports import Found, Held, Outcome
+from penstock.engine.ports import HoldOutcome, HoldRef, HoldResult
 from penstock.errors import Conflict, Forbidden, Gone, Refused
 
 HELD_LABEL = "penstock.dev/held"
@@ -41,7 +41,7 @@ class ApplyHold:
         self._spec = spec
         (self._field,) = spec
 
-    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Write the field on exactly the object that was seen, never by force."""
         labels = {HELD_LABEL: "true"} | ({KEEP_LABEL: "true"} if keep else {})
         body = self._body(workload.namespace, workload.ref.name, workload.uid, labels)
@@ -50,26 +50,26 @@ class ApplyHold:
             object_path(self._resource, workload.namespace, workload.ref.name), body, manager
         )
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, hold_ref: HoldRef) -> HoldResult:
         """Apply nothing under the same manager: what only it owned is removed.
 
         It names the version that it is made on: one that comes late would end a newer hold.
         """
-        path = object_path(self._resource, held.namespace, held.ref.name)
-        body = self._body(held.namespace, held.ref.name, held.uid, {})
-        manager = HOLD_MANAGER_PREFIX + held.owner
+        path = object_path(self._resource, hold_ref.namespace, hold_ref.ref.name)
+        body = self._body(hold_ref.namespace, hold_ref.ref.name, hold_ref.uid, {})
+        manager = HOLD_MANAGER_PREFIX + hold_ref.owner
         for _ in range(RELEASE_TRIES - 1):
             with suppress(Conflict):
                 return await self._write_upon_newest(path, body, manager)
         return await self._write_upon_newest(path, body, manager)
 
-    async def list_held(self) -> Sequence[Held]:
+    async def list_held(self) -> Sequence[HoldRef]:
         """Every object that carries a hold of Penstock."""
         return [
-            held
+            hold_ref
             for path in paths_of(self._resource, self._namespaces)
             async for body in self._kube.pages(path, labelSelector=HELD_LABEL)
-            for held in self._holds(body)
+            for hold_ref in self._holds(body)
         ]
 
     def managers(self, body: Body) -> tuple[str, ...]:
@@ -83,12 +83,12 @@ class ApplyHold:
             )
         )
 
-    def _holds(self, body: Body) -> list[Held]:
+    def _holds(self, body: Body) -> list[HoldRef]:
         """The holds on one object, each with the uid of the Rollout that it was made for."""
         metadata = body["metadata"]
         namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
         return [
-            Held(
+            HoldRef(
                 namespace,
                 self._resource.named(name),
                 uid,
@@ -99,26 +99,26 @@ class ApplyHold:
             if manager.startswith(HOLD_MANAGER_PREFIX)
         ]
 
-    async def _write_upon_newest(self, path: str, body: Body, manager: str) -> Outcome:
+    async def _write_upon_newest(self, path: str, body: Body, manager: str) -> HoldResult:
         try:
             newest = await self._kube.get(path)
         except Gone:
-            return Outcome(Found.GONE)
+            return HoldResult(HoldOutcome.GONE)
         body["metadata"]["resourceVersion"] = version_of(newest)
         return await self._write(path, body, manager)
 
-    async def _write(self, path: str, body: Body, manager: str) -> Outcome:
+    async def _write(self, path: str, body: Body, manager: str) -> HoldResult:
         try:
             await self._kube.apply(path, body, manager, force=False)
         except Conflict as error:
             if not error.managers:  # a race with another write, and nobody's claim on the field
                 raise
-            return Outcome(Found.CONFLICT, by=error.managers)
+            return HoldResult(HoldOutcome.CONFLICT, owners=error.managers)
         except Gone:
-            return Outcome(Found.GONE)
+            return HoldResult(HoldOutcome.GONE)
         except (Forbidden, Refused) as error:
-            return Outcome(Found.REFUSED, why=str(error))
-        return Outcome(Found.DONE)
+            return HoldResult(HoldOutcome.REFUSED, why=str(error))
+        return HoldResult(HoldOutcome.DONE)
 
     def _body(self, namespace: str, name: str, uid: str, labels: Mapping[str, str]) -> Body:
         metadata: Body = {"name": name, "namespace": namespace, "uid": uid}

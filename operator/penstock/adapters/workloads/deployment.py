@@ -21,7 +21,7 @@ from penstock.adapters.workloads.apply_hold import (
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.template import pod_template
 from penstock.domain.workload import Advice, HoldEffect, Phase, WorkloadState
-from penstock.engine.ports import Held, Outcome
+from penstock.engine.ports import HoldRef, HoldResult
 from penstock.engine.watches import Watch, WatchItself, WatchManager
 from penstock.errors import Gone
 
@@ -64,15 +64,15 @@ class DeploymentAdapter:
         holders = self._hold.managers(body)
         return observation(namespace, ref, body, owned, holders, manager)
 
-    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Pause it."""
         return await self._hold.hold(workload, manager, keep=keep)
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, hold_ref: HoldRef) -> HoldResult:
         """End this hold's pause; another's stays."""
-        return await self._hold.release(held)
+        return await self._hold.release(hold_ref)
 
-    async def list_held(self) -> Sequence[Held]:
+    async def list_held(self) -> Sequence[HoldRef]:
         """Every hold of Penstock on a Deployment."""
         return await self._hold.list_held()
 

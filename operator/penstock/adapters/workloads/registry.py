@@ -12,7 +12,7 @@ from penstock.adapters.workloads.managed_by import ManagerLister
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.manager_index import ManagerRef
-from penstock.engine.ports import Held, Outcome
+from penstock.engine.ports import HoldRef, HoldResult
 from penstock.engine.watches import Watch
 from penstock.errors import NotServed
 
@@ -60,23 +60,23 @@ class WorkloadRegistry:
                 raise
             return WorkloadState(namespace, ref, "", Phase.MISSING)
 
-    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> Outcome:
+    async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Hold exactly the object that was seen."""
         return await self._get(workload.ref).hold(workload, manager, keep=keep)
 
-    async def release(self, held: Held) -> Outcome:
+    async def release(self, hold_ref: HoldRef) -> HoldResult:
         """Give back one hold."""
-        return await self._get(held.ref).release(held)
+        return await self._get(hold_ref.ref).release(hold_ref)
 
-    async def held(self) -> Sequence[Held]:
+    async def held(self) -> Sequence[HoldRef]:
         """Every hold of Penstock, of any kind that the cluster has."""
         resources = [adapter.resource for adapter in self._adapters]
         served = await self._discovery.served(resources)
         return [
-            held
+            hold_ref
             for adapter in self._adapters
             if adapter.resource in served
-            for held in await adapter.list_held()
+            for hold_ref in await adapter.list_held()
         ]
 
     async def list_managers(self) -> Mapping[ApiResource, Mapping[ManagerRef, WorkloadRef]]:

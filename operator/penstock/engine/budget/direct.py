@@ -1,4 +1,4 @@
-"""Reads budgets of short windows directly: the whole window and each look back are asked for.
+"""Reads budgets of short windows directly: the whole window and each burn window are asked for.
 
 Nothing is kept, so nothing is known but what the server still holds, and a long window is as dear
 at each evaluation as it was at the first.
@@ -18,66 +18,80 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo
 from penstock.domain.source_status import SourceHealth
 from penstock.domain.window import length
-from penstock.engine.asking import Asker
-from penstock.engine.ports import Inquiry
-from penstock.engine.promql import Counts, Look, Question, measure_of, measured
+from penstock.engine.ports import EvidenceRequest
+from penstock.engine.promql import (
+    CountQuery,
+    Counts,
+    IncreaseOver,
+    build_indicator_query,
+    fetch_counts,
+)
+from penstock.engine.promql.query_client import QueryClient
 
 
 class Direct:
     """The port ``Metrics``, without memory."""
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, client: QueryClient) -> None:
+        self._client = client
 
     async def measure(
-        self, source: MetricsSource, inquiries: Sequence[Inquiry], at: datetime
+        self, source: MetricsSource, requests: Sequence[EvidenceRequest], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
         """Evidence for each inquiry, all for the same instant."""
-        plans = {inquiry.slo.ref: plan(inquiry, at, source.freshness) for inquiry in inquiries}
-        asked = {ref: one for ref, one in plans.items() if isinstance(one, Plan)}
+        plans = {
+            request.slo.ref: plan_direct_read(request, at, source.freshness) for request in requests
+        }
+        asked = {ref: one for ref, one in plans.items() if isinstance(one, DirectPlan)}
         found: Mapping[Hashable, Counts | Evidence] = {}
         if asked:
-            questions = [one.question for one in asked.values()]
-            found = await measured(self._asker, source, questions, at)
+            count_queries = [one.query for one in asked.values()]
+            found = await fetch_counts(self._client, source, count_queries, at)
         return {
-            ref: one if isinstance(one, Evidence) else evidence(one, found[one.question.key], at)
+            ref: one
+            if isinstance(one, Evidence)
+            else evidence_from_counts(one, found[one.query.key], at)
             for ref, one in plans.items()
         }
 
-    async def look(self, source: MetricsSource) -> SourceHealth:
+    async def health(self, source: MetricsSource) -> SourceHealth:
         """How a source stands."""
-        return await self._asker.look(source)
+        return await self._client.health(source)
 
     def is_overloaded(self, source: MetricsSource) -> bool:
         """Whether a source has said lately that it has too much to do."""
-        return self._asker.is_overloaded(source)
+        return self._client.is_overloaded(source)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DirectPlan:
     """What is asked for an inquiry; ``window`` reaches back to where the SLO's own begins."""
 
-    inquiry: Inquiry
+    request: EvidenceRequest
     window: Duration
-    question: Question
+    query: CountQuery
 
 
-def plan(inquiry: Inquiry, at: datetime, freshness: Duration) -> Plan | Evidence:
+def plan_direct_read(
+    request: EvidenceRequest, at: datetime, freshness: Duration
+) -> DirectPlan | Evidence:
     """What to ask for an inquiry, or why nothing can be asked."""
-    slo = inquiry.slo
+    slo = request.slo
     window = _since_start(slo, at)
     if window.milliseconds <= 0:
         return Evidence(EvidenceKind.INSUFFICIENT_HISTORY, "the window has just begun")
-    legs = frozenset(Look(back) for back in {window, *inquiry.looks})
+    ranges = frozenset(IncreaseOver(back) for back in {window, *request.burn_windows})
     key = (slo.ref, slo.generation)
-    return Plan(inquiry, window, Question(key, measure_of(slo.indicator), legs, freshness))
+    return DirectPlan(
+        request, window, CountQuery(key, build_indicator_query(slo.indicator), ranges, freshness)
+    )
 
 
-def evidence(planned: Plan, found: Counts | Evidence, at: datetime) -> Evidence:
+def evidence_from_counts(planned: DirectPlan, found: Counts | Evidence, at: datetime) -> Evidence:
     """What the counts say of the budget."""
     if isinstance(found, Evidence):
         return found
-    slo, window = planned.inquiry.slo, planned.window
+    slo, window = planned.request.slo, planned.window
     whole = _count(found, window)
     if whole is None:
         return Evidence(EvidenceKind.ABSENT, f"no events in the last {window}")
@@ -88,7 +102,7 @@ def evidence(planned: Plan, found: Counts | Evidence, at: datetime) -> Evidence:
             f"there are {events} events in the last {window}, but no series matches "
             "spec.indicator.ratio.good",
         )
-    burn_windows = {back: _count(found, back) for back in planned.inquiry.looks}
+    burn_windows = {back: _count(found, back) for back in planned.request.burn_windows}
     reading = Reading(
         at=at,
         objective=slo.objective,
@@ -102,14 +116,14 @@ def evidence(planned: Plan, found: Counts | Evidence, at: datetime) -> Evidence:
 
 
 def _count(found: Counts, back: Duration) -> EventCounts | None:
-    return next(iter(found.at.get(Look(back), {}).values()), None)
+    return next(iter(found.at.get(IncreaseOver(back), {}).values()), None)
 
 
 def _lacks_good(slo: Slo, found: Counts, window: Duration, whole: EventCounts) -> bool:
     """Good events that never happened in the whole window look like a slip of the pen."""
     indicator = slo.indicator
     counts_good = isinstance(indicator, RatioIndicator) and indicator.counted is CountedEvents.GOOD
-    return counts_good and whole.total > 0 and Look(window) in found.without_events
+    return counts_good and whole.total > 0 and IncreaseOver(window) in found.without_events
 
 
 def _since_start(slo: Slo, at: datetime) -> Duration:

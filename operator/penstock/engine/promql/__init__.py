@@ -1,20 +1,20 @@
 """What is asked in PromQL, and how answers become counts."""
 
-from penstock.engine.promql.legs import Close, Leg, Look
-from penstock.engine.promql.measure import measure_of
-from penstock.engine.promql.measuring import measured
-from penstock.engine.promql.question import Counts, Question
-from penstock.engine.promql.reading import counts
-from penstock.engine.promql.together import groups
+from penstock.engine.promql.batching import groups
+from penstock.engine.promql.count_query import CountQuery, Counts
+from penstock.engine.promql.decode import decode_counts
+from penstock.engine.promql.fetch import fetch_counts
+from penstock.engine.promql.indicator_query import build_indicator_query
+from penstock.engine.promql.ranges import CountRange, ExactBucket, IncreaseOver
 
 __all__ = [
-    "Close",
+    "CountQuery",
+    "CountRange",
     "Counts",
-    "Leg",
-    "Look",
-    "Question",
-    "counts",
+    "ExactBucket",
+    "IncreaseOver",
+    "build_indicator_query",
+    "decode_counts",
+    "fetch_counts",
     "groups",
-    "measure_of",
-    "measured",
 ]

@@ -12,34 +12,41 @@ from hypothesis import strategies as st
 from penstock.domain.indicator import CountedEvents, Indicator
 from penstock.domain.metrics_source import Dialect
 from penstock.domain.quantities import Duration
-from penstock.engine.asking import Row
-from penstock.engine.promql import Close, Leg, Look, Question, groups, measure_of
-from penstock.engine.promql.together import (
-    MOST_LEGS,
-    MOST_QUESTIONS,
-    MOST_TEXT,
-    MOST_UNITS,
-    Together,
+from penstock.engine.promql import (
+    CountQuery,
+    CountRange,
+    ExactBucket,
+    IncreaseOver,
+    build_indicator_query,
+    groups,
 )
+from penstock.engine.promql.batching import (
+    MOST_GROUPS,
+    MOST_QUERIES,
+    MOST_RANGES,
+    MOST_TEXT,
+    CountBatcher,
+)
+from penstock.engine.promql.query_client import Series
 from support.indicators import latency, probe, query, ratio, raw_ratio
 
 FIVE, HOUR = Duration.parse("5m"), Duration.parse("1h")
-LOOK, CLOSE = Look(FIVE), Close(FIVE, HOUR)
-FORM = Together()
+LOOK, CLOSE = IncreaseOver(FIVE), ExactBucket(FIVE, HOUR)
+FORM = CountBatcher()
 
 
 def asked(
     indicator: Indicator,
-    legs: Iterable[Leg] = (LOOK,),
+    ranges: Iterable[CountRange] = (LOOK,),
     key: int = 0,
     fresh: str | None = None,
-) -> Question:
+) -> CountQuery:
     freshness = Duration.parse(fresh) if fresh else None
-    return Question(key, measure_of(indicator), frozenset(legs), freshness)
+    return CountQuery(key, build_indicator_query(indicator), frozenset(ranges), freshness)
 
 
-def queried(questions: Sequence[Question]) -> str:
-    return FORM.joint(questions).query
+def queried(count_queries: Sequence[CountQuery]) -> str:
+    return FORM.batched(count_queries).query
 
 
 def service(name: str, metric: str = "x_total", code: str = '=~"5.."') -> Indicator:
@@ -47,8 +54,8 @@ def service(name: str, metric: str = "x_total", code: str = '=~"5.."') -> Indica
     return ratio(f"{selects},code{code}}}", f"{selects}}}")
 
 
-def distinct(number: int, legs: Iterable[Leg] = (LOOK,)) -> Question:
-    return asked(ratio(f"bad{number}", f"all{number}"), legs, number)
+def distinct(number: int, ranges: Iterable[CountRange] = (LOOK,)) -> CountQuery:
+    return asked(ratio(f"bad{number}", f"all{number}"), ranges, number)
 
 
 def flat(text: str) -> str:
@@ -121,7 +128,7 @@ def test_a_native_histogram_is_asked_for_a_share():
 
 
 def test_an_authors_own_window_is_written_as_recording_rules_are_named():
-    text = queried([asked(raw_ratio("r:ratio_rate$window"), [Look(HOUR)])])
+    text = queried([asked(raw_ratio("r:ratio_rate$window"), [IncreaseOver(HOUR)])])
     assert text == 'label_replace((r:ratio_rate1h), "penstock", "0f3600000", "", "")'
     both = queried([asked(query("sum(a[$window])", "sum(b[$window])"), fresh="2m")])
     assert both.count("[5m]") == 2
@@ -129,7 +136,7 @@ def test_an_authors_own_window_is_written_as_recording_rules_are_named():
 
 
 @pytest.mark.parametrize("legs", [[LOOK], [CLOSE], [LOOK, CLOSE]])
-def test_questions_that_differ_in_one_label_share_their_legs(legs: list[Leg]):
+def test_questions_that_differ_in_one_label_share_their_legs(legs: list[CountRange]):
     questions = [asked(service(name), legs, n) for n, name in enumerate(("a|b", "c", "d"))]
     text = queried(questions)
     alone = queried(questions[:1])
@@ -139,17 +146,17 @@ def test_questions_that_differ_in_one_label_share_their_legs(legs: list[Leg]):
 
 
 def test_questions_of_another_length_or_freshness_are_no_company():
-    questions = [
+    count_queries = [
         asked(service("a"), [LOOK]),
-        asked(service("b"), [Look(HOUR)]),
+        asked(service("b"), [IncreaseOver(HOUR)]),
         asked(service("c"), [LOOK], fresh="2m"),
         asked(service("d", code='=~"4.."'), [LOOK]),
     ]
-    assert '=~"a' not in queried(questions)
+    assert '=~"a' not in queried(count_queries)
 
 
 def test_the_label_that_most_others_share_is_the_one():
-    def of(service: str, job: str) -> Question:
+    def of(service: str, job: str) -> CountQuery:
         selects = f'x{{job="{job}",service="{service}"'
         return asked(ratio(f'{selects},code="5"}}', f"{selects}}}"), key=len(service))
 
@@ -178,8 +185,8 @@ def test_a_label_that_does_not_stand_for_the_whole_question_is_not_shared(events
 
 
 def test_closes_of_several_shapes_share_what_is_asked_of_their_targets():
-    questions = [distinct(n, [CLOSE]) for n in range(10)]
-    text = queried(questions)
+    count_queries = [distinct(n, [CLOSE]) for n in range(10)]
+    text = queried(count_queries)
     assert text.count("process_start_time_seconds[") == 1
     assert text.startswith("sum by (penstock) (")
     probes = queried([asked(probe("up"), [CLOSE]), asked(probe("down"), [CLOSE], 1)])
@@ -205,45 +212,47 @@ def test_nothing_asked_is_no_query():
 @pytest.mark.parametrize("dialect", Dialect)
 def test_only_victoria_metrics_overlooks_restarts_and_only_thanos_counts_none(dialect):
     ((form, questions),) = groups([distinct(1, [CLOSE]), distinct(2, [CLOSE])], dialect)
-    text = flat(form.joint(questions).query)
+    text = flat(form.batched(questions).query)
     assert (" > 0 or " in text) is (dialect is Dialect.VICTORIA_METRICS)
     assert ("resets(" in text) is (dialect is not Dialect.THANOS)
 
 
 def test_a_thousand_of_one_shape_take_four_requests_and_of_none_forty():
-    alike = [asked(service(f"s{n}"), [LOOK, Look(HOUR)], n, "2m") for n in range(1_000)]
-    assert [len(one) for one in FORM.cut(alike, MOST_QUESTIONS)] == [250] * 4
+    alike = [asked(service(f"s{n}"), [LOOK, IncreaseOver(HOUR)], n, "2m") for n in range(1_000)]
+    assert [len(one) for one in FORM.cut(alike, MOST_QUERIES)] == [250] * 4
     others = [distinct(n) for n in range(1_000)]
-    cut = list(FORM.cut(others, MOST_QUESTIONS))
-    assert [len(one) for one in cut] == [MOST_UNITS] * 40
+    cut = list(FORM.cut(others, MOST_QUERIES))
+    assert [len(one) for one in cut] == [MOST_GROUPS] * 40
     assert list(chain.from_iterable(cut)) == others
 
 
 def test_batches_have_no_more_questions_than_they_may():
-    questions = [*(distinct(n) for n in range(5)), *(asked(service(f"s{n}")) for n in range(5))]
-    assert [len(one) for one in FORM.cut(questions, 2)] == [2] * 5
-    assert [len(one) for one in FORM.cut(questions, 1)] == [1] * 10
+    count_queries = [*(distinct(n) for n in range(5)), *(asked(service(f"s{n}")) for n in range(5))]
+    assert [len(one) for one in FORM.cut(count_queries, 2)] == [2] * 5
+    assert [len(one) for one in FORM.cut(count_queries, 1)] == [1] * 10
 
 
 def test_batches_are_bounded_in_legs_and_in_characters():
-    many_legs = [distinct(n, [Look(Duration.of_seconds(s)) for s in range(60)]) for n in range(12)]
-    for batch in FORM.cut(many_legs, MOST_QUESTIONS):
-        assert queried(batch).count('"penstock"') <= MOST_LEGS
+    many_legs = [
+        distinct(n, [IncreaseOver(Duration.of_seconds(s)) for s in range(60)]) for n in range(12)
+    ]
+    for batch in FORM.cut(many_legs, MOST_QUERIES):
+        assert queried(batch).count('"penstock"') <= MOST_RANGES
     wide = [asked(ratio(f"x{'x' * 4_000}{n}", "y"), [CLOSE], n) for n in range(12)]
     long = [asked(service("v" * 1_000 + str(n)), [CLOSE], n) for n in range(250)]
-    for questions in (wide, long):
-        cut = list(FORM.cut(questions, MOST_QUESTIONS))
-        assert sum(map(len, cut)) == len(questions)
+    for count_queries in (wide, long):
+        cut = list(FORM.cut(count_queries, MOST_QUERIES))
+        assert sum(map(len, cut)) == len(count_queries)
         assert all(len(queried(batch)) <= MOST_TEXT for batch in cut)
 
 
 def test_a_question_too_long_for_any_batch_is_asked_alone():
-    looks = [Look(Duration.of_seconds(n)) for n in range(1, 60)]
+    looks = [IncreaseOver(Duration.of_seconds(n)) for n in range(1, 60)]
     huge = asked(ratio("x" * 4_000, "y" * 4_000), looks, 7)
     assert [len(one) for one in FORM.cut([distinct(0), huge, distinct(1)], 250)] == [1, 1, 1]
 
 
-def row(label: str, **labels: str) -> Row:
+def row(label: str, **labels: str) -> Series:
     return ({"penstock": label, **labels}, ((0, "1"),))
 
 
@@ -255,7 +264,7 @@ def test_rows_are_told_apart_by_unit_and_by_label():
         row("1e300000", service="b"),
         row("1age", service="b"),
     ]
-    assert FORM.joint([distinct(0), *shared]).told_apart(rows) == [
+    assert FORM.batched([distinct(0), *shared]).demultiplex(rows) == [
         {"t300000": [rows[0]]},
         {"e300000": [rows[1]]},
         {"e300000": [rows[2]], "age": [rows[3]]},
@@ -273,10 +282,10 @@ def test_rows_are_told_apart_by_unit_and_by_label():
         row("1t300000", service="a"),
     ],
 )
-def test_a_row_that_was_not_asked_for_is_an_error(unasked: Row):
+def test_a_row_that_was_not_asked_for_is_an_error(unasked: Series):
     questions = [distinct(0), asked(service("a")), asked(service("b"))]
     with pytest.raises(ValueError, match="not asked for"):
-        FORM.joint(questions).told_apart([unasked])
+        FORM.batched(questions).demultiplex([unasked])
 
 
 ANY_INDICATOR = st.one_of(
@@ -288,7 +297,7 @@ ANY_QUESTION = st.builds(asked, ANY_INDICATOR, st.sampled_from([(LOOK,), (CLOSE,
 
 
 @given(st.lists(ANY_QUESTION, max_size=12), st.integers(1, 12))
-def test_cutting_loses_and_adds_no_question(questions: list[Question], together: int):
+def test_cutting_loses_and_adds_no_question(questions: list[CountQuery], together: int):
     cut = list(chain.from_iterable(FORM.cut(questions, together)))
     assert sorted(map(id, cut)) == sorted(map(id, questions))
 

@@ -27,8 +27,8 @@ from penstock.domain.indicator import (
 )
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
-from penstock.engine import closing
-from penstock.engine.promql.legs import Close, Leg
+from penstock.engine.promql import counting
+from penstock.engine.promql.ranges import CountRange, ExactBucket
 
 LABEL = "penstock"
 EVERYTHING = "+Inf"
@@ -37,7 +37,7 @@ _MOST_KEPT = 16_384
 _HISTOGRAM = "spec.indicator.latency.histogram"
 
 
-class Part(StrEnum):
+class SeriesRole(StrEnum):
     """What a number of a leg counts; the letters are part of its name."""
 
     EVENTS = "e"
@@ -51,12 +51,12 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SplitByLabel:
     """Which part a series is, by one label of it: ``base``, or the last whose pattern matches."""
 
     label: str
-    base: Part
-    ways: tuple[tuple[str, Part], ...]
+    base: SeriesRole
+    ways: tuple[tuple[str, SeriesRole], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Counter:
     """Counters whose growth in a leg is asked for; they are one part, or separate."""
 
     selector: str
-    part: Part | Split
+    role: SeriesRole | SplitByLabel
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Expression:
     """An expression that is the number already."""
 
     text: str
-    part: Part
+    role: SeriesRole
 
 
 Term = Counter | Expression
@@ -81,11 +81,13 @@ Term = Counter | Expression
 class Terms(Protocol):
     """The numbers that an indicator is read from."""
 
-    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+    def of(
+        self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
+    ) -> Iterator[Term]:
         """Those of a leg, given the selectors' texts and the labels to group by."""
 
 
-class Hole(NamedTuple):
+class SharedLabel(NamedTuple):
     """A label whose value may differ, while indicators are still asked alike.
 
     Attributes:
@@ -98,7 +100,7 @@ class Hole(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measure:
+class IndicatorQuery:
     """One indicator, as it is asked.
 
     Attributes:
@@ -109,21 +111,21 @@ class Measure:
         parts: of which parts these are.
         counted: which kind of events ``EVENTS`` is, or ``SHARE`` is the share of.
         shape: the same text where two are asked alike.
-        holes: where it may differ from others.
+        shared_labels: where it may differ from others.
     """
 
     indicator: Indicator
     field: str
     selectors: tuple[Selector, ...]
     terms: Terms
-    parts: frozenset[Part]
+    parts: frozenset[SeriesRole]
     counted: CountedEvents
     shape: str
-    holes: tuple[Hole, ...]
+    shared_labels: tuple[SharedLabel, ...]
 
 
 @lru_cache(_MOST_KEPT)
-def measure_of(indicator: Indicator) -> Measure:
+def build_indicator_query(indicator: Indicator) -> IndicatorQuery:
     """How an indicator is asked."""
     match indicator:
         case RatioIndicator():
@@ -138,25 +140,27 @@ def measure_of(indicator: Indicator) -> Measure:
             return _raw_ratio(indicator)
 
 
-def _ratio(indicator: RatioIndicator) -> Measure:
+def _ratio(indicator: RatioIndicator) -> IndicatorQuery:
     counted, field = indicator.counted, "spec.indicator.ratio.total"
     split = _split(indicator)
     if split is not None:
         return _counters(indicator, field, indicator.total, split, counted)
 
-    selectors, parts = (indicator.events, indicator.total), {Part.EVENTS, Part.TOTAL}
+    selectors, parts = (indicator.events, indicator.total), {SeriesRole.EVENTS, SeriesRole.TOTAL}
     return _measure(indicator, field, selectors, _TwoCounters(), parts, counted, "apart")
 
 
 class _TwoCounters:
     """Events and all of them, each by a selector of its own."""
 
-    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        yield Counter(texts[0], Part.EVENTS)
-        yield Counter(texts[1], Part.TOTAL)
+    def of(
+        self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
+    ) -> Iterator[Term]:
+        yield Counter(texts[0], SeriesRole.EVENTS)
+        yield Counter(texts[1], SeriesRole.TOTAL)
 
 
-def _split(indicator: RatioIndicator) -> Split | None:
+def _split(indicator: RatioIndicator) -> SplitByLabel | None:
     """What tells events from the others, if they are all plus matchers on one label.
 
     At most one of these may ask for something (``=``, ``=~``), the others must rule something out:
@@ -170,9 +174,11 @@ def _split(indicator: RatioIndicator) -> Split | None:
     if missing or not is_told or len(wanted) > 1:
         return None
     ruled_out = sorted(extra.difference(wanted))
-    ways = [(_pattern(matcher), Part.EVENTS) for matcher in wanted]
-    ways += [(_pattern(matcher), Part.OTHERS) for matcher in ruled_out]
-    return Split(labels.pop(), Part.OTHERS if wanted else Part.EVENTS, tuple(ways))
+    ways = [(_pattern(matcher), SeriesRole.EVENTS) for matcher in wanted]
+    ways += [(_pattern(matcher), SeriesRole.OTHERS) for matcher in ruled_out]
+    return SplitByLabel(
+        labels.pop(), SeriesRole.OTHERS if wanted else SeriesRole.EVENTS, tuple(ways)
+    )
 
 
 def _pattern(matcher: Matcher) -> str:
@@ -180,20 +186,20 @@ def _pattern(matcher: Matcher) -> str:
     return literal(matcher.value) if is_exact else matcher.value
 
 
-def _buckets(indicator: LatencyIndicator) -> Measure:
+def _buckets(indicator: LatencyIndicator) -> IndicatorQuery:
     """Prometheus 3 writes the border of one second as 1.0, others as 1."""
     boundary = plain(indicator.threshold.seconds)
     pattern = literal(boundary) + ("" if "." in boundary else r"(\.0)?")
     chosen = Matcher(BUCKET_BOUND, Op.LIKE, f"{pattern}|{literal(EVERYTHING)}")
-    split = Split(BUCKET_BOUND, Part.TOTAL, ((pattern, Part.EVENTS),))
+    split = SplitByLabel(BUCKET_BOUND, SeriesRole.TOTAL, ((pattern, SeriesRole.EVENTS),))
     return _counters(
         indicator, _HISTOGRAM, indicator.histogram.but(chosen), split, CountedEvents.GOOD
     )
 
 
-def _native(indicator: LatencyIndicator) -> Measure:
+def _native(indicator: LatencyIndicator) -> IndicatorQuery:
     terms, kind = _NativeTerms(indicator.threshold), f"native {indicator.threshold}"
-    selectors, parts = (indicator.histogram,), {Part.SHARE, Part.TOTAL}
+    selectors, parts = (indicator.histogram,), {SeriesRole.SHARE, SeriesRole.TOTAL}
     return _measure(indicator, _HISTOGRAM, selectors, terms, parts, CountedEvents.GOOD, kind)
 
 
@@ -203,49 +209,62 @@ class _NativeTerms:
 
     threshold: Duration
 
-    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        fraction = closing.native_fraction(texts[0], by, leg.length, self.threshold)
-        yield Expression(fraction, Part.SHARE)
-        yield Expression(closing.native_count(texts[0], by, leg.length), Part.TOTAL)
+    def of(
+        self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
+    ) -> Iterator[Term]:
+        fraction = counting.native_fraction(texts[0], by, count_range.length, self.threshold)
+        yield Expression(fraction, SeriesRole.SHARE)
+        yield Expression(counting.native_count(texts[0], by, count_range.length), SeriesRole.TOTAL)
 
 
-def _probe(indicator: ProbeIndicator) -> Measure:
-    field, parts = "spec.indicator.probe.metric", {Part.EVENTS, Part.TOTAL, Part.STRAYS}
+def _probe(indicator: ProbeIndicator) -> IndicatorQuery:
+    field, parts = (
+        "spec.indicator.probe.metric",
+        {SeriesRole.EVENTS, SeriesRole.TOTAL, SeriesRole.STRAYS},
+    )
     selectors = (indicator.metric,)
     return _measure(indicator, field, selectors, _ProbeTerms(), parts, CountedEvents.GOOD, "probe")
 
 
 class _ProbeTerms:
-    """A look looks back as far again as it is long, for targets that have vanished since."""
+    """A look burn windows as far again as it is long, for targets that have vanished since."""
 
-    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        back = leg.back if isinstance(leg, Close) else leg.length
-        yield Expression(closing.probe_good(texts[0], by, leg.length), Part.EVENTS)
-        yield Expression(closing.probe_total(texts[0], by, leg.length, back), Part.TOTAL)
-        yield Expression(closing.probe_strays(texts[0], by, leg.length), Part.STRAYS)
+    def of(
+        self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
+    ) -> Iterator[Term]:
+        back = count_range.back if isinstance(count_range, ExactBucket) else count_range.length
+        yield Expression(counting.probe_good(texts[0], by, count_range.length), SeriesRole.EVENTS)
+        yield Expression(
+            counting.probe_total(texts[0], by, count_range.length, back), SeriesRole.TOTAL
+        )
+        yield Expression(counting.probe_strays(texts[0], by, count_range.length), SeriesRole.STRAYS)
 
 
-def _query(indicator: QueryIndicator) -> Measure:
-    terms = _WrittenTerms(((indicator.bad, Part.EVENTS), (indicator.total, Part.TOTAL)))
+def _query(indicator: QueryIndicator) -> IndicatorQuery:
+    terms = _WrittenTerms(((indicator.bad, SeriesRole.EVENTS), (indicator.total, SeriesRole.TOTAL)))
     field, kind = "spec.indicator.query.total", f"query {indicator.bad}\0{indicator.total}"
-    return _measure(indicator, field, (), terms, {Part.EVENTS, Part.TOTAL}, CountedEvents.BAD, kind)
+    return _measure(
+        indicator, field, (), terms, {SeriesRole.EVENTS, SeriesRole.TOTAL}, CountedEvents.BAD, kind
+    )
 
 
-def _raw_ratio(indicator: RawRatioIndicator) -> Measure:
-    terms = _WrittenTerms(((indicator.error_ratio, Part.SHARE),))
+def _raw_ratio(indicator: RawRatioIndicator) -> IndicatorQuery:
+    terms = _WrittenTerms(((indicator.error_ratio, SeriesRole.SHARE),))
     field, kind = "spec.indicator.rawRatio.errorRatio", f"rawRatio {indicator.error_ratio}"
-    return _measure(indicator, field, (), terms, {Part.SHARE}, CountedEvents.BAD, kind)
+    return _measure(indicator, field, (), terms, {SeriesRole.SHARE}, CountedEvents.BAD, kind)
 
 
 @dataclass(frozen=True, slots=True)
 class _WrittenTerms:
     """Expressions of an author's own."""
 
-    written: tuple[tuple[str, Part], ...]
+    written: tuple[tuple[str, SeriesRole], ...]
 
-    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
-        for text, part in self.written:
-            yield Expression(_filled(text, leg.length), part)
+    def of(
+        self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
+    ) -> Iterator[Term]:
+        for text, role in self.written:
+            yield Expression(_filled(text, count_range.length), role)
 
 
 def _filled(text: str, window: Duration) -> str:
@@ -254,10 +273,14 @@ def _filled(text: str, window: Duration) -> str:
 
 
 def _counters(
-    indicator: Indicator, field: str, selector: Selector, split: Split, counted: CountedEvents
-) -> Measure:
+    indicator: Indicator,
+    field: str,
+    selector: Selector,
+    split: SplitByLabel,
+    counted: CountedEvents,
+) -> IndicatorQuery:
     terms = _SplitCounters(split)
-    parts = {split.base, *(part for _, part in split.ways)} | {Part.EVENTS}
+    parts = {split.base, *(role for _, role in split.ways)} | {SeriesRole.EVENTS}
     kind = f"{split.label} {split.base} {split.ways}"
     return _measure(indicator, field, (selector,), terms, parts, counted, kind, split.label)
 
@@ -266,9 +289,11 @@ def _counters(
 class _SplitCounters:
     """Counters of one selector that a label tells apart."""
 
-    split: Split
+    split: SplitByLabel
 
-    def of(self, texts: Sequence[str], by: Sequence[str], leg: Leg) -> Iterator[Term]:
+    def of(
+        self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
+    ) -> Iterator[Term]:
         yield Counter(texts[0], self.split)
 
 
@@ -277,17 +302,21 @@ def _measure(
     field: str,
     selectors: tuple[Selector, ...],
     terms: Terms,
-    parts: Set[Part],
+    parts: Set[SeriesRole],
     counted: CountedEvents,
     kind: str,
     split: str | None = None,
-) -> Measure:
+) -> IndicatorQuery:
     shape = "\0".join([kind, counted, *(one.text for one in selectors)])
-    holes = tuple(_holes(f"{kind}\0{counted}", selectors, {*_OURS, split}))
-    return Measure(indicator, field, selectors, terms, frozenset(parts), counted, shape, holes)
+    shared_labels = tuple(_shared_labels(f"{kind}\0{counted}", selectors, {*_OURS, split}))
+    return IndicatorQuery(
+        indicator, field, selectors, terms, frozenset(parts), counted, shape, shared_labels
+    )
 
 
-def _holes(kind: str, selectors: Sequence[Selector], taken: set[str | None]) -> Iterator[Hole]:
+def _shared_labels(
+    kind: str, selectors: Sequence[Selector], taken: set[str | None]
+) -> Iterator[SharedLabel]:
     """Labels that must have one value, the same in all selectors; nothing else is said of them."""
     for matcher in selectors[0].matchers if selectors else ():
         is_free = matcher.op is Op.EQUAL and matcher.value != "" and matcher.is_plain
@@ -298,4 +327,6 @@ def _holes(kind: str, selectors: Sequence[Selector], taken: set[str | None]) -> 
         ):
             nothing = Matcher(matcher.label, Op.EQUAL, "")
             texts = [selector.but(nothing).text for selector in selectors]
-            yield Hole(matcher.label, matcher.value, "\0".join([kind, matcher.label, *texts]))
+            yield SharedLabel(
+                matcher.label, matcher.value, "\0".join([kind, matcher.label, *texts])
+            )

@@ -25,9 +25,16 @@ from penstock.domain.ledger import HOUR
 from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import NAME, Matcher, Op, Selector, literal
-from penstock.engine.asking import Answer, Asker, Joint, JointByLabel, Row, Span
-from penstock.engine.budget.book import Account, counters_of
+from penstock.engine.budget.source_ledgers import TrackedLedger, counters_of
 from penstock.engine.metric_names import CounterName
+from penstock.engine.promql.query_client import (
+    BatchedQuery,
+    BatchedQueryByLabel,
+    QueryClient,
+    QueryRange,
+    QueryResult,
+    Series,
+)
 
 COUNTERS = CounterName.SLI_EVENTS.value
 SLI, KIND, SINCE = "sli", "kind", "since"
@@ -37,78 +44,80 @@ MOST_HOURS = 749
 TOGETHER, MOST_TRIES = 25, 5
 
 
-class Recall:
+class LedgerRestore:
     """Of one source's ledgers.
 
     Args:
-        asker: asks the source.
+        client: asks the source.
         job: under which it scrapes us; empty: it does not, and nothing is asked.
     """
 
-    def __init__(self, asker: Asker, job: str) -> None:
-        self._asker, self._job = asker, job
+    def __init__(self, client: QueryClient, job: str) -> None:
+        self._client, self._job = client, job
 
-    async def once(self, source: MetricsSource, accounts: Sequence[Account], now: int) -> bool:
+    async def once(
+        self, source: MetricsSource, tracked_ledgers: Sequence[TrackedLedger], now: int
+    ) -> bool:
         """Look for the past of some ledgers that lack it; whether it was looked for.
 
         What refuses to tell of counters may tell of raw samples, so it is not asked again. Slices
         of time are not counted here.
         """
         wanted = []
-        for account in accounts:
-            hours = _hours(account, now)
-            if self._job and hours and not account.ledger.slices:
-                wanted.append((account, hours))
+        for tracked in tracked_ledgers:
+            hours = _hours(tracked, now)
+            if self._job and hours and not tracked.ledger.slices:
+                wanted.append((tracked, hours))
             else:
-                account.lacks_before = None
+                tracked.lacks_before = None
         if not wanted:
             return False
         hours = wanted[0][1]
-        those = [account for account, its in wanted if its == hours][:TOGETHER]
+        those = [tracked for tracked, its in wanted if its == hours][:TOGETHER]
         answers = await self._ask(source, those, hours)
-        for account, answer in zip(those, answers, strict=True):
+        for tracked, answer in zip(those, answers, strict=True):
             if isinstance(answer, Evidence):
-                _failed(account, answer)
+                _failed(tracked, answer)
             else:
-                _restore(account, answer[COUNTERS], hours)
+                _restore(tracked, answer[COUNTERS], hours)
             await asyncio.sleep(0)
         return any(one.lacks_before is None for one in those)
 
     async def _ask(
-        self, source: MetricsSource, accounts: Sequence[Account], hours: range
-    ) -> list[Answer | Evidence]:
-        asked = [_Question(counters_of(source, account)) for account in accounts]
-        borders = (hours.start * HOUR, hours.stop * HOUR)
-        start, end = (datetime.fromtimestamp(seen_at(boundary), UTC) for boundary in borders)
-        when = Span(start, end, Duration.of_seconds(HOUR))
-        found = await self._asker.ask(source, [(_Form(self._job), asked)], when)
+        self, source: MetricsSource, tracked_ledgers: Sequence[TrackedLedger], hours: range
+    ) -> list[QueryResult | Evidence]:
+        asked = [_CounterQuery(counters_of(source, tracked)) for tracked in tracked_ledgers]
+        bounds = (hours.start * HOUR, hours.stop * HOUR)
+        start, end = (datetime.fromtimestamp(seen_at(boundary), UTC) for boundary in bounds)
+        when = QueryRange(start, end, Duration.of_seconds(HOUR))
+        found = await self._client.ask(source, [(_CounterQueryBatcher(self._job), asked)], when)
         return [found[one.key] for one in asked]
 
 
-def _hours(account: Account, now: int) -> range:
+def _hours(tracked: TrackedLedger, now: int) -> range:
     """The hours of its window before its ledger's first bucket, if they were not looked for yet."""
-    if account.lacks_before is None:
+    if tracked.lacks_before is None:
         return range(0)
-    end = account.lacks_before // HOUR
-    return range(max((now - account.ledger.retention) // HOUR, end - MOST_HOURS), end)
+    end = tracked.lacks_before // HOUR
+    return range(max((now - tracked.ledger.retention) // HOUR, end - MOST_HOURS), end)
 
 
-def _failed(account: Account, why: Evidence) -> None:
+def _failed(tracked: TrackedLedger, why: Evidence) -> None:
     """Who cannot be reached tells nothing raw either, and is asked again; else not for ever."""
-    account.recalls_failed += len(account.ledger.fine) > 0
-    if why.kind is not EvidenceKind.UNREACHABLE or account.recalls_failed >= MOST_TRIES:
-        account.lacks_before = None
+    tracked.recalls_failed += len(tracked.ledger.fine) > 0
+    if why.kind is not EvidenceKind.UNREACHABLE or tracked.recalls_failed >= MOST_TRIES:
+        tracked.lacks_before = None
 
 
-def _restore(account: Account, rows: Sequence[Row], hours: range) -> None:
-    account.lacks_before = None
-    for number, count in hours_from_counters(_tracks(rows)).items():
-        if number in hours and account.ledger.coarse.state(number) is BucketState.UNKNOWN:
-            account.ledger.backfill(number, [count], BucketState.SEALED)
+def _restore(tracked: TrackedLedger, rows: Sequence[Series], hours: range) -> None:
+    tracked.lacks_before = None
+    for number, count in hours_from_counters(_samples(rows)).items():
+        if number in hours and tracked.ledger.coarse.state(number) is BucketState.UNKNOWN:
+            tracked.ledger.backfill(number, [count], BucketState.SEALED)
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _CounterQuery:
     """What the counters of one ledger said."""
 
     name: str
@@ -119,28 +128,30 @@ class _Question:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _CounterQueryBatcher:
     """All counters of some ledgers, as they are: which process said what is in their labels."""
 
     job: str
     most: int = TOGETHER
 
-    def cut(self, questions: Sequence[_Question], together: int) -> Iterator[Sequence[_Question]]:
-        return (questions[first : first + together] for first in range(0, len(questions), together))
+    def cut(
+        self, queries: Sequence[_CounterQuery], together: int
+    ) -> Iterator[Sequence[_CounterQuery]]:
+        return (queries[first : first + together] for first in range(0, len(queries), together))
 
-    def joint(self, questions: Sequence[_Question]) -> Joint:
-        names = [one.name for one in questions]
+    def batched(self, queries: Sequence[_CounterQuery]) -> BatchedQuery:
+        names = [one.name for one in queries]
         query = Selector.of(
             Matcher(NAME, Op.EQUAL, COUNTERS),
             Matcher("job", Op.EQUAL, self.job),
             Matcher(SLI, Op.LIKE, "|".join(map(literal, names))),
         )
-        return JointByLabel(query.text, SLI, names, COUNTERS)
+        return BatchedQueryByLabel(query.text, SLI, names, COUNTERS)
 
 
-def _tracks(rows: Iterable[Row]) -> Iterator[CounterSamples]:
+def _samples(rows: Iterable[Series]) -> Iterator[CounterSamples]:
     """Bad and all events of each process; of one that has said something odd nothing."""
-    pairs: dict[frozenset[tuple[str, str]], dict[str, Row]] = defaultdict(dict)
+    pairs: dict[frozenset[tuple[str, str]], dict[str, Series]] = defaultdict(dict)
     for row in rows:
         labels, _ = row
         whose = frozenset((name, text) for name, text in labels.items() if name != KIND)
@@ -149,7 +160,7 @@ def _tracks(rows: Iterable[Row]) -> Iterator[CounterSamples]:
         if pair.keys() >= {BAD, TOTAL}:
             try:
                 since = int(pair[TOTAL][0].get(SINCE, ""))
-                bad, total = _said(pair[BAD]), _said(pair[TOTAL])
+                bad, total = _totals(pair[BAD]), _totals(pair[TOTAL])
             except (ValueError, InvalidOperation):
                 continue
             both = bad.keys() & total.keys()
@@ -158,7 +169,7 @@ def _tracks(rows: Iterable[Row]) -> Iterator[CounterSamples]:
             )
 
 
-def _said(row: Row) -> Mapping[int, Decimal]:
+def _totals(row: Series) -> Mapping[int, Decimal]:
     """By border, what was said.
 
     Raises:

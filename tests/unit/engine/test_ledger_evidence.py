@@ -16,8 +16,9 @@ from penstock.domain.quantities import Duration, Percentage, Ratio
 from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
 from penstock.domain.timeslices import timeslice_rule
 from penstock.domain.window import CalendarWindow, Period
-from penstock.engine.budget.reading import evidence, plan
-from penstock.engine.promql import Close, Look
+from penstock.engine.budget.ledger_evidence import evidence_from_ledger
+from penstock.engine.budget.ledger_plan import plan_ledger_read
+from penstock.engine.promql import ExactBucket, IncreaseOver
 from support.indicators import probe, ratio, raw_ratio
 from support.measuring import slo
 
@@ -52,11 +53,13 @@ def read(
     slo: Slo,
     book: Ledger,
     fresh: Mapping[str, EventCounts] | None = None,
-    onsets: frozenset[datetime] = frozenset(),
+    release_starts: frozenset[datetime] = frozenset(),
 ) -> Evidence:
     counts = {"3m": count(2, 6), "5m": count(2, 12)} if fresh is None else fresh
     by_burn_window = {Duration.parse(look): found for look, found in counts.items()}
-    return evidence(plan(slo, LOOKS, book, NOW), book, by_burn_window, onsets)
+    return evidence_from_ledger(
+        plan_ledger_read(slo, LOOKS, book, NOW), book, by_burn_window, release_starts
+    )
 
 
 def test_a_window_is_what_is_closed_and_what_is_open() -> None:
@@ -87,7 +90,7 @@ def test_how_much_of_the_past_has_been_read_is_told() -> None:
 def so_far(slo: Slo, book: Ledger, *looks: str) -> Reading:
     needed = LOOKS | {Duration.parse(look) for look in looks}
     fresh = {FIVE: count(2, 12), Duration.parse("3m"): count(2, 6)}
-    found = evidence(plan(slo, needed, book, NOW), book, fresh)
+    found = evidence_from_ledger(plan_ledger_read(slo, needed, book, NOW), book, fresh)
     assert found.kind is EvidenceKind.WARMING_UP
     assert found.so_far is not None
     return found.so_far
@@ -129,7 +132,7 @@ def test_one_that_fell_behind_is_no_young_one() -> None:
     behind = ledger()
     one = slo("a", SHOP, window="1d")
     later = NOW + timedelta(hours=2)
-    found = evidence(plan(one, LOOKS, behind, later), behind, {})
+    found = evidence_from_ledger(plan_ledger_read(one, LOOKS, behind, later), behind, {})
     assert found.kind is EvidenceKind.STALE
     assert found.detail == "the ledger ends at 12:00 UTC and is catching up"
 
@@ -188,12 +191,12 @@ def test_of_what_is_open_a_calendar_period_counts_what_came_since_it_began(
     week, now = CalendarWindow(Period.WEEK, zone, "east"), NOW + timedelta(minutes=10)
     fresh, book = {Duration.parse("13m"): count(13, 26), FIVE: count(5, 10)}, ledger()
     events = slo("a", SHOP, window=week)
-    found = evidence(plan(events, LOOKS, book, now), book, fresh)
+    found = evidence_from_ledger(plan_ledger_read(events, LOOKS, book, now), book, fresh)
     assert found.detail == f"{known} of 7d is known; a budget needs 16h48m"
     assert found.reading is not None
     assert (found.reading.window_counts, found.reading.burn_windows[FIVE]) == (seen, count(5, 10))
     slices = replace(events, budgeting=RatioTimeslices(FIVE))
-    sliced = evidence(plan(slices, LOOKS, book, now), book, fresh).reading
+    sliced = evidence_from_ledger(plan_ledger_read(slices, LOOKS, book, now), book, fresh).reading
     assert sliced is not None
     assert sliced.traffic == seen
 
@@ -242,25 +245,32 @@ def test_shares_have_no_number_of_bad_events() -> None:
 
 def test_looks_that_the_ledger_lacks_are_asked_for() -> None:
     one = slo("a", SHOP, window="1d")
-    asked = {str(burn_window) for burn_window in plan(one, LOOKS, ledger(), NOW).asked}
+    asked = {str(burn_window) for burn_window in plan_ledger_read(one, LOOKS, ledger(), NOW).asked}
     assert asked == {"3m", "5m"}
-    asked = {str(burn_window) for burn_window in plan(one, LOOKS, ledger(buckets=12), NOW).asked}
+    asked = {
+        str(burn_window)
+        for burn_window in plan_ledger_read(one, LOOKS, ledger(buckets=12), NOW).asked
+    }
     assert asked == {"3m", "5m", "6h"}
 
 
 def test_while_a_release_hangs_on_it_short_looks_are_read_exactly() -> None:
     exact, plainly = (
-        plan(slo("a", SHOP, window="1d"), LOOKS, ledger(buckets=12), NOW, hot=hot).legs.by_look
+        plan_ledger_read(
+            slo("a", SHOP, window="1d"), LOOKS, ledger(buckets=12), NOW, hot=hot
+        ).ranges.by_burn_window
         for hot in (True, False)
     )
-    assert {type(leg) for burn_window, leg in exact.items() if burn_window <= FIVE} == {Close}
-    assert type(exact[Duration.parse("6h")]) is Look
-    assert {type(leg) for leg in plainly.values()} == {Look}
+    assert {
+        type(count_range) for burn_window, count_range in exact.items() if burn_window <= FIVE
+    } == {ExactBucket}
+    assert type(exact[Duration.parse("6h")]) is IncreaseOver
+    assert {type(count_range) for count_range in plainly.values()} == {IncreaseOver}
 
 
 def test_recorded_shares_are_not_asked_for_over_odd_lengths() -> None:
-    made = plan(slo("a", raw_ratio("r$window"), window="1d"), LOOKS, ledger(), NOW)
-    assert made.asked == {FIVE}
+    plan = plan_ledger_read(slo("a", raw_ratio("r$window"), window="1d"), LOOKS, ledger(), NOW)
+    assert plan.asked == {FIVE}
 
 
 def spent(
@@ -334,7 +344,8 @@ def test_of_recorded_shares_nothing_is_told_of_what_is_open() -> None:
 def test_what_is_asked_does_not_depend_on_releases() -> None:
     one = slo("a", SHOP, window="1d")
     plain, with_onset = (
-        read(one, ledger(), None, onsets) for onsets in (frozenset(), frozenset({NOW}))
+        read(one, ledger(), None, release_starts)
+        for release_starts in (frozenset(), frozenset({NOW}))
     )
     assert plain.reading is not None
     assert with_onset.reading is not None

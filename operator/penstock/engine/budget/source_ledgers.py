@@ -16,7 +16,7 @@ from penstock.domain.slo import Slo
 from penstock.domain.timeslices import bucket_seconds, timeslice_rule
 from penstock.domain.window import length
 from penstock.engine.budget.digest import digest
-from penstock.engine.promql import measure_of
+from penstock.engine.promql import build_indicator_query
 
 # What burn rates look back at most, so that they work as soon as the first request is answered.
 BURN_SECONDS = 6 * HOUR
@@ -25,7 +25,7 @@ QUARANTINE_SECONDS, LONGEST_QUARANTINE = 10.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sli:
+class LedgerKey:
     """What a ledger is of: an indicator, as one source measures it, in buckets of one length.
 
     No objective, no window and no policy is part of it: these may change without new data.
@@ -33,15 +33,15 @@ class Sli:
 
     source: str
     indicator: Indicator
-    grain: int
+    resolution: int
 
     @property
     def digest(self) -> str:
         """Its name in a snapshot; the same in every process and every release."""
-        return digest(self.source, self.indicator, self.grain)
+        return digest(self.source, self.indicator, self.resolution)
 
 
-class Account:
+class TrackedLedger:
     """One indicator's ledger, and how its upkeep goes.
 
     Args:
@@ -51,9 +51,9 @@ class Account:
         lacks_before: the border before which nobody has looked for its past yet, if so.
     """
 
-    def __init__(self, sli: Sli, ledger: Ledger, begun: int | None = None) -> None:
-        self.sli, self.ledger = sli, ledger
-        self.digest, self.measure = sli.digest, measure_of(sli.indicator)
+    def __init__(self, key: LedgerKey, ledger: Ledger, begun: int | None = None) -> None:
+        self.key, self.ledger = key, ledger
+        self.digest, self.indicator_query = key.digest, build_indicator_query(key.indicator)
         self.lacks_before = None if begun is None else ledger.closed_until
         self.recalls_failed = 0
         self._counts_from = 0 if begun is None else -(-begun // HOUR) * HOUR
@@ -66,7 +66,7 @@ class Account:
     @property
     def span(self) -> Duration:
         """The length of its buckets."""
-        return Duration.of_seconds(self.sli.grain)
+        return Duration.of_seconds(self.key.resolution)
 
     def count(self, now: int) -> None:
         """Bring its counters up to date.
@@ -87,51 +87,53 @@ class Account:
         self._failures = 0
 
 
-class Book:
+class SourceLedgers:
     """All accounts of one source."""
 
     def __init__(self, source: MetricsSource) -> None:
         self.source, self._name = source, name_of(source)
-        self._accounts: dict[tuple[Indicator, int], Account] = {}
+        self._tracked_ledgers: dict[tuple[Indicator, int], TrackedLedger] = {}
 
-    def __iter__(self) -> Iterator[Account]:
-        return iter(self._accounts.values())
+    def __iter__(self) -> Iterator[TrackedLedger]:
+        return iter(self._tracked_ledgers.values())
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return len(self._tracked_ledgers)
 
-    def account(self, slo: Slo, at: datetime, kept: dict[str, Ledger]) -> Account:
+    def ledger_for(self, slo: Slo, at: datetime, kept: dict[str, Ledger]) -> TrackedLedger:
         """The account that an SLO is measured from; made, or taken from a snapshot, when new.
 
         A new ledger begins at an hour's border that lies as far back as burn rates look.
         """
         kind = _kind(slo)
         retention = length(slo.window, at).milliseconds // 1_000
-        account = self._accounts.get(kind)
-        if account is None:
-            sli = Sli(self._name, *kind)
-            ledger = kept.pop(sli.digest, None)
-            account = (
-                Account(sli, ledger)
+        tracked = self._tracked_ledgers.get(kind)
+        if tracked is None:
+            key = LedgerKey(self._name, *kind)
+            ledger = kept.pop(key.digest, None)
+            tracked = (
+                TrackedLedger(key, ledger)
                 if ledger
-                else Account(sli, _begun(sli.grain, retention, at), int(at.timestamp()))
+                else TrackedLedger(key, _begun(key.resolution, retention, at), int(at.timestamp()))
             )
-            self._accounts[kind] = account
-        account.ledger.extend_retention(retention)
+            self._tracked_ledgers[kind] = tracked
+        tracked.ledger.extend_retention(retention)
         timeslices = timeslice_rule(slo.budgeting)
         if timeslices is not None:
-            account.ledger.add_timeslices(timeslices)
-        return account
+            tracked.ledger.add_timeslices(timeslices)
+        return tracked
 
-    def find(self, slo: Slo) -> Account | None:
+    def find(self, slo: Slo) -> TrackedLedger | None:
         """The account that an SLO is measured from, if there is one already."""
-        return self._accounts.get(_kind(slo))
+        return self._tracked_ledgers.get(_kind(slo))
 
     def forget_unused(self, now: float) -> None:
         """Nobody has asked for these any more."""
-        accounts = self._accounts.items()
-        for kind in [kind for kind, one in accounts if now - one.used_at > UNUSED_SECONDS]:
-            del self._accounts[kind]
+        tracked_ledgers = self._tracked_ledgers.items()
+        for kind in [
+            kind for kind, tracked in tracked_ledgers if now - tracked.used_at > UNUSED_SECONDS
+        ]:
+            del self._tracked_ledgers[kind]
 
 
 def _kind(slo: Slo) -> tuple[Indicator, int]:
@@ -139,12 +141,12 @@ def _kind(slo: Slo) -> tuple[Indicator, int]:
     return slo.indicator, bucket_seconds(slo.budgeting)
 
 
-def counters_of(source: MetricsSource, account: Account) -> str:
+def counters_of(source: MetricsSource, tracked: TrackedLedger) -> str:
     """What counters of an account are called: also by the uid of the source.
 
     So nobody takes those of a namesake in another cluster, which one server may know too, for ours.
     """
-    named = f"{source.ref.uid} {account.digest}"
+    named = f"{source.ref.uid} {tracked.digest}"
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 

@@ -10,64 +10,64 @@ from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.indicator import BUCKET_BOUND, LatencyIndicator
 from penstock.domain.quantities import Duration, plain
 from penstock.domain.selector import Selector
-from penstock.engine.asking import Answer, Joint, JointByLabel
-from penstock.engine.promql.measure import LABEL
-from penstock.engine.promql.together import MOST_UNITS, any_of, labelled
+from penstock.engine.promql.batching import MOST_GROUPS, any_of, labelled
+from penstock.engine.promql.indicator_query import LABEL
+from penstock.engine.promql.query_client import BatchedQuery, BatchedQueryByLabel, QueryResult
 
-BORDERS = "borders"
+BUCKET_BOUNDS = "borders"
 
 
 @dataclass(frozen=True, slots=True)
-class BordersQuestion:
+class BucketBoundsKey:
     """Which buckets there are."""
 
     key: Hashable
     histogram: Selector
 
 
-class Borders:
+class BucketBoundsQuery:
     """The form of these questions."""
 
-    most = MOST_UNITS
+    most = MOST_GROUPS
 
     def cut(
-        self, questions: Sequence[BordersQuestion], together: int
-    ) -> Iterator[Sequence[BordersQuestion]]:
+        self, queries: Sequence[BucketBoundsKey], together: int
+    ) -> Iterator[Sequence[BucketBoundsKey]]:
         """Batches of at most ``together``."""
-        return (questions[first : first + together] for first in range(0, len(questions), together))
+        return (queries[first : first + together] for first in range(0, len(queries), together))
 
-    def joint(self, questions: Sequence[BordersQuestion]) -> Joint:
+    def batched(self, queries: Sequence[BucketBoundsKey]) -> BatchedQuery:
         """One query for all; each bucket is a row."""
-        counted = (f"count by ({BUCKET_BOUND}) ({asked.histogram.text})" for asked in questions)
-        names = [str(number) for number in range(len(questions))]
+        counted = (f"count by ({BUCKET_BOUND}) ({asked.histogram.text})" for asked in queries)
+        names = [str(number) for number in range(len(queries))]
         terms = [labelled(text, name) for text, name in zip(counted, names, strict=True)]
-        return JointByLabel(any_of(terms), LABEL, names, BORDERS)
+        return BatchedQueryByLabel(any_of(terms), LABEL, names, BUCKET_BOUNDS)
 
 
-def no_bucket(indicator: LatencyIndicator, answer: Answer | Evidence | None = None) -> Evidence:
+def no_bucket(
+    indicator: LatencyIndicator, answer: QueryResult | Evidence | None = None
+) -> Evidence:
     """That the threshold is not a bucket, and which are the nearest, if that is known."""
     threshold = indicator.threshold
     detail = f"spec.indicator.latency.threshold: {threshold} is not a bucket of the histogram"
-    rows = [] if answer is None or isinstance(answer, Evidence) else answer[BORDERS]
-    borders = {
-        border
-        for labels, _ in rows
-        if (border := _border(labels.get(BUCKET_BOUND, ""))) is not None
+    rows = [] if answer is None or isinstance(answer, Evidence) else answer[BUCKET_BOUNDS]
+    bounds = {
+        bound for labels, _ in rows if (bound := _bound(labels.get(BUCKET_BOUND, ""))) is not None
     }
-    below = [max(under)] if (under := {one for one in borders if one < threshold.seconds}) else []
-    above = [min(over)] if (over := {one for one in borders if one > threshold.seconds}) else []
+    below = [max(under)] if (under := {one for one in bounds if one < threshold.seconds}) else []
+    above = [min(over)] if (over := {one for one in bounds if one > threshold.seconds}) else []
     nearest = " and ".join(_written(one) for one in (*below, *above))
     return Evidence(
         EvidenceKind.SLO_INVALID, f"{detail}; the nearest: {nearest}" if nearest else detail
     )
 
 
-def _border(text: str) -> Decimal | None:
+def _bound(text: str) -> Decimal | None:
     try:
-        border = Decimal(text)
+        bound = Decimal(text)
     except InvalidOperation:
         return None
-    return border if border.is_finite() else None
+    return bound if bound.is_finite() else None
 
 
 def _written(seconds: Decimal) -> str:

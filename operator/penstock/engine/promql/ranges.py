@@ -1,15 +1,15 @@
-"""Legs: the stretches of time that a question asks about, and how events are counted in them."""
+"""Legs: the ranges of time that a question asks about, and how events are counted in them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from penstock.domain.quantities import Duration
-from penstock.engine.closing import SLOW_START
+from penstock.engine.promql.counting import SLOW_START
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class IncreaseOver:
     """Count the events of the last ``length``, as Prometheus' `increase` guesses them."""
 
     length: Duration
@@ -19,7 +19,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class ExactBucket:
     """Count the events of the bucket of ``length`` that ends at the evaluation time, exactly.
 
     Attributes:
@@ -40,4 +40,4 @@ class Close:
         return f"{text}x" if self.thorough else text
 
 
-Leg = Look | Close
+CountRange = IncreaseOver | ExactBucket

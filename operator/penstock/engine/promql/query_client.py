@@ -16,7 +16,7 @@ from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration
 from penstock.domain.source_status import SourceHealth
 
-Row = tuple[Mapping[str, str], tuple[tuple[int, str], ...]]
+Series = tuple[Mapping[str, str], tuple[tuple[int, str], ...]]
 """One row of an answer: its labels as the server gave them, and its points.
 
 A point is milliseconds since the epoch, and the number as the server wrote it; there is one for an
@@ -24,14 +24,14 @@ instant, and one for each step that has a number for a span. A plain tuple, sinc
 in each round.
 """
 
-NOT_ASKED = "there is a row that was not asked for"
+CIRCUIT_OPEN = "there is a row that was not asked for"
 
-Answer = Mapping[str, Sequence[Row]]
+QueryResult = Mapping[str, Sequence[Series]]
 """The rows of one question, by the name of the leg that they are of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class QueryRange:
     """Many instants that are asked about at once: start, start + step, ... up to end."""
 
     start: datetime
@@ -39,7 +39,7 @@ class Span:
     step: Duration
 
 
-class Asked(Protocol):
+class BatchableQuery(Protocol):
     """A question, as far as who carries it needs to know."""
 
     @property
@@ -47,17 +47,17 @@ class Asked(Protocol):
         """Identifies its answer among others; a refusal of it is remembered by this."""
 
 
-Q = TypeVar("Q", bound=Asked)
+Q = TypeVar("Q", bound=BatchableQuery)
 
 
-class Joint(Protocol):
+class BatchedQuery(Protocol):
     """One query for several questions."""
 
     @property
     def query(self) -> str:
         """As it is sent."""
 
-    def told_apart(self, rows: Iterable[Row]) -> Sequence[Answer]:
+    def demultiplex(self, rows: Iterable[Series]) -> Sequence[QueryResult]:
         """The rows of its answer by the question that they answer, in the order of the questions.
 
         Raises:
@@ -66,7 +66,7 @@ class Joint(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class JointByLabel:
+class BatchedQueryByLabel:
     """One query whose rows carry in a label which question they answer.
 
     Attributes:
@@ -79,40 +79,40 @@ class JointByLabel:
     names: Sequence[str]
     leg: str
 
-    def told_apart(self, rows: Iterable[Row]) -> Sequence[Answer]:
-        """Implements ``Joint``."""
-        found: dict[str, list[Row]] = {name: [] for name in self.names}
+    def demultiplex(self, rows: Iterable[Series]) -> Sequence[QueryResult]:
+        """Implements ``BatchedQuery``."""
+        found: dict[str, list[Series]] = {name: [] for name in self.names}
         for row in rows:
             of_one = found.get(row[0].get(self.label, ""))
             if of_one is None:
-                raise ValueError(NOT_ASKED)
+                raise ValueError(CIRCUIT_OPEN)
             of_one.append(row)
         return [{self.leg: found[name]} for name in self.names]
 
 
-class Form(Protocol[Q]):
+class QueryBatcher(Protocol[Q]):
     """How questions are put together in one request, and its rows separated again."""
 
     @property
     def most(self) -> int:
         """More questions than this are never in one request."""
 
-    def cut(self, questions: Sequence[Q], together: int) -> Iterable[Sequence[Q]]:
+    def cut(self, queries: Sequence[Q], together: int) -> Iterable[Sequence[Q]]:
         """Batches that one request can bear, each of at most ``together`` questions."""
 
-    def joint(self, questions: Sequence[Q]) -> Joint:
+    def batched(self, queries: Sequence[Q]) -> BatchedQuery:
         """One query for all of a batch."""
 
 
-class Asker(Protocol):
+class QueryClient(Protocol):
     """Asks metrics sources."""
 
     async def ask(
         self,
         source: MetricsSource,
-        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
-        when: datetime | Span,
-    ) -> Mapping[Hashable, Answer | Evidence]:
+        groups: Sequence[tuple[QueryBatcher[Q], Sequence[Q]]],
+        when: datetime | QueryRange,
+    ) -> Mapping[Hashable, QueryResult | Evidence]:
         """For each question, by its key: its rows, or why there are none.
 
         Never raises for what a server answers or fails to answer. A request that is refused is cut
@@ -120,7 +120,7 @@ class Asker(Protocol):
         not count (Partial).
         """
 
-    async def look(self, source: MetricsSource) -> SourceHealth:
+    async def health(self, source: MetricsSource) -> SourceHealth:
         """How a source stands; it is asked if nobody has asked it for a while."""
 
     def is_overloaded(self, source: MetricsSource) -> bool:

@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import Matcher, Op, literal
-from penstock.engine.promql.legs import Leg
-from penstock.engine.promql.measure import Hole, Measure
-from penstock.engine.promql.question import Question
+from penstock.engine.promql.count_query import CountQuery
+from penstock.engine.promql.indicator_query import IndicatorQuery, SharedLabel
+from penstock.engine.promql.ranges import CountRange
 
 _Key = tuple[str, int]
 """How a question is asked but for one label, and the number of its legs and freshness."""
 
 
 @dataclass(slots=True)
-class Unit:
+class QueryGroup:
     """Questions that are asked alike, by their place among all; ``label`` tells them apart."""
 
-    measure: Measure
-    legs: frozenset[Leg]
+    indicator_query: IndicatorQuery
+    ranges: frozenset[CountRange]
     freshness: Duration | None
     label: str | None = None
     members: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -42,36 +42,47 @@ class Unit:
     def texts(self) -> list[str]:
         """The selectors, for the values of all members."""
         if not self.by or self.label is None:
-            return [selector.text for selector in self.measure.selectors]
+            return [selector.text for selector in self.indicator_query.selectors]
         values = "|".join(literal(value) for value in sorted(self.members))
         together = Matcher(self.label, Op.LIKE, values)
-        return [selector.but(together).text for selector in self.measure.selectors]
+        return [selector.but(together).text for selector in self.indicator_query.selectors]
 
 
-def units_of(questions: Sequence[Question]) -> list[Unit]:
+def group_queries(count_queries: Sequence[CountQuery]) -> list[QueryGroup]:
     """The fewest units that are easily found, in the order of their first questions."""
     alike: dict[Hashable, int] = {}
-    kinds = [alike.setdefault((one.legs, one.freshness), len(alike)) for one in questions]
-    company: dict[_Key, set[str]] = defaultdict(set)
-    for asked, kind in zip(questions, kinds, strict=True):
-        for hole in asked.measure.holes:
-            company[hole.shape, kind].add(hole.value)
-    found: dict[_Key, Unit] = {}
-    for index, (asked, kind) in enumerate(zip(questions, kinds, strict=True)):
-        measure = asked.measure
-        label, value, shape = _widest(measure, kind, company) or (None, "", measure.shape)
-        unit = found.get((shape, kind))
-        if unit is None:
-            unit = found[shape, kind] = Unit(measure, asked.legs, asked.freshness, label)
-        unit.members[value].append(index)
+    kinds = [
+        alike.setdefault((count_query.ranges, count_query.freshness), len(alike))
+        for count_query in count_queries
+    ]
+    groups: dict[_Key, set[str]] = defaultdict(set)
+    for asked, kind in zip(count_queries, kinds, strict=True):
+        for shared_label in asked.indicator_query.shared_labels:
+            groups[shared_label.shape, kind].add(shared_label.value)
+    found: dict[_Key, QueryGroup] = {}
+    for index, (asked, kind) in enumerate(zip(count_queries, kinds, strict=True)):
+        indicator_query = asked.indicator_query
+        label, value, shape = _widest(indicator_query, kind, groups) or (
+            None,
+            "",
+            indicator_query.shape,
+        )
+        group = found.get((shape, kind))
+        if group is None:
+            group = found[shape, kind] = QueryGroup(
+                indicator_query, asked.ranges, asked.freshness, label
+            )
+        group.members[value].append(index)
     return list(found.values())
 
 
-def _widest(measure: Measure, kind: int, company: Mapping[_Key, set[str]]) -> Hole | None:
+def _widest(
+    indicator_query: IndicatorQuery, kind: int, groups: Mapping[_Key, set[str]]
+) -> SharedLabel | None:
     """The label that the question shares with most others; the first, of several."""
     widest, most = None, 1
-    for hole in measure.holes:
-        number = len(company[hole.shape, kind])
+    for shared_label in indicator_query.shared_labels:
+        number = len(groups[shared_label.shape, kind])
         if number > most:
-            widest, most = hole, number
+            widest, most = shared_label, number
     return widest

@@ -19,9 +19,9 @@ from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo, Timeslices
 from penstock.domain.source_status import SourceHealth
-from penstock.engine.asking import Answer, Form, Q, Row, Span
-from penstock.engine.budget.book import Account, Book, counters_of
-from penstock.engine.budget.recall import MOST_TRIES, TOGETHER, Recall
+from penstock.engine.budget.ledger_restore import MOST_TRIES, TOGETHER, LedgerRestore
+from penstock.engine.budget.source_ledgers import SourceLedgers, TrackedLedger, counters_of
+from penstock.engine.promql.query_client import Q, QueryBatcher, QueryRange, QueryResult, Series
 from support.indicators import ratio
 from support.measuring import slo, source
 
@@ -33,33 +33,33 @@ WHERE = source("http://127.0.0.1:9090")
 class Answering:
     """Gives the rows that a test has; or for every question the same evidence."""
 
-    def __init__(self, rows: Sequence[Row] | Evidence) -> None:
+    def __init__(self, rows: Sequence[Series] | Evidence) -> None:
         self.rows, self.queries = rows, list[str]()
-        self.when: list[datetime | Span] = []
+        self.when: list[datetime | QueryRange] = []
 
     async def ask(
         self,
         source: MetricsSource,
-        groups: Sequence[tuple[Form[Q], Sequence[Q]]],
-        when: datetime | Span,
-    ) -> Mapping[Hashable, Answer | Evidence]:
-        ((form, questions),) = groups
-        joint = form.joint(questions)
-        self.queries.append(joint.query)
+        groups: Sequence[tuple[QueryBatcher[Q], Sequence[Q]]],
+        when: datetime | QueryRange,
+    ) -> Mapping[Hashable, QueryResult | Evidence]:
+        ((batcher, questions),) = groups
+        batched = batcher.batched(questions)
+        self.queries.append(batched.query)
         self.when.append(when)
         rows = self.rows
         if isinstance(rows, Evidence):
             return {one.key: rows for one in questions}
-        answers = joint.told_apart(rows)
+        answers = batched.demultiplex(rows)
         return {one.key: answer for one, answer in zip(questions, answers, strict=True)}
 
     async def look(self, source: MetricsSource) -> SourceHealth:
         raise AssertionError("nobody looks")
 
 
-def accounts(*slos: Slo) -> list[Account]:
-    book = Book(WHERE)
-    return [book.account(slo, datetime.fromtimestamp(NOW, UTC), {}) for slo in slos]
+def accounts(*slos: Slo) -> list[TrackedLedger]:
+    source_ledgers = SourceLedgers(WHERE)
+    return [source_ledgers.ledger_for(slo, datetime.fromtimestamp(NOW, UTC), {}) for slo in slos]
 
 
 def availability(number: int = 0, window: str = "1d") -> Slo:
@@ -67,51 +67,51 @@ def availability(number: int = 0, window: str = "1d") -> Slo:
 
 
 def rows(
-    account: Account, bad: Sequence[str], total: Sequence[str], since: str = f"{FIRST * HOUR}"
-) -> list[Row]:
+    tracked: TrackedLedger, bad: Sequence[str], total: Sequence[str], since: str = f"{FIRST * HOUR}"
+) -> list[Series]:
     """Counters that were seen at each hour from the first on."""
     at = [seen_at((FIRST + nth + 1) * HOUR) * 1_000 for nth in range(len(total))]
-    labels = {"sli": counters_of(WHERE, account), "since": since, "job": "p", "instance": "i"}
+    labels = {"sli": counters_of(WHERE, tracked), "since": since, "job": "p", "instance": "i"}
     return [
         ({**labels, "kind": kind}, tuple(zip(at, said, strict=False)))
         for kind, said in (("bad", bad), ("total", total))
     ]
 
 
-def recall(asker: Answering, those: Sequence[Account], job: str = "p") -> bool:
-    return asyncio.run(Recall(asker, job).once(WHERE, those, NOW))
+def recall(asker: Answering, those: Sequence[TrackedLedger], job: str = "p") -> bool:
+    return asyncio.run(LedgerRestore(asker, job).once(WHERE, those, NOW))
 
 
-def known(account: Account) -> dict[int, EventCounts | None]:
-    coarse = account.ledger.coarse
+def known(tracked: TrackedLedger) -> dict[int, EventCounts | None]:
+    coarse = tracked.ledger.coarse
     numbers = range(coarse.first, coarse.end)
     return {n: coarse.count(n) for n in numbers if coarse.state(n) is BucketState.SEALED}
 
 
 def test_hours_that_are_proven_are_sealed_and_the_others_stay_unknown() -> None:
-    (account,) = accounts(availability())
-    asker = Answering(rows(account, ["1", "3", "3"], ["10", "30", "30"]))
-    assert recall(asker, [account])
-    assert known(account) == {
+    (tracked,) = accounts(availability())
+    asker = Answering(rows(tracked, ["1", "3", "3"], ["10", "30", "30"]))
+    assert recall(asker, [tracked])
+    assert known(tracked) == {
         FIRST: EventCounts(Decimal(1), Decimal(10)),
         FIRST + 1: EventCounts(Decimal(2), Decimal(20)),
         FIRST + 2: EventCounts(Decimal(0), Decimal(0)),
     }
-    assert account.ledger.to_backfill(NOW - 24 * HOUR) == NOW // HOUR - 7
-    assert not recall(asker, [account])
+    assert tracked.ledger.to_backfill(NOW - 24 * HOUR) == NOW // HOUR - 7
+    assert not recall(asker, [tracked])
 
 
 def test_it_asks_for_the_hours_before_the_first_bucket_and_no_more() -> None:
-    (account,) = accounts(availability())
+    (tracked,) = accounts(availability())
     asker = Answering([])
-    recall(asker, [account])
-    name = counters_of(WHERE, account)
+    recall(asker, [tracked])
+    name = counters_of(WHERE, tracked)
     assert asker.queries == [f'penstock_sli_events_total{{job="p",sli=~"{name}"}}']
-    (span,) = asker.when
-    assert isinstance(span, Span)
-    assert int(span.start.timestamp()) == seen_at((NOW - 24 * HOUR) // HOUR * HOUR)
-    assert int(span.end.timestamp()) == seen_at((NOW - 6 * HOUR) // HOUR * HOUR)
-    assert span.end.timestamp() < NOW
+    (query_range,) = asker.when
+    assert isinstance(query_range, QueryRange)
+    assert int(query_range.start.timestamp()) == seen_at((NOW - 24 * HOUR) // HOUR * HOUR)
+    assert int(query_range.end.timestamp()) == seen_at((NOW - 6 * HOUR) // HOUR * HOUR)
+    assert query_range.end.timestamp() < NOW
 
 
 @pytest.mark.parametrize("window", ["7h", "30d", "31d", "90d"])
@@ -120,7 +120,7 @@ def test_of_each_window_it_asks_for_1500_samples_at_most(window: str) -> None:
     asker = Answering([])
     recall(asker, [account])
     (span,) = asker.when
-    assert isinstance(span, Span)
+    assert isinstance(span, QueryRange)
     assert span.start <= span.end
     assert 2 * ((span.end - span.start) // timedelta(hours=1) + 1) <= 1_500
 
@@ -145,19 +145,19 @@ def test_what_cannot_be_read_proves_nothing(bad: list[str], total: list[str], si
 
 
 def test_bad_and_all_events_of_two_processes_are_not_mixed() -> None:
-    (account,) = accounts(availability())
-    bad, total = rows(account, ["1", "2"], ["10", "20"])
+    (tracked,) = accounts(availability())
+    bad, total = rows(tracked, ["1", "2"], ["10", "20"])
     other = ({**total[0], "instance": "another"}, total[1])
-    recall(Answering([bad, other]), [account])
-    assert known(account) == {}
+    recall(Answering([bad, other]), [tracked])
+    assert known(tracked) == {}
 
 
 def test_hours_outside_of_what_was_asked_for_are_left_alone() -> None:
-    (account,) = accounts(availability())
-    account.ledger.coarse.put(FIRST + 1, None, BucketState.CLOSED)
-    recall(Answering(rows(account, ["1"] * 19, ["10"] * 19)), [account])
-    assert max(known(account)) == NOW // HOUR - 7
-    assert account.ledger.coarse.state(FIRST + 1) is BucketState.CLOSED
+    (tracked,) = accounts(availability())
+    tracked.ledger.coarse.put(FIRST + 1, None, BucketState.CLOSED)
+    recall(Answering(rows(tracked, ["1"] * 19, ["10"] * 19)), [tracked])
+    assert max(known(tracked)) == NOW // HOUR - 7
+    assert tracked.ledger.coarse.state(FIRST + 1) is BucketState.CLOSED
 
 
 def test_some_ledgers_at_a_time_and_each_once() -> None:
@@ -184,15 +184,15 @@ def test_who_does_not_tell_of_counters_is_not_asked_again(kind: EvidenceKind) ->
 
 
 def test_who_cannot_be_reached_is_asked_again_but_not_for_ever_if_it_answers_otherwise() -> None:
-    (account,) = accounts(availability())
+    (tracked,) = accounts(availability())
     asker = Answering(Evidence(EvidenceKind.UNREACHABLE))
     for _ in range(2 * MOST_TRIES):
-        assert not recall(asker, [account])
-    account.ledger.close(account.ledger.closed_until + 300, None)
+        assert not recall(asker, [tracked])
+    tracked.ledger.close(tracked.ledger.closed_until + 300, None)
     for _ in range(MOST_TRIES - 1):
-        assert not recall(asker, [account])
-    assert recall(asker, [account])
-    assert account.lacks_before is None
+        assert not recall(asker, [tracked])
+    assert recall(asker, [tracked])
+    assert tracked.lacks_before is None
 
 
 def test_without_a_job_and_of_slices_nothing_is_asked() -> None:
@@ -207,25 +207,25 @@ def test_without_a_job_and_of_slices_nothing_is_asked() -> None:
 
 
 def test_a_window_that_is_read_at_once_lacks_no_past() -> None:
-    (account,) = accounts(availability(window="6h"))
+    (tracked,) = accounts(availability(window="6h"))
     asker = Answering([])
-    assert not recall(asker, [account])
+    assert not recall(asker, [tracked])
     assert asker.queries == []
-    assert account.lacks_before is None
+    assert tracked.lacks_before is None
 
 
 def test_of_a_ledger_from_a_snapshot_nothing_is_asked() -> None:
     (former,) = accounts(availability())
     slo = availability()
     kept = {former.digest: former.ledger}
-    account = Book(WHERE).account(slo, datetime.fromtimestamp(NOW, UTC), kept)
-    assert account.ledger is former.ledger
+    tracked = SourceLedgers(WHERE).ledger_for(slo, datetime.fromtimestamp(NOW, UTC), kept)
+    assert tracked.ledger is former.ledger
     asker = Answering([])
-    assert not recall(asker, [account])
+    assert not recall(asker, [tracked])
     assert asker.queries == []
 
 
 def test_counters_of_a_namesake_source_are_others() -> None:
-    (account,) = accounts(availability())
+    (tracked,) = accounts(availability())
     elsewhere = replace(WHERE, ref=ObjectRef("shop", "default", "another uid"))
-    assert counters_of(elsewhere, account) != counters_of(WHERE, account)
+    assert counters_of(elsewhere, tracked) != counters_of(WHERE, tracked)

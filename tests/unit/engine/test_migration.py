@@ -10,9 +10,9 @@ from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.slo import Slo, Timeslices
-from penstock.engine.budget.book import UNUSED_SECONDS
-from penstock.engine.budget.migrating import Migrations, while_migrating
-from penstock.engine.ports import Inquiry
+from penstock.engine.budget.migration import Migrations, while_migrating
+from penstock.engine.budget.source_ledgers import UNUSED_SECONDS
+from penstock.engine.ports import EvidenceRequest
 from support.cases import reading
 from support.indicators import ratio
 from support.measuring import slo, source
@@ -41,10 +41,10 @@ class Told:
         now: float = 0.0,
     ) -> tuple[list[Slo], Evidence]:
         """By which former indicators it was measured besides, and what was told."""
-        asked = [Inquiry(of, frozenset())]
-        besides = [one.slo for one in self.migrations.former(where, asked)]
-        found = {of.ref: present} | {one.ref: former for one in besides}
-        return besides, self.migrations.settled(where, asked, found, now)[of.ref]
+        asked = [EvidenceRequest(of, frozenset())]
+        besides = [request.slo for request in self.migrations.former(where, asked)]
+        found = {of.ref: present} | {request.ref: former for request in besides}
+        return besides, self.migrations.merge(where, asked, found, now)[of.ref]
 
 
 def test_until_its_indicator_changes_an_slo_is_measured_once() -> None:

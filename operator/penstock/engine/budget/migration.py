@@ -16,65 +16,73 @@ from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo
 from penstock.domain.timeslices import bucket_seconds
-from penstock.engine.budget.book import UNUSED_SECONDS, Sli, name_of
-from penstock.engine.ports import Inquiry
+from penstock.engine.budget.source_ledgers import UNUSED_SECONDS, LedgerKey, name_of
+from penstock.engine.ports import EvidenceRequest
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class _LastAnswer:
     generation: int
-    sli: Sli
+    key: LedgerKey
 
 
 class Migrations:
     """Which indicator each SLO was measured by last, over its whole window."""
 
     def __init__(self) -> None:
-        self._answered: dict[ObjectRef, _Answered] = {}
+        self._answered: dict[ObjectRef, _LastAnswer] = {}
         self._asked: set[ObjectRef] = set()
         self._tidied = 0.0
 
-    def former(self, source: MetricsSource, inquiries: Iterable[Inquiry]) -> list[Inquiry]:
+    def former(
+        self, source: MetricsSource, requests: Iterable[EvidenceRequest]
+    ) -> list[EvidenceRequest]:
         """The same inquiries by the former indicator, of those SLOs that have changed theirs.
 
         Another source, or buckets of another length, make another ledger in any case: it would have
         to be filled as well.
         """
         found = []
-        for one in inquiries:
-            last = self._answered.get(one.slo.ref)
-            if last is None or last.generation == one.slo.generation:
+        for request in requests:
+            last = self._answered.get(request.slo.ref)
+            if last is None or last.generation == request.slo.generation:
                 continue
-            now = _sli(source, one.slo)
-            if last.sli != now and replace(last.sli, indicator=now.indicator) == now:
-                of = replace(one.slo, ref=_aside(one.slo.ref), indicator=last.sli.indicator)
-                found.append(replace(one, slo=of))
+            now = _sli(source, request.slo)
+            if last.key != now and replace(last.key, indicator=now.indicator) == now:
+                of = replace(
+                    request.slo, ref=_shadow_ref(request.slo.ref), indicator=last.key.indicator
+                )
+                found.append(replace(request, slo=of))
         return found
 
-    def settled(
+    def merge(
         self,
         source: MetricsSource,
-        inquiries: Sequence[Inquiry],
+        requests: Sequence[EvidenceRequest],
         found: Mapping[ObjectRef, Evidence],
         now: float,
     ) -> dict[ObjectRef, Evidence]:
         """Evidence for each inquiry, of what was found for these and the former ones."""
         self._tidy(now)
         settled = {}
-        for one in inquiries:
-            ref = one.slo.ref
-            told, former = found[ref], found.get(_aside(ref))
-            settled[ref] = told if former is None else while_migrating(former, told)
+        for request in requests:
+            ref = request.slo.ref
+            evidence, former = found[ref], found.get(_shadow_ref(ref))
+            settled[ref] = evidence if former is None else while_migrating(former, evidence)
             self._asked.add(ref)
-            self._note(source, one.slo, told)
+            self._note(source, request.slo, evidence)
         return settled
 
-    def _note(self, source: MetricsSource, slo: Slo, told: Evidence) -> None:
+    def _note(self, source: MetricsSource, slo: Slo, evidence: Evidence) -> None:
         last = self._answered.get(slo.ref)
         is_known = last is not None and last.generation == slo.generation
-        if is_known or told.grade is EvidenceGrade.OUTAGE or told.kind is EvidenceKind.WARMING_UP:
+        if (
+            is_known
+            or evidence.grade is EvidenceGrade.OUTAGE
+            or evidence.kind is EvidenceKind.WARMING_UP
+        ):
             return
-        self._answered[slo.ref] = _Answered(slo.generation, _sli(source, slo))
+        self._answered[slo.ref] = _LastAnswer(slo.generation, _sli(source, slo))
 
     def _tidy(self, now: float) -> None:
         """Let go of SLOs that nobody has asked for since the last time."""
@@ -108,10 +116,10 @@ def _share_left(reading: Reading) -> tuple[bool, object]:
     return remaining is None, remaining.value if remaining else 0
 
 
-def _sli(source: MetricsSource, slo: Slo) -> Sli:
-    return Sli(name_of(source), slo.indicator, bucket_seconds(slo.budgeting))
+def _sli(source: MetricsSource, slo: Slo) -> LedgerKey:
+    return LedgerKey(name_of(source), slo.indicator, bucket_seconds(slo.budgeting))
 
 
-def _aside(ref: ObjectRef) -> ObjectRef:
+def _shadow_ref(ref: ObjectRef) -> ObjectRef:
     """A name beside the SLO's own, which no object has."""
     return replace(ref, uid=f"{ref.uid} formerly")

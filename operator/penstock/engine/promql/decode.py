@@ -16,12 +16,12 @@ from penstock.domain.indicator import (
     LatencyIndicator,
 )
 from penstock.domain.quantities import ONE, Duration, plain
-from penstock.engine.asking import Answer
-from penstock.engine.promql.borders import no_bucket
-from penstock.engine.promql.legs import Leg, Look
-from penstock.engine.promql.measure import Measure, Part
-from penstock.engine.promql.question import Counts, Question
-from penstock.engine.promql.together import AGE, name
+from penstock.engine.promql.batching import AGE, name
+from penstock.engine.promql.count_query import CountQuery, Counts
+from penstock.engine.promql.histogram_buckets import no_bucket
+from penstock.engine.promql.indicator_query import IndicatorQuery, SeriesRole
+from penstock.engine.promql.query_client import QueryResult
+from penstock.engine.promql.ranges import CountRange, IncreaseOver
 
 # Two selectors may be scraped a moment apart, so one may be ahead of the other by this much.
 SLACK_SHARE = Decimal("0.01")
@@ -34,14 +34,14 @@ _DIGITS = 15  # a number of so few digits is below _LARGEST
 _MOST_KEPT = 1_024
 
 # Looking up a member of an enum takes as long as four of these, and it is done for every number.
-_EVENTS, _OTHERS, _TOTAL, _SHARE, _STRAYS = Part
+_EVENTS, _OTHERS, _TOTAL, _SHARE, _STRAYS = SeriesRole
 
 _NO_SHARE = "NaN"  # what 0/0 gives: there was nothing to have a share of
 
-Found = Mapping[Leg, Mapping[int, EventCounts]]  # the longest leg first
-Texts = Mapping[Part, Sequence[str]]
-Numbers = Mapping[Part, Decimal | None]
-Names = Sequence[tuple[Part, str]]
+Found = Mapping[CountRange, Mapping[int, EventCounts]]  # the longest leg first
+Texts = Mapping[SeriesRole, Sequence[str]]
+Numbers = Mapping[SeriesRole, Decimal | None]
+Names = Sequence[tuple[SeriesRole, str]]
 
 
 class _Unusable(Exception):
@@ -52,24 +52,24 @@ class _Unusable(Exception):
         self.evidence = evidence
 
 
-def counts(question: Question, answer: Answer) -> Counts | Evidence:
+def decode_counts(count_query: CountQuery, answer: QueryResult) -> Counts | Evidence:
     """What the rows of one question say.
 
     A time with a number that cannot be used is left out like one without data, as long as another
     has a count; of a single instant it is evidence.
     """
-    measure = question.measure
-    found: dict[Leg, dict[int, EventCounts]] = {}
+    indicator_query = count_query.indicator_query
+    found: dict[CountRange, dict[int, EventCounts]] = {}
     spoilt: dict[int, Evidence] = {}
     without_events = set()
-    for leg, names in _names(measure.parts, question.legs):
-        counted = found[leg] = {}
+    for count_range, names in _names(indicator_query.parts, count_query.ranges):
+        counted = found[count_range] = {}
         for at, texts in _times(names, answer).items():
             try:
-                count = _count(measure, leg, texts)
+                count = _count(indicator_query, count_range, texts)
                 if count is not None and _EVENTS not in texts:
-                    _check_bucket(measure.indicator)
-                    without_events.add(leg)
+                    _check_bucket(indicator_query.indicator)
+                    without_events.add(count_range)
             except _Unusable as unusable:
                 spoilt.setdefault(at, unusable.evidence)
                 continue
@@ -80,7 +80,7 @@ def counts(question: Question, answer: Answer) -> Counts | Evidence:
             times.pop(at, None)
     if spoilt and not any(found.values()):
         return next(iter(spoilt.values()))
-    return _age_trouble(question, answer, found) or Counts(found, frozenset(without_events))
+    return _age_trouble(count_query, answer, found) or Counts(found, frozenset(without_events))
 
 
 def _check_bucket(indicator: Indicator) -> None:
@@ -90,23 +90,30 @@ def _check_bucket(indicator: Indicator) -> None:
 
 
 @lru_cache(_MOST_KEPT)
-def _names(parts: frozenset[Part], legs: frozenset[Leg]) -> Sequence[tuple[Leg, Names]]:
+def _names(
+    parts: frozenset[SeriesRole], ranges: frozenset[CountRange]
+) -> Sequence[tuple[CountRange, Names]]:
     """The names of all numbers, the longest leg first."""
-    longest_first = sorted(legs, key=lambda leg: (leg.length, str(leg)), reverse=True)
-    return [(leg, [(part, name(part, leg)) for part in sorted(parts)]) for leg in longest_first]
+    longest_first = sorted(
+        ranges, key=lambda count_range: (count_range.length, str(count_range)), reverse=True
+    )
+    return [
+        (count_range, [(role, name(role, count_range)) for role in sorted(parts)])
+        for count_range in longest_first
+    ]
 
 
-def _times(names: Names, answer: Answer) -> Mapping[int, Texts]:
+def _times(names: Names, answer: QueryResult) -> Mapping[int, Texts]:
     """The numbers of a leg, by time."""
-    found: dict[int, dict[Part, list[str]]] = {}
-    for part, wanted in names:
+    found: dict[int, dict[SeriesRole, list[str]]] = {}
+    for role, wanted in names:
         for _, points in answer.get(wanted, ()):
             for at, text in points:
                 texts = found.get(at)
                 if texts is None:
-                    found[at] = {part: [text]}
+                    found[at] = {role: [text]}
                 else:
-                    texts.setdefault(part, []).append(text)
+                    texts.setdefault(role, []).append(text)
     return found
 
 
@@ -114,21 +121,24 @@ def _unusable(kind: EvidenceKind, detail: str) -> _Unusable:
     return _Unusable(Evidence(kind, detail))
 
 
-def _count(measure: Measure, leg: Leg, texts: Texts) -> EventCounts | None:
+def _count(
+    indicator_query: IndicatorQuery, count_range: CountRange, texts: Texts
+) -> EventCounts | None:
     """Bad and all events of one leg at one time; None where there are none to count.
 
     Raises:
         _Unusable: a number is none, or not what it should be.
     """
-    numbers = _numbers(measure, leg, texts)
+    numbers = _numbers(indicator_query, count_range, texts)
     if numbers.get(_STRAYS):
         raise _unusable(
-            EvidenceKind.MALFORMED, f"{measure.field} was neither 0 nor 1 in the last {leg.length}"
+            EvidenceKind.MALFORMED,
+            f"{indicator_query.field} was neither 0 nor 1 in the last {count_range.length}",
         )
     events = numbers.get(_EVENTS)
-    if _SHARE in measure.parts:
-        total, events = _shared(measure, numbers)
-    elif _TOTAL in measure.parts:
+    if _SHARE in indicator_query.parts:
+        total, events = _shared(indicator_query, numbers)
+    elif _TOTAL in indicator_query.parts:
         total = numbers.get(_TOTAL)
     else:  # either may have no series
         others = numbers.get(_OTHERS)
@@ -138,42 +148,48 @@ def _count(measure: Measure, leg: Leg, texts: Texts) -> EventCounts | None:
     if events is None:
         events = _NONE
     elif events > total:
-        _check_slack(measure, leg, events, total)
+        _check_slack(indicator_query, count_range, events, total)
         events = total
-    return EventCounts(events if measure.counted is CountedEvents.BAD else total - events, total)
+    return EventCounts(
+        events if indicator_query.counted is CountedEvents.BAD else total - events, total
+    )
 
 
-def _shared(measure: Measure, numbers: Numbers) -> tuple[Decimal | None, Decimal | None]:
+def _shared(
+    indicator_query: IndicatorQuery, numbers: Numbers
+) -> tuple[Decimal | None, Decimal | None]:
     """All events, and those that are counted: a share of them, of one where they are nobody's."""
     share = numbers.get(_SHARE)
     total = numbers.get(_TOTAL)
-    if _TOTAL not in measure.parts and share is not None:
+    if _TOTAL not in indicator_query.parts and share is not None:
         total = ONE
     if total is None or share is None:
         return total, None
     return total, (total * share).quantize(_FINEST)
 
 
-def _numbers(measure: Measure, leg: Leg, texts: Texts) -> Numbers:
+def _numbers(indicator_query: IndicatorQuery, count_range: CountRange, texts: Texts) -> Numbers:
     """The number of each part that there are series of.
 
     Raises:
         _Unusable: there is none, or several.
     """
-    numbers: dict[Part, Decimal | None] = {}
-    for part, some in texts.items():
+    numbers: dict[SeriesRole, Decimal | None] = {}
+    for role, some in texts.items():
         number = _number(some[0])
-        if number is None or number < _NONE or len(some) > 1 or part is _SHARE:
-            number = _checked(measure, leg, part, some)
-        numbers[part] = number
+        if number is None or number < _NONE or len(some) > 1 or role is _SHARE:
+            number = _checked(indicator_query, count_range, role, some)
+        numbers[role] = number
     return numbers
 
 
-def _checked(measure: Measure, leg: Leg, part: Part, texts: Sequence[str]) -> Decimal | None:
+def _checked(
+    indicator_query: IndicatorQuery, count_range: CountRange, role: SeriesRole, texts: Sequence[str]
+) -> Decimal | None:
     """A share, or what is wrong with it or with another number."""
-    if part is _SHARE and list(texts) == [_NO_SHARE]:
+    if role is _SHARE and list(texts) == [_NO_SHARE]:
         return None
-    message = _told(measure, leg, part)
+    message = _counted_name(indicator_query, count_range, role)
     number = _one(texts, message, _NONE)
     if number is not None and number > ONE:
         raise _unusable(
@@ -182,56 +198,69 @@ def _checked(measure: Measure, leg: Leg, part: Part, texts: Sequence[str]) -> De
     return number
 
 
-def _told(measure: Measure, leg: Leg, part: Part) -> str:
-    counted = measure.counted
+def _counted_name(
+    indicator_query: IndicatorQuery, count_range: CountRange, role: SeriesRole
+) -> str:
+    counted = indicator_query.counted
     other = CountedEvents.GOOD if counted is CountedEvents.BAD else CountedEvents.BAD
     share = f"the share of {counted} events"
-    names = {Part.EVENTS: str(counted), Part.OTHERS: str(other), Part.SHARE: share}
-    return f"{names.get(part, 'total')} in the last {leg.length}"
+    names = {
+        SeriesRole.EVENTS: str(counted),
+        SeriesRole.OTHERS: str(other),
+        SeriesRole.SHARE: share,
+    }
+    return f"{names.get(role, 'total')} in the last {count_range.length}"
 
 
-def _check_slack(measure: Measure, leg: Leg, events: Decimal, total: Decimal) -> None:
+def _check_slack(
+    indicator_query: IndicatorQuery, count_range: CountRange, events: Decimal, total: Decimal
+) -> None:
     """Each series is checked for being new by itself: in a closed bucket one may be ahead."""
-    if isinstance(leg, Look) and events > total + max(SLACK_EVENTS, SLACK_SHARE * total):
+    if isinstance(count_range, IncreaseOver) and events > total + max(
+        SLACK_EVENTS, SLACK_SHARE * total
+    ):
         raise _unusable(
             EvidenceKind.MALFORMED,
-            f"{plain(events)} {measure.counted} events of {plain(total)} in the last "
-            f"{leg.length}: does total count them too?",
+            f"{plain(events)} {indicator_query.counted} events of {plain(total)} in the last "
+            f"{count_range.length}: does total count them too?",
         )
 
 
-def _age_trouble(question: Question, answer: Answer, found: Found) -> Evidence | None:
+def _age_trouble(count_query: CountQuery, answer: QueryResult, found: Found) -> Evidence | None:
     """Why data is too old, from the future, or not there; None if it is good, or nobody asked."""
-    if question.freshness is None:
+    if count_query.freshness is None:
         return None
-    measure = question.measure
+    indicator_query = count_query.indicator_query
     try:
         age = _age(answer)
         longest, times = next(iter(found.items()))
         # An author's own expression has no series whose age is known.
-        if not times and not (question.remembered and measure.selectors):
-            is_fresh = age is not None and age <= question.freshness.seconds
-            _is_absent(measure, longest.length, is_fresh=is_fresh)
-        if measure.selectors:
-            _check_age(age, question.freshness)
+        if not times and not (count_query.remembered and indicator_query.selectors):
+            is_fresh = age is not None and age <= count_query.freshness.seconds
+            _is_absent(indicator_query, longest.length, is_fresh=is_fresh)
+        if indicator_query.selectors:
+            _check_age(age, count_query.freshness)
     except _Unusable as unusable:
         return unusable.evidence
     return None
 
 
-def _is_absent(measure: Measure, longest: Duration, *, is_fresh: bool) -> None:
-    if not measure.selectors:
+def _is_absent(indicator_query: IndicatorQuery, longest: Duration, *, is_fresh: bool) -> None:
+    if not indicator_query.selectors:
         raise _unusable(
-            EvidenceKind.ABSENT, f"{measure.field} gives no number for the last {longest}"
+            EvidenceKind.ABSENT, f"{indicator_query.field} gives no number for the last {longest}"
         )
     if is_fresh:
         raise _unusable(
-            EvidenceKind.ABSENT, f"{measure.field} has a single sample so far; a count needs two"
+            EvidenceKind.ABSENT,
+            f"{indicator_query.field} has a single sample so far; a count needs two",
         )
-    raise _unusable(EvidenceKind.ABSENT, f"no series matches {measure.field} in the last {longest}")
+    raise _unusable(
+        EvidenceKind.ABSENT, f"no series matches {indicator_query.field} in the last {longest}"
+    )
 
 
-def _age(answer: Answer) -> Decimal | None:
+def _age(answer: QueryResult) -> Decimal | None:
     texts = [text for _, points in answer.get(AGE, ()) for _, text in points]
     return _one(texts, "the age of the newest sample", -_LARGEST)
 
@@ -280,6 +309,6 @@ def _number(text: str) -> Decimal | None:
 
 
 def _roughly(seconds: Decimal) -> str:
-    """Whole minutes from one minute on, so that the sentence does not change at every look."""
+    """Whole minutes from one minute on, so that the sentence does not change every round."""
     whole = int(seconds)
     return str(Duration.of_seconds(whole if whole < 60 else whole // 60 * 60))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from penstock.domain.evidence import EventCounts, Evidence, EvidenceGrade, EvidenceKind
 from penstock.domain.indicator import CountedEvents
 from penstock.domain.quantities import Duration
-from penstock.engine.asking import Row
-from penstock.engine.budget.direct import Plan, evidence, plan
-from penstock.engine.promql import counts
+from penstock.engine.budget.direct import DirectPlan, evidence_from_counts, plan_direct_read
+from penstock.engine.promql import decode_counts
+from penstock.engine.promql.query_client import Series
 from support.indicators import ratio
 from support.measuring import inquiry, slo
 
@@ -23,20 +23,20 @@ AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR, FIVE = Duration.parse("1h"), Duration.parse("5m")
 
 
-def asked(counted: CountedEvents = CountedEvents.BAD, minimum: int = 0) -> Plan:
+def asked(counted: CountedEvents = CountedEvents.BAD, minimum: int = 0) -> DirectPlan:
     of = slo("a", ratio("e_total", "t_total", counted), minimum=minimum)
-    found = plan(inquiry(of, ["5m"]), AT, Duration.parse("2m"))
-    assert isinstance(found, Plan)
+    found = plan_direct_read(inquiry(of, ["5m"]), AT, Duration.parse("2m"))
+    assert isinstance(found, DirectPlan)
     return found
 
 
-def answered(texts: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
+def answered(texts: Mapping[str, Sequence[str]]) -> dict[str, list[Series]]:
     """Rows of one instant."""
     return {name: [({}, ((0, one),)) for one in some] for name, some in texts.items()}
 
 
-def evidence_of(planned: Plan, texts: Mapping[str, Sequence[str]]) -> Evidence:
-    return evidence(planned, counts(planned.question, answered(texts)), AT)
+def evidence_of(planned: DirectPlan, texts: Mapping[str, Sequence[str]]) -> Evidence:
+    return evidence_from_counts(planned, decode_counts(planned.query, answered(texts)), AT)
 
 
 def read(

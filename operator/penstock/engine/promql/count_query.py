@@ -8,24 +8,24 @@ from typing import NamedTuple
 
 from penstock.domain.evidence import EventCounts
 from penstock.domain.quantities import Duration
-from penstock.engine.promql.legs import Leg
-from penstock.engine.promql.measure import Measure
+from penstock.engine.promql.indicator_query import IndicatorQuery
+from penstock.engine.promql.ranges import CountRange
 
 
-class Question(NamedTuple):
+class CountQuery(NamedTuple):
     """What is asked about one indicator; a plain tuple, since thousands are made in each round.
 
     Attributes:
         key: it identifies its answer among others, and a refusal of it is remembered.
-        measure: how its indicator is asked.
+        indicator_query: how its indicator is asked.
         freshness: data that is older is stale; None where its age is not asked for, as of closes.
         remembered: events before all legs are known, so that none in them may be a pause: whether
             data is there is then a matter of its age alone, where that is known.
     """
 
     key: Hashable
-    measure: Measure
-    legs: frozenset[Leg]
+    indicator_query: IndicatorQuery
+    ranges: frozenset[CountRange]
     freshness: Duration | None = None
     remembered: bool = False
 
@@ -42,5 +42,5 @@ class Counts:
             bad ones that never happened are the rule.
     """
 
-    at: Mapping[Leg, Mapping[int, EventCounts]]
-    without_events: frozenset[Leg] = field(default=frozenset())
+    at: Mapping[CountRange, Mapping[int, EventCounts]]
+    without_events: frozenset[CountRange] = field(default=frozenset())

@@ -16,11 +16,11 @@ from penstock.domain.ledger import Ledger
 from penstock.domain.ledger_codec import decode, encode
 from penstock.domain.metrics_source import MetricsSource
 from penstock.domain.slo import Slo
-from penstock.engine.asking import Asker
-from penstock.engine.budget.book import Book, counters_of, name_of
-from penstock.engine.budget.upkeep import Upkeep
+from penstock.engine.budget.ledger_updater import LedgerUpdater
+from penstock.engine.budget.source_ledgers import SourceLedgers, counters_of, name_of
 from penstock.engine.metric_names import CounterName
-from penstock.engine.ports import Clock, Snapshots, Tally
+from penstock.engine.ports import Clock, MetricsRecorder, Snapshots
+from penstock.engine.promql.query_client import QueryClient
 from penstock.errors import ClusterError
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,11 @@ BETWEEN_REQUESTS_SECONDS = 0.1
 SNAPSHOT_SECONDS = 600.0
 
 
-class Library:
+class LedgerManager:
     """The books, by source.
 
     Args:
-        asker: asks a source.
+        client: asks a source.
         snapshots: where ledgers outlive the process.
         scrape_seconds: how far apart samples usually are.
         own_job: the job under which sources scrape us; empty if they do not.
@@ -42,28 +42,33 @@ class Library:
 
     def __init__(
         self,
-        asker: Asker,
+        client: QueryClient,
         snapshots: Snapshots,
         clock: Clock,
-        tally: Tally,
+        metrics: MetricsRecorder,
         scrape_seconds: float,
         own_job: str = "",
     ) -> None:
-        self._asker, self._snapshots, self._clock, self._tally = asker, snapshots, clock, tally
+        self._client, self._snapshots, self._clock, self._metrics = (
+            client,
+            snapshots,
+            clock,
+            metrics,
+        )
         self._lag = int(max(LEAST_LAG_SECONDS, LAG_SCRAPES * scrape_seconds))
         self._own_job = own_job
-        self._books: dict[str, Book] = {}
+        self._sources: dict[str, SourceLedgers] = {}
         self._woken: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._news, self._filled = asyncio.Event(), asyncio.Event()
         self.kept: dict[str, Ledger] = {}
 
-    def book(self, source: MetricsSource) -> Book:
+    def source_ledgers(self, source: MetricsSource) -> SourceLedgers:
         """The ledgers of a source; of another address they are others."""
         name = name_of(source)
-        if name not in self._books:
-            self._books[name] = Book(source)
-        self._books[name].source = source
-        return self._books[name]
+        if name not in self._sources:
+            self._sources[name] = SourceLedgers(source)
+        self._sources[name].source = source
+        return self._sources[name]
 
     def wake(self, source: MetricsSource) -> None:
         """This source has just been asked: its upkeep may continue."""
@@ -76,7 +81,7 @@ class Library:
             group.create_task(self._save_now_and_then())
             served: set[str] = set()
             while True:
-                for name in self._books.keys() - served:
+                for name in self._sources.keys() - served:
                     group.create_task(self._keep_up(name))
                     served.add(name)
                 await self._news.wait()
@@ -97,22 +102,26 @@ class Library:
 
     async def save(self) -> None:
         """Write a snapshot of every ledger, also of those that nobody has asked for yet."""
-        held = {one.sli.digest: one.ledger for book in self._books.values() for one in book}
+        held = {
+            tracked.key.digest: tracked.ledger
+            for source_ledgers in self._sources.values()
+            for tracked in source_ledgers
+        }
         await self._snapshots.save({name: encode(it) for name, it in (self.kept | held).items()})
 
     def counted(self) -> Iterator[tuple[str, CounterTotals]]:
         """The counters of all ledgers that are up to date, by their names."""
         now = int(self._clock.now().timestamp())
-        for book in self._books.values():
-            for account in book:
-                if account.counted is not None and account.counted.is_current(now):
-                    yield counters_of(book.source, account), account.counted
+        for source_ledgers in self._sources.values():
+            for tracked in source_ledgers:
+                if tracked.counted is not None and tracked.counted.is_current(now):
+                    yield counters_of(source_ledgers.source, tracked), tracked.counted
 
     def counters_of(self, slo: Slo, source: MetricsSource) -> str | None:
         """What the counters of an SLO's ledger are called; None while it has no ledger."""
-        book = self._books.get(name_of(source))
-        account = book.find(slo) if book else None
-        return None if account is None else counters_of(source, account)
+        source_ledgers = self._sources.get(name_of(source))
+        tracked = source_ledgers.find(slo) if source_ledgers else None
+        return None if tracked is None else counters_of(source, tracked)
 
     async def _save_now_and_then(self) -> None:
         """Every so often, and as soon as a past has been read: that is what costs most."""
@@ -131,8 +140,8 @@ class Library:
     def _tidy(self) -> None:
         """Let go of what nobody has asked for since the start, or for long."""
         self.kept.clear()
-        for book in self._books.values():
-            book.forget_unused(self._clock.monotonic())
+        for source_ledgers in self._sources.values():
+            source_ledgers.forget_unused(self._clock.monotonic())
 
     async def _keep_up(self, name: str) -> None:
         woken, more = self._woken[name], False
@@ -148,10 +157,10 @@ class Library:
 
     async def _upkeep(self, name: str) -> bool:
         """Whether there is more to do right away."""
-        upkeep = Upkeep(self._asker, self._books[name], self._lag, self._own_job)
+        updater = LedgerUpdater(self._client, self._sources[name], self._lag, self._own_job)
         try:
-            return await upkeep.once(self._clock.now(), self._clock.monotonic())
+            return await updater.once(self._clock.now(), self._clock.monotonic())
         except Exception:
             log.exception("upkeep of the ledgers of %s failed", name)
-            self._tally.count(CounterName.ERRORS, where="ledger")
+            self._metrics.count(CounterName.ERRORS, where="ledger")
             return False

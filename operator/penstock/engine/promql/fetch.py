@@ -8,11 +8,11 @@ from datetime import datetime
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.indicator import Indicator, LatencyIndicator
 from penstock.domain.metrics_source import MetricsSource
-from penstock.engine.asking import Asker, Span
-from penstock.engine.promql.borders import Borders, BordersQuestion, no_bucket
-from penstock.engine.promql.question import Counts, Question
-from penstock.engine.promql.reading import counts
-from penstock.engine.promql.together import groups
+from penstock.engine.promql.batching import groups
+from penstock.engine.promql.count_query import CountQuery, Counts
+from penstock.engine.promql.decode import decode_counts
+from penstock.engine.promql.histogram_buckets import BucketBoundsKey, BucketBoundsQuery, no_bucket
+from penstock.engine.promql.query_client import QueryClient, QueryRange
 
 _NO_NATIVE = Evidence(
     EvidenceKind.SLO_INVALID,
@@ -21,31 +21,36 @@ _NO_NATIVE = Evidence(
 )
 
 
-async def measured(
-    asker: Asker, source: MetricsSource, questions: Sequence[Question], when: datetime | Span
+async def fetch_counts(
+    client: QueryClient,
+    source: MetricsSource,
+    count_queries: Sequence[CountQuery],
+    when: datetime | QueryRange,
 ) -> Mapping[Hashable, Counts | Evidence]:
     """The counts of each question by its key, or why there are none.
 
     For histograms whose threshold is not a bucket it asks once more which buckets there are.
     """
     found: dict[Hashable, Counts | Evidence] = {}
-    readable = [asked for asked in questions if _can_be_read(source, asked.measure.indicator)]
-    if len(readable) < len(questions):
-        found = {asked.key: _NO_NATIVE for asked in questions}
-    answers = await asker.ask(source, groups(readable, source.dialect), when)
+    readable = [
+        asked for asked in count_queries if _can_be_read(source, asked.indicator_query.indicator)
+    ]
+    if len(readable) < len(count_queries):
+        found = {asked.key: _NO_NATIVE for asked in count_queries}
+    answers = await client.ask(source, groups(readable, source.dialect), when)
     lost: dict[Hashable, LatencyIndicator] = {}
     for asked in readable:
         answer = answers[asked.key]
-        told = answer if isinstance(answer, Evidence) else counts(asked, answer)
+        told = answer if isinstance(answer, Evidence) else decode_counts(asked, answer)
         found[asked.key] = told
-        indicator = asked.measure.indicator
+        indicator = asked.indicator_query.indicator
         if isinstance(indicator, LatencyIndicator) and _lacks_bucket(told):
             lost[asked.key] = indicator
     if lost:
-        at = when.end if isinstance(when, Span) else when
-        further = [BordersQuestion(key, one.histogram) for key, one in lost.items()]
-        borders = await asker.ask(source, [(Borders(), further)], at)
-        found |= {key: no_bucket(one, borders[key]) for key, one in lost.items()}
+        at = when.end if isinstance(when, QueryRange) else when
+        further = [BucketBoundsKey(key, one.histogram) for key, one in lost.items()]
+        bounds = await client.ask(source, [(BucketBoundsQuery(), further)], at)
+        found |= {key: no_bucket(one, bounds[key]) for key, one in lost.items()}
     return found
 
 

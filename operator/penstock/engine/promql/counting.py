@@ -2,9 +2,9 @@
 
 `increase` guesses: it stretches what it saw to the length that was asked for, and leaves out the
 first value of every series. Over a month of buckets the guesses do not cancel out: with errors so
-rare that their counter starts with the first one, 22% of them are lost. `exact` takes differences
-of last known values instead, so that the buckets of a series add up to its last value, to the
-integer.
+rare that their counter starts with the first one, 22% of them are lost. `exact_increase` takes
+differences of last known values instead, so that the buckets of a series add up to its last value,
+to the integer.
 
 All texts here are expressions of one number for each group, or nothing. Samples are counted for a
 scrape each 15 s. What cannot be known from samples (events between a pod's last scrape and its
@@ -32,38 +32,38 @@ SHORT = Duration.of_seconds(300)
 FEW = 10
 """Events that may be counted twice when nothing distinguishes a new series from a returning one."""
 
-Read = Callable[[str, str], str]
+SelectorFn = Callable[[str, str], str]
 """Gives ``function(selector[range] offset ...)`` of a function and of what stands behind the
 selector, if anything does: the series to be counted, of one selector or of several that a label
 tells apart."""
 
-Restarts = Callable[[Read, str], str]
+Restarts = Callable[[SelectorFn, str], str]
 """Gives the series that restarted in a range."""
 
-Growth = Callable[[Read, str], str]
+Growth = Callable[[SelectorFn, str], str]
 """Gives by how much each series has grown in a range, whatever came before it."""
 
 
-def by_resets(read: Read, span: str) -> str:
+def restarts_by_resets(read: SelectorFn, span: str) -> str:
     """As the server itself counts them."""
     return f"{read('resets', span)} > 0"
 
 
-def by_fall(read: Read, span: str) -> str:
+def restarts_by_drop(read: SelectorFn, span: str) -> str:
     """Of a server that counts none: what stands lower than it stood.
 
-    Thanos mends counters before resets() sees them, as if it had changed from one replica to the
+    Thanos fixes counters before resets() sees them, as if it had changed from one replica to the
     other. What has grown past its old value is missed. Costs 20 samples a series more for 5m.
     """
     return f"{read('max_over_time', span)} > {read('last_over_time', span)}"
 
 
-def increase(read: Read, span: str) -> str:
+def increase(read: SelectorFn, span: str) -> str:
     """As the server itself says."""
     return read("increase", span)
 
 
-def at_least_its_last(read: Read, span: str) -> str:
+def at_least_its_last(read: SelectorFn, span: str) -> str:
     """As a server says that overlooks some restarts: what restarted has counted its last value.
 
     VictoriaMetrics takes a counter that stood at 30 and stands at 29 for a corrected one, which has
@@ -73,24 +73,24 @@ def at_least_its_last(read: Read, span: str) -> str:
     return f"({last} > {grown}) and {read('resets', span)} > 0 or {grown}"
 
 
-def plain(selector: str, by: Sequence[str], length: Duration) -> str:
+def plain_increase(selector: str, by: Sequence[str], length: Duration) -> str:
     """Events of the last ``length``, as Prometheus guesses them; 20 samples a series for 5m.
 
     >>> plain("m", ["code"], Duration.parse("5m"))
     'sum by (code) (increase(m[300s]))'
     """
-    return _sum(by, f"increase({selector}[{written(length)}])")
+    return _sum(by, f"increase({selector}[{promql_duration(length)}])")
 
 
-def exact(
-    read: Read,
+def exact_increase(
+    read: SelectorFn,
     by: Sequence[str],
     length: Duration,
     back: Duration,
     *,
     unseen: Duration = SLOW_START,
     thorough: bool = False,
-    restarts: Restarts = by_resets,
+    restarts: Restarts = restarts_by_resets,
     growth: Growth = increase,
 ) -> str:
     """Events of the bucket of ``length`` that ends at the evaluation time, looking back ``back``.
@@ -126,21 +126,21 @@ def exact(
     new target, where it is over ten and the only one in the bucket.
 
     The base needs each series' whole look back once, so a close of 5m costs 389 samples a series
-    with a look back of 1h and 169 with 5m (97 more where it is thorough), and 31 a target of the
+    with a burn window of 1h and 169 with 5m (97 more where it is thorough), and 31 a target of the
     whole server for ``up`` and ``process_start_time_seconds``. That is why one request should ask
     for many selectors with one expression, by a `read` of its own, rather than by a chain.
 
     Measured over a month: Prometheus' own `increase` lost 22% of the errors of services that
     seldom fail, ``m - m offset 5m or m`` counted 28% too many where scrapes had outages.
     """
-    bucket = f"[{written(length)}]"
-    before = f"offset {written(length)}"
-    near = f"[{written(NEAR)}] {before}"
+    bucket = f"[{promql_duration(length)}]"
+    before = f"offset {promql_duration(length)}"
+    near = f"[{promql_duration(NEAR)}] {before}"
     last, least = read("last_over_time", bucket), read("min_over_time", bucket)
-    earlier = read("last_over_time", f"[{written(back)}] {before}")
+    earlier = read("last_over_time", f"[{promql_duration(back)}] {before}")
     young = seconds(_sum_of(length, unseen))
     target = "on (job, instance)"
-    sees_one = thorough and restarts is by_resets
+    sees_one = thorough and restarts is restarts_by_resets
     is_stepped = sees_one and growth is increase and length <= SHORT
     return _sum(
         by,
@@ -163,7 +163,7 @@ def exact(
     )
 
 
-def reading(selector: str) -> Read:
+def reading(selector: str) -> SelectorFn:
     """Reads the series of one selector.
 
     >>> reading("m")("resets", "[300s]")
@@ -174,7 +174,7 @@ def reading(selector: str) -> Read:
 
 def native_count(selector: str, by: Sequence[str], length: Duration) -> str:
     """All events of a native histogram in the last ``length``."""
-    return f"histogram_count({plain(selector, by, length)})"
+    return f"histogram_count({plain_increase(selector, by, length)})"
 
 
 def native_fraction(selector: str, by: Sequence[str], length: Duration, threshold: Duration) -> str:
@@ -184,7 +184,7 @@ def native_fraction(selector: str, by: Sequence[str], length: Duration, threshol
     interpolated, 0.01 points off at schema 3 and finer. The events are not multiplied in here: a
     native histogram costs 24 times the samples of a classic pair, and would be read once more.
     """
-    events = plain(selector, by, length)
+    events = plain_increase(selector, by, length)
     return f"histogram_fraction(0, {seconds(threshold)}, {events})"
 
 
@@ -199,13 +199,15 @@ def probe_good(selector: str, by: Sequence[str], length: Duration) -> str:
 
 
 def probe_total(selector: str, by: Sequence[str], length: Duration, back: Duration) -> str:
-    """Seconds of the last ``length``, for each target that was seen in the look back before it.
+    """Seconds of the last ``length``, for each target that was seen in the burn window before it.
 
-    So a target that disappeared is still asked for, and is bad until the look back has forgotten
+    So a target that disappeared is still asked for, and is bad until the burn window has forgotten
     it. One that is new counts from its first sample. Three targets in 5 minutes: 900; one of them
     new since a minute: 660.
     """
-    seen = f"present_over_time({selector}[{written(back)}] offset {written(length)})"
+    seen = (
+        f"present_over_time({selector}[{promql_duration(back)}] offset {promql_duration(length)})"
+    )
     points = f"count_over_time(vector(1){_grid(length)})"
     since = f"count_over_time({selector}{_grid(length)})"
     return f"{seconds(GRID)} * {_sum(by, f'{seen} * on () group_left () {points} or {since}')}"
@@ -216,7 +218,7 @@ def probe_strays(selector: str, by: Sequence[str], length: Duration) -> str:
     return _sum(by, f"count_over_time(({selector} != 0 != 1){_grid(length)})")
 
 
-def written(duration: Duration) -> str:
+def promql_duration(duration: Duration) -> str:
     """A range as every version of Prometheus reads it.
 
     >>> written(Duration.parse("5m")), written(Duration.parse("1s500ms"))
@@ -240,10 +242,10 @@ def _grid(length: Duration) -> str:
 
     Prometheus 2 would count that one in, hence the millisecond.
     """
-    return f"[{written(Duration(length.milliseconds - 1))}:{written(GRID)}]"
+    return f"[{promql_duration(Duration(length.milliseconds - 1))}:{promql_duration(GRID)}]"
 
 
-def _by_peak(read: Read, length: Duration) -> str:
+def _by_peak(read: SelectorFn, length: Duration) -> str:
     """Events of each series that restarted once, in the bucket, and stands lower than it stood.
 
     1,000 before the bucket, 1,150 when it crashed, 80 at the end: 150 and 80 are 230. Increase
@@ -251,16 +253,16 @@ def _by_peak(read: Read, length: Duration) -> str:
     with a crash each 5 h up to 0.2% of a month's errors were missing, or too many. A restart at
     the border itself must not go unnoticed, so they are counted from where it stood before.
 
-    Not for a server that does not count them (`by_fall`).
+    Not for a server that does not count them (`restarts_by_drop`).
     """
-    bucket = f"[{written(length)}]"
+    bucket = f"[{promql_duration(length)}]"
     last, most = read("last_over_time", bucket), read("max_over_time", bucket)
-    stood = read("last_over_time", f"[{written(NEAR)}] offset {written(length)}")
-    restarts = read("resets", f"[{written(_sum_of(length, NEAR))}]")
+    stood = read("last_over_time", f"[{promql_duration(NEAR)}] offset {promql_duration(length)}")
+    restarts = read("resets", f"[{promql_duration(_sum_of(length, NEAR))}]")
     return f"({last} < {most}) + {most} - {stood} and {restarts} == 1"
 
 
-def _by_steps(read: Read, length: Duration) -> str:
+def _by_steps(read: SelectorFn, length: Duration) -> str:
     """Growth as seen each 15 s, from what stood at the border on: nothing need be stretched.
 
     However often it restarted. A millisecond more, so that the point at the border is in it, and
@@ -269,7 +271,7 @@ def _by_steps(read: Read, length: Duration) -> str:
     holds all points at once. Of scrapes more often than that it misses last ones before a restart,
     hence :func:`_by_peak` comes first.
     """
-    span = f"[{written(Duration(length.milliseconds + 1))}:{written(GRID)}]"
+    span = f"[{promql_duration(Duration(length.milliseconds + 1))}:{promql_duration(GRID)}]"
     return f"round({seconds(length)} * {read('rate', span)}, 0.000001)"
 
 

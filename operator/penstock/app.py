@@ -42,8 +42,8 @@ from penstock.engine.ports import HoldOutcome
 from penstock.engine.rollout_metrics import slis
 from penstock.engine.wiring import Engine, Options, Ports, wire_engine
 from penstock.errors import ClusterError, PenstockError
-from penstock.handlers.feed import Feed
 from penstock.handlers.optional_feed import DISCOVERY_SECONDS, OptionalFeed, optional_groups
+from penstock.handlers.watcher import Watcher
 from penstock.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Components:
     metrics: MetricsRegistry
     engine: Engine
     ledgers: LedgerManager
-    feed: Feed
+    watcher: Watcher
     optional_feeds: Sequence[OptionalFeed]
     schema: ServedSchema
 
@@ -186,7 +186,7 @@ def wire(
     engine = wire_engine(ports, _options(settings))
     cache, informer = engine.stores.cache, engine.informer
     registry.register_ledger_collector(ledgers.counted, lambda: slis(cache, ledgers))
-    feed = Feed(
+    watcher = Watcher(
         [watch for watch in workloads.watches if watch.resource.is_built_in],
         informer.handle,
         informer.relist_soon,
@@ -212,7 +212,7 @@ def wire(
         metrics=registry,
         engine=engine,
         ledgers=ledgers,
-        feed=feed,
+        watcher=watcher,
         optional_feeds=optional_feeds,
         schema=ServedSchema(kube),
     )
@@ -231,7 +231,7 @@ async def _work(components: Components, lease: LeaderElector | AlwaysLeader) -> 
         complete = group.create_task(components.schema.wait())
         group.create_task(engine.informer.run())
         await engine.informer.synced.wait()
-        group.create_task(components.feed.run())
+        group.create_task(components.watcher.run())
         for optional in components.optional_feeds:
             group.create_task(optional.run())
         await complete
@@ -270,7 +270,7 @@ def _liveness(components: Components, clock: SystemClock) -> str:
     stuck = components.engine.stuck_seconds()
     if stuck > STUCK_SECONDS:
         return f"the evaluator has not moved for {stuck:.0f} s"
-    feed, now = components.feed.health, clock.monotonic()
+    feed, now = components.watcher.health, clock.monotonic()
     is_synced = components.engine.informer.synced.is_set()
     if is_synced and not feed.running and now - feed.since > FEED_DEAD_SECONDS:
         return f"the feed has been dead for {now - feed.since:.0f} s"
@@ -282,7 +282,7 @@ def _readiness(components: Components) -> str:
         return components.schema.problem
     if not components.engine.informer.synced.is_set():
         return "the first list is not complete"
-    return components.feed.not_connected()
+    return components.watcher.not_connected()
 
 
 def _scrape(components: Components, lease: LeaderElector | AlwaysLeader) -> bytes:

@@ -16,7 +16,7 @@ from penstock.domain.refs import ApiResource
 from penstock.engine.ports import Clock, Discovery, KindChanged, MetricsRecorder, WatchEvent
 from penstock.engine.watches import Watch
 from penstock.errors import ClusterError
-from penstock.handlers.feed import Feed
+from penstock.handlers.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class OptionalFeed:
         namespaces: Sequence[str] = (),
         seconds: float = DISCOVERY_SECONDS,
     ) -> None:
-        """``seconds`` pass between two looks at what is served, for the rest as ``Feed``."""
+        """``seconds`` pass between two looks at what is served, for the rest as ``Watcher``."""
         self._watches, self._discovery = watches, discovery
         self._take, self._again, self._clock, self._metrics = take, again, clock, metrics
         self._namespaces, self._seconds = namespaces, seconds
@@ -60,7 +60,7 @@ class OptionalFeed:
         kinds = ", ".join(str(watch.resource) for watch in watches)
         log.info("watching %s", kinds)
         self._reobserve(served)
-        feed = Feed(
+        watcher = Watcher(
             watches,
             self._take,
             self._again,
@@ -69,9 +69,9 @@ class OptionalFeed:
             self._namespaces,
             readable=tuple,
         )
-        running = asyncio.create_task(feed.run())
+        running = asyncio.create_task(watcher.run())
         try:
-            found = await self._next(served, feed.ended)
+            found = await self._next(served, watcher.ended)
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):

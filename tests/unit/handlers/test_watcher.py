@@ -11,7 +11,7 @@ import pytest
 
 from penstock.adapters.clock import SystemClock
 from penstock.adapters.metrics import MetricsRegistry
-from penstock.handlers import feed
+from penstock.handlers import watcher
 from penstock.handlers.kopf_settings import kopf_settings
 
 
@@ -48,12 +48,12 @@ def test_a_kopf_that_hangs_at_its_end_is_left_behind_and_another_begins(
 
     monkeypatch.setattr(kopf, "spawn_tasks", spawn)
     monkeypatch.setattr(kopf, "run_tasks", wait_for_all)
-    monkeypatch.setattr(feed, "END_SECONDS", 0.05)
-    monkeypatch.setattr(feed, "RESTART_SECONDS", (0.05,))
+    monkeypatch.setattr(watcher, "END_SECONDS", 0.05)
+    monkeypatch.setattr(watcher, "RESTART_SECONDS", (0.05,))
 
     async def live() -> None:
         gap = asyncio.Event()
-        watched = feed.Feed((), lambda _: None, gap.set, SystemClock(), MetricsRegistry())
+        watched = watcher.Watcher((), lambda _: None, gap.set, SystemClock(), MetricsRegistry())
         running = asyncio.create_task(watched.run())
         async with asyncio.timeout(60):
             await gap.wait()
@@ -79,12 +79,12 @@ def test_a_kopf_that_leaves_a_watch_lost_is_ended_and_another_begins(
 
     monkeypatch.setattr(kopf, "spawn_tasks", spawn)
     monkeypatch.setattr(kopf, "run_tasks", wait_for_all)
-    monkeypatch.setattr(feed, "GIVE_UP_SECONDS", 0.05)
-    monkeypatch.setattr(feed, "RESTART_SECONDS", (0.05,))
+    monkeypatch.setattr(watcher, "GIVE_UP_SECONDS", 0.05)
+    monkeypatch.setattr(watcher, "RESTART_SECONDS", (0.05,))
 
     async def live() -> None:
         gap = asyncio.Event()
-        watched = feed.Feed((), lambda _: None, gap.set, SystemClock(), MetricsRegistry())
+        watched = watcher.Watcher((), lambda _: None, gap.set, SystemClock(), MetricsRegistry())
         running = asyncio.create_task(watched.run())
         async with asyncio.timeout(60):
             await gap.wait()

@@ -42,14 +42,14 @@ GIVE_UP_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class WatcherHealth:
     """Whether the feed runs, and since when (monotonic seconds) it does or does not."""
 
     running: bool
     since: float
 
 
-class Feed:
+class Watcher:
     """Watches some kinds for as long as it is run, whatever ends a single Kopf."""
 
     def __init__(
@@ -69,11 +69,11 @@ class Feed:
         start: a watch of a kind that nobody lets us read would end the feed again and again.
         """
         self._watches = watches
-        self._take, self._again, self._clock, self._metrics = take, again, clock, metrics
+        self._on_event, self._on_restart, self._clock, self._metrics = take, again, clock, metrics
         self._namespaces, self._readable = namespaces, readable
         self._plurals = [watch.resource.plural for watch in watches]
         self._streams = WatchStreams(clock, self._plurals)
-        self.health = Health(False, clock.monotonic())
+        self.health = WatcherHealth(False, clock.monotonic())
         self.ended = asyncio.Event()
 
     def not_connected(self) -> str:
@@ -101,7 +101,7 @@ class Feed:
             self._metrics.count(CounterName.FEED_RESTARTS)
             log.warning("the feed ended (%s); it starts again in %.1f s", error, seconds)
             await asyncio.sleep(seconds)
-            self._again()
+            self._on_restart()
 
     async def _once(self) -> str:
         """One Kopf, from start to end; why it ended."""
@@ -110,15 +110,15 @@ class Feed:
         resources = self._readable()
         sessions = Sessions(self._streams.trace([*resources, *self._plurals]))
         watch = _Watch(
-            self._watches, self._take, ours, ended, self._namespaces, resources, sessions
+            self._watches, self._on_event, ours, ended, self._namespaces, resources, sessions
         )
         thread = threading.Thread(target=watch.run, name="feed", daemon=True)
         thread.start()
-        self.health = Health(True, self._clock.monotonic())
+        self.health = WatcherHealth(True, self._clock.monotonic())
         try:
             return await self._end_of(ended)
         finally:
-            self.health = Health(False, self._clock.monotonic())
+            self.health = WatcherHealth(False, self._clock.monotonic())
             self._streams.lose_all()
             watch.stop()
             await asyncio.to_thread(thread.join, 3.0)
@@ -148,7 +148,7 @@ class _Watch:
         sessions: Sessions,
     ) -> None:
         self._watches = watches
-        self._take, self._ours, self._ended = take, ours, ended
+        self._on_event, self._ours, self._ended = take, ours, ended
         self._namespaces, self._resources = namespaces, resources
         self._sessions = sessions
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -201,7 +201,7 @@ class _Watch:
                 raise failure
 
     def _hand_over(self, change: WatchEvent) -> None:
-        self._from_our_loop(self._take, change)
+        self._from_our_loop(self._on_event, change)
 
     def _end(self, message: str) -> None:
         if not self._ended.done():

@@ -37,7 +37,7 @@ from penstock.engine.budget.evidence_source import BudgetEvidence
 from penstock.engine.budget.ledger_manager import LedgerManager
 from penstock.engine.budget.ledger_updater import LedgerUpdater
 from penstock.engine.ports import EvidenceRequest
-from penstock.errors import Gone
+from penstock.errors import NotFound
 
 LOOKS = frozenset(Duration.parse(text) for text in ("5m", "30m", "1h", "2h", "6h", "1d", "3d"))
 LAG, BUCKET, CYCLE = 60, 300, 15
@@ -75,7 +75,7 @@ class NowhereKept:
 
 
 async def _no_secret(namespace: str, name: str) -> dict[str, bytes]:
-    raise Gone(f"{namespace}/{name}")
+    raise NotFound(f"{namespace}/{name}")
 
 
 class Engine:

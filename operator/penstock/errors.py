@@ -4,10 +4,10 @@ PenstockError
 ├── SpecInvalid        a manifest says something that we cannot act on; field and remedy
 └── ClusterError       the API server did not do what it was asked
     ├── Conflict       somebody else was quicker, or owns the field; look again
-    ├── Gone           the object, or this uid of it, is no more
+    ├── NotFound       there is no such object, or not of this uid any more
     ├── Forbidden      a permission is missing; names verb and resource
     ├── Throttled      too many requests; says when to come back
-    ├── Refused        the server rejects the request: correct it, do not repeat it
+    ├── InvalidRequest the server rejects the request: correct it, do not repeat it
     └── Unavailable    no answer, or an answer that says "later"
 """
 
@@ -48,7 +48,7 @@ class Conflict(ClusterError):
         self.managers = managers
 
 
-class Gone(ClusterError):
+class NotFound(ClusterError):
     """The object, or this uid of it, is no more."""
 
 
@@ -68,7 +68,7 @@ class Throttled(ClusterError):
         self.retry_after = retry_after
 
 
-class Refused(ClusterError):
+class InvalidRequest(ClusterError):
     """The server rejects the request itself; repeating it does not help."""
 
 
@@ -76,5 +76,5 @@ class Unavailable(ClusterError):
     """No answer, or one that says "later"."""
 
 
-class NotServed(Unavailable):
+class KindNotServed(Unavailable):
     """The API server knows no such kind: its CRD is not installed, or not yet."""

@@ -12,9 +12,9 @@ from penstock.errors import (
     ClusterError,
     Conflict,
     Forbidden,
-    Gone,
-    NotServed,
-    Refused,
+    InvalidRequest,
+    KindNotServed,
+    NotFound,
     Throttled,
     Unavailable,
 )
@@ -35,9 +35,9 @@ from support.virtual.world import World
 ERRORS: list[type[ClusterError]] = [
     Conflict,
     Forbidden,
-    Gone,
-    NotServed,
-    Refused,
+    NotFound,
+    KindNotServed,
+    InvalidRequest,
     Throttled,
     Unavailable,
 ]
@@ -210,7 +210,7 @@ async def test_a_right_that_is_missing_is_told_once_and_tried_again(world: World
     await world.gate_is("Closed", "HeldByPerson")
 
 
-@pytest.mark.parametrize("error", [Refused, Forbidden], ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", [InvalidRequest, Forbidden], ids=lambda error: error.__name__)
 async def test_a_hold_that_is_refused_is_told_and_tried_each_half_minute(
     world: World, error: type[ClusterError]
 ) -> None:

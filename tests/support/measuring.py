@@ -24,7 +24,7 @@ from penstock.domain.source_status import SourceHealth
 from penstock.domain.window import RollingWindow, Window
 from penstock.engine.budget.direct import Direct
 from penstock.engine.ports import Clock, EvidenceRequest
-from penstock.errors import Gone
+from penstock.errors import NotFound
 
 T = TypeVar("T")
 LOOKS = ("5m", "30m")
@@ -110,7 +110,7 @@ class Tallied:
 class Meter:
     """The adapter under test in a loop of its own, one tick at a time.
 
-    ``secrets`` are those of every namespace, by name and key; what is not there is Gone.
+    ``secrets`` are those of every namespace, by name and key; what is not there is NotFound.
     """
 
     def __init__(self, clock: Clock | None = None, tokens: Path = TOKEN_FOLDER) -> None:
@@ -132,7 +132,7 @@ class Meter:
 
     async def _secret(self, namespace: str, name: str) -> dict[str, bytes]:
         if name not in self.secrets:
-            raise Gone(f"Secret {namespace}/{name} is not there")
+            raise NotFound(f"Secret {namespace}/{name} is not there")
         return self.secrets[name]
 
     def look(self, where: MetricsSource) -> SourceHealth:

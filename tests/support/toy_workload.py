@@ -19,7 +19,7 @@ from penstock.domain.template import pod_template
 from penstock.domain.workload import HoldEffect, Phase, WorkloadState
 from penstock.engine.ports import HoldRef, HoldResult
 from penstock.engine.watches import Watch, WatchItself
-from penstock.errors import Gone
+from penstock.errors import NotFound
 from penstock.settings import add_arguments, from_arguments
 
 TOYS = ApiResource("toys.example.com", "v1", "Toy", "toys")
@@ -62,7 +62,7 @@ class ToyAdapter:
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
         try:
             body = await self._server.get(object_path(TOYS, namespace, ref.name))
-        except Gone:
+        except NotFound:
             return WorkloadState(namespace, ref, "", Phase.MISSING)
         wanted = pod_template(body["spec"]["template"])
         runs = (body.get("status") or {}).get("runs")

@@ -29,7 +29,7 @@ from penstock.domain.refs import SecretKeyRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_status import SourceReason
 from penstock.engine.ports import Clock
-from penstock.errors import ClusterError, Forbidden, Gone
+from penstock.errors import ClusterError, Forbidden, NotFound
 
 TOKEN_FOLDER = Path("/etc/penstock/tokens")
 LOOK_AGAIN_SECONDS, INVALIDATED_SECONDS = 60.0, 10.0
@@ -220,7 +220,7 @@ class CredentialCache:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 return await self._read(namespace, name)
-        except Gone:
+        except NotFound:
             message = f"there is no {where}; create it"
             return CredentialsUnavailable(SourceReason.SECRET_NOT_FOUND, message)
         except Forbidden:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from penstock.adapters.kube_client import KubeClient, path_segment
 from penstock.domain.refs import ApiResource
-from penstock.errors import NotServed
+from penstock.errors import KindNotServed
 
 
 class Discovery:
@@ -45,6 +45,6 @@ class Discovery:
         group, _, version = api_version.partition("/")
         try:
             document = await self._kube.get(f"/apis/{path_segment(group)}/{path_segment(version)}")
-        except NotServed:  # removed since the groups were read
+        except KindNotServed:  # removed since the groups were read
             return set()
         return {str(one["name"]) for one in document.get("resources") or ()}

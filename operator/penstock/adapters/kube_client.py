@@ -22,9 +22,9 @@ from penstock.errors import (
     ClusterError,
     Conflict,
     Forbidden,
-    Gone,
-    NotServed,
-    Refused,
+    InvalidRequest,
+    KindNotServed,
+    NotFound,
     Throttled,
     Unavailable,
 )
@@ -136,7 +136,7 @@ def _answer(method: str, path: str, code: int, raw: bytes, headers: Mapping[str,
         body = json.loads(raw) if raw else {}
     except ValueError as error:
         if code == 404 and raw.strip() == NO_SUCH_KIND:
-            raise NotServed(f"{method} {path}: the API server serves no such kind") from error
+            raise KindNotServed(f"{method} {path}: the API server serves no such kind") from error
         raise Unavailable(
             f"{method} {path}: the answer with code {code} is not JSON; is a proxy in between?"
         ) from error
@@ -152,7 +152,7 @@ def _failure(
 ) -> ClusterError:
     message = f"{method} {path}: {str(body.get('message') or code)[:500]}"
     if code == 404:
-        return Gone(message)
+        return NotFound(message)
     if code == 409:
         causes = (body.get("details") or {}).get("causes") or ()
         managers = tuple(
@@ -162,15 +162,15 @@ def _failure(
                 if cause.get("reason") == "FieldManagerConflict"
             )
         )
-        return Gone(message) if "uid mismatch" in message else Conflict(message, managers)
+        return NotFound(message) if "uid mismatch" in message else Conflict(message, managers)
     if code in (401, 403):
         return Forbidden(message)
     if code == 429:
         return Throttled(message, _seconds(headers.get("Retry-After", "")))
     if code == 422 and "metadata.uid" in message:
-        return Gone(message)
+        return NotFound(message)
     if code < 500:
-        return Refused(message)
+        return InvalidRequest(message)
     return Unavailable(message)
 
 

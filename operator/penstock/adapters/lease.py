@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from penstock.adapters.kube_client import Body, KubeClient, path_segment
 from penstock.engine.ports import Clock
-from penstock.errors import ClusterError, Conflict, Gone
+from penstock.errors import ClusterError, Conflict, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class LeaderElector:
         path = f"{self._collection}/{NAME}"
         try:
             lease = await self._kube.get(path)
-        except Gone:
+        except NotFound:
             return await self._create()
         holder = lease["spec"].get("holderIdentity") or ""
         if holder not in ("", self._identity) and not self._expired(lease):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from penstock.adapters.custom_resources import MANAGER
 from penstock.adapters.kube_client import Body, KubeClient
-from penstock.errors import Gone
+from penstock.errors import NotFound
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class LedgerStore:
         for shard in range(MOST_SHARDS):
             try:
                 body = await self._kube.get(f"{self._root}/{_name(shard)}")
-            except Gone:
+            except NotFound:
                 break
             self._written[shard] = _contents(body)
             found |= self._written[shard]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from penstock.adapters.kube_client import Body, KubeClient
-from penstock.errors import Conflict, Gone
+from penstock.errors import Conflict, NotFound
 
 Send = Callable[[str], Awaitable[Body]]
 
@@ -43,7 +43,7 @@ class VersionedWriter:
 
         Raises:
             Conflict: others wrote twice meanwhile.
-            Gone: the object has another uid by now.
+            NotFound: the object has another uid by now.
             ClusterError: and its kin, as ``send`` does.
         """
         known = self._known.setdefault(plural, {})
@@ -60,10 +60,10 @@ class VersionedWriter:
     async def _now(self, path: str, uid: str) -> str:
         try:
             found = _known(await self._kube.get(path))
-        except Gone:
+        except NotFound:
             return ""
         if uid not in ("", found.uid):
-            raise Gone(f"{path}: it was deleted, and another one was created under its name")
+            raise NotFound(f"{path}: it was deleted, and another one was created under its name")
         return found.version
 
 

@@ -11,7 +11,7 @@ import logging
 
 from penstock.adapters.kube_client import KubeClient
 from penstock.api.served import DOCUMENT, problem
-from penstock.errors import ClusterError, Forbidden, Gone, NotServed, Refused
+from penstock.errors import ClusterError, Forbidden, InvalidRequest, KindNotServed, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ class ServedSchema:
     async def _compare(self) -> str:
         try:
             return problem(await self._kube.get(DOCUMENT))
-        except (NotServed, Gone):
+        except (KindNotServed, NotFound):
             return problem(None)
-        except (Forbidden, Refused) as error:
+        except (Forbidden, InvalidRequest) as error:
             # Without this right gates must still be decided; a write that fails says what it lacks.
             log.warning("the cluster's CRDs cannot be compared with this version: %s", error)
             return ""

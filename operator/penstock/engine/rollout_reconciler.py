@@ -38,7 +38,7 @@ from penstock.engine.ports import (
 )
 from penstock.engine.status_writer import StatusWriter
 from penstock.engine.stores import Stores
-from penstock.errors import Forbidden, Refused, SpecInvalid
+from penstock.errors import Forbidden, InvalidRequest, SpecInvalid
 
 OBSERVE_AGAIN_SECONDS = 300.0
 REFUSED_SECONDS = 30.0
@@ -271,7 +271,9 @@ class RolloutReconciler:
         if result.outcome is HoldOutcome.GONE:
             return
         if result.outcome is not HoldOutcome.DONE:
-            raise Refused(f"{workload.ref} keeps an old hold: {result.why or result.outcome}")
+            raise InvalidRequest(
+                f"{workload.ref} keeps an old hold: {result.why or result.outcome}"
+            )
         message = f"{workload.ref} continues: its Rollout was deleted while it held a release"
         await self._notify(state, "HoldReleased", message)
 

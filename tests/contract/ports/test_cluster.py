@@ -18,7 +18,7 @@ from penstock.domain.slo import Slo, SourceKind
 from penstock.domain.slo_status import SloStatus, slo_status
 from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
 from penstock.engine.ports import StatusApi
-from penstock.errors import Gone, SpecInvalid
+from penstock.errors import NotFound, SpecInvalid
 from support.cases import NOW, slo
 from support.doubles.sides import NAME, Side
 from support.standings import Story as Rounds
@@ -121,7 +121,7 @@ async def test_a_sources_status_is_read_back_as_it_was_written(side: Side) -> No
 async def test_what_is_gone_is_not_written_to(side: Side) -> None:
     status_api = side.cluster()
     ref = ObjectRef(side.namespace, NAME, "11111111-no-such-uid")
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         await status_api.write_status(Resource.ROLLOUT, ref, decided().state)
     assert side.read("rollouts", NAME) == {}
 
@@ -132,7 +132,7 @@ async def test_a_namesake_is_not_written_to(side: Side) -> None:
     old = (await only(status_api, Resource.ROLLOUT)).ref
     side.delete(Resource.ROLLOUT, NAME)
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         await status_api.write_status(Resource.ROLLOUT, old, decided().state)
     assert "status" not in side.read("rollouts", NAME)
 

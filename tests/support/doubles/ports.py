@@ -23,7 +23,7 @@ from penstock.domain.rollout_state import GateRecord
 from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import HoldOutcome, HoldRef, HoldResult, Notification
-from penstock.errors import ClusterError, Conflict, Forbidden, Gone, Refused, SpecInvalid
+from penstock.errors import ClusterError, Conflict, Forbidden, InvalidRequest, NotFound, SpecInvalid
 from support.doubles.connection import Call, Connection
 from support.doubles.deployments import KIND, PREFIX, Deployment
 from support.doubles.store import RECORDS, Store
@@ -205,7 +205,7 @@ class StoredWorkloads:
     def _exactly(self, namespace: str, ref: WorkloadRef, uid: str) -> Deployment:
         found = self._store.deployments.get((namespace, ref.name))
         if found is None or found.uid != uid:
-            raise Gone(f"{ref} of uid {uid} is not there")
+            raise NotFound(f"{ref} of uid {uid} is not there")
         return found
 
     async def _write(
@@ -222,9 +222,9 @@ class StoredWorkloads:
         call = Call(method, namespace, ref.name, "deployments", written)
         try:
             return await self._connection.call(call, act)
-        except Gone:
+        except NotFound:
             return HoldResult(HoldOutcome.GONE)
-        except (Forbidden, Refused) as error:
+        except (Forbidden, InvalidRequest) as error:
             return HoldResult(HoldOutcome.REFUSED, why=str(error))
 
 

@@ -16,7 +16,7 @@ from penstock.api.decode import decode_object
 from penstock.api.kinds import API_VERSION, KIND_BY_PLURAL
 from penstock.domain.cached_object import CachedObject, Resource
 from penstock.engine.ports import Notification
-from penstock.errors import Conflict, Gone
+from penstock.errors import Conflict, NotFound
 from support.doubles.deployments import Deployment
 
 Body = dict[str, Any]
@@ -102,13 +102,13 @@ class Store:
         """Replace a status, upon exactly the object and the version that are named.
 
         Raises:
-            Gone: there is no such object, or its uid is another.
+            NotFound: there is no such object, or its uid is another.
             Conflict: something else was written since that version.
         """
         key = (str(resource), namespace, name)
         body = self._bodies.get(key)
         if body is None or body["metadata"]["uid"] != uid:
-            raise Gone(f"{name} of uid {uid} is not there")
+            raise NotFound(f"{name} of uid {uid} is not there")
         if body["metadata"]["resourceVersion"] != version:
             raise Conflict(f"{name} is newer than {version}")
         if body.get("status") != status:

@@ -20,7 +20,7 @@ from penstock.domain.metrics_source import BearerAuth, MetricsSource, Tls
 from penstock.domain.refs import SecretKeyRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_status import SourceReason
-from penstock.errors import ClusterError, Forbidden, Gone, Unavailable
+from penstock.errors import ClusterError, Forbidden, NotFound, Unavailable
 from support.clocks import MovedClock
 from support.measuring import source
 
@@ -97,7 +97,7 @@ def test_while_the_api_server_is_away_what_was_read_last_goes_on_to_serve(api):
 @pytest.mark.parametrize(
     ("error", "reason", "says"),
     [
-        (Gone("404"), SourceReason.SECRET_NOT_FOUND, "there is no Secret prometheus"),
+        (NotFound("404"), SourceReason.SECRET_NOT_FOUND, "there is no Secret prometheus"),
         (Forbidden("403"), SourceReason.SECRET_FORBIDDEN, "may not read Secret prometheus"),
         (Unavailable("503"), SourceReason.SECRET_NOT_FOUND, "the API server does not answer"),
     ],
@@ -111,7 +111,7 @@ def test_why_it_cannot_be_read_is_told_with_its_field(api, error, reason, says):
     assert told.evidence.detail == told.detail
 
 
-@pytest.mark.parametrize("error", [Gone("404"), Forbidden("403")])
+@pytest.mark.parametrize("error", [NotFound("404"), Forbidden("403")])
 def test_what_was_withdrawn_does_not_go_on_to_serve(api, error):
     api.credentials()
     api.answer = error

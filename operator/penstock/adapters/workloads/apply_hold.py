@@ -17,7 +17,7 @@ from penstock.adapters.resource_versions import version_of
 from penstock.domain.refs import ApiResource
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, WorkloadState
 from penstock.engine.ports import HoldOutcome, HoldRef, HoldResult
-from penstock.errors import Conflict, Forbidden, Gone, Refused
+from penstock.errors import Conflict, Forbidden, InvalidRequest, NotFound
 
 HELD_LABEL = "penstock.dev/held"
 KEEP_LABEL = "penstock.dev/keep-held"
@@ -102,7 +102,7 @@ class ApplyHold:
     async def _write_upon_newest(self, path: str, body: Body, manager: str) -> HoldResult:
         try:
             newest = await self._kube.get(path)
-        except Gone:
+        except NotFound:
             return HoldResult(HoldOutcome.GONE)
         body["metadata"]["resourceVersion"] = version_of(newest)
         return await self._write(path, body, manager)
@@ -114,9 +114,9 @@ class ApplyHold:
             if not error.managers:  # a race with another write, and nobody's claim on the field
                 raise
             return HoldResult(HoldOutcome.CONFLICT, owners=error.managers)
-        except Gone:
+        except NotFound:
             return HoldResult(HoldOutcome.GONE)
-        except (Forbidden, Refused) as error:
+        except (Forbidden, InvalidRequest) as error:
             return HoldResult(HoldOutcome.REFUSED, why=str(error))
         return HoldResult(HoldOutcome.DONE)
 

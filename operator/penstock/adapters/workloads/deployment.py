@@ -23,7 +23,7 @@ from penstock.domain.template import pod_template
 from penstock.domain.workload import Advice, HoldEffect, Phase, WorkloadState
 from penstock.engine.ports import HoldRef, HoldResult
 from penstock.engine.watches import Watch, WatchItself, WatchManager
-from penstock.errors import Gone
+from penstock.errors import NotFound
 
 DEPLOYMENTS = ApiResource("apps", "v1", "Deployment", "deployments")
 REPLICA_SETS = ApiResource("apps", "v1", "ReplicaSet", "replicasets")
@@ -58,7 +58,7 @@ class DeploymentAdapter:
         """The Deployment and the ReplicaSets that it owns."""
         try:
             body = await self._kube.get(object_path(DEPLOYMENTS, namespace, ref.name))
-        except Gone:
+        except NotFound:
             return WorkloadState(namespace, ref, "", Phase.MISSING)
         owned = await self._owned(namespace, body)
         holders = self._hold.managers(body)

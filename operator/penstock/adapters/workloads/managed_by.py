@@ -16,7 +16,7 @@ from penstock.adapters.kube_client import KubeClient, paths_of
 from penstock.domain.refs import ApiResource, WorkloadRef
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.watches import Body, Watch
-from penstock.errors import ClusterError, NotServed
+from penstock.errors import ClusterError, KindNotServed
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class ManagerLister:
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
                 listed = await self._objects(watch)
-        except NotServed:
+        except KindNotServed:
             listed = {}
         except ClusterError as error:
             trouble = str(error)

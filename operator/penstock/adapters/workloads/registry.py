@@ -14,7 +14,7 @@ from penstock.domain.workload import Phase, WorkloadState
 from penstock.engine.manager_index import ManagerRef
 from penstock.engine.ports import HoldRef, HoldResult
 from penstock.engine.watches import Watch
-from penstock.errors import NotServed
+from penstock.errors import KindNotServed
 
 ADAPTERS: Sequence[AdapterFactory] = (DeploymentAdapter,)
 
@@ -54,7 +54,7 @@ class WorkloadRegistry:
             return WorkloadState(namespace, ref, "", Phase.UNSUPPORTED, unsupported_reason=reason)
         try:
             return await adapter.observe(namespace, ref, manager)
-        except NotServed:
+        except KindNotServed:
             # A server that has just started may answer so too: discovery says it for certain.
             if await self._discovery.served([adapter.resource]):
                 raise

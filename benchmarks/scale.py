@@ -10,7 +10,7 @@ from benchmarks.figures import Figure
 from benchmarks.process import Operator
 from benchmarks.waiting import until
 from benchmarks.world import ROLLOUTS, SLOS, World, ask, slo
-from testbed.audit import Entry, of_user, read
+from testbed.audit import AuditEntry, of_user, read
 from testbed.bed import Bed
 from testbed.shipped import ACCOUNT
 
@@ -120,7 +120,7 @@ def _worst_age(operator: Operator, seconds: float) -> float:
     return worst
 
 
-def _writes(bed: Bed) -> list[Entry]:
+def _writes(bed: Bed) -> list[AuditEntry]:
     reads = {"get", "list", "watch"}
     return [
         obj
@@ -129,5 +129,5 @@ def _writes(bed: Bed) -> list[Entry]:
     ]
 
 
-def _kind(obj: Entry) -> str:
+def _kind(obj: AuditEntry) -> str:
     return f"{obj.verb} {obj.resource}/{obj.subresource}".rstrip("/")

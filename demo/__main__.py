@@ -43,8 +43,8 @@ def _run(options: argparse.Namespace) -> int:
     from testbed import cluster
     from testbed.binaries import BinariesMissing
     from testbed.cache import CacheError
-    from testbed.claim import Claim
-    from testbed.keeper import in_a_sentence
+    from testbed.daemon import in_a_sentence
+    from testbed.lockfile import Lockfile
     from testbed.servers import BedError
 
     folder, in_kind = (options.dir or FOLDER).resolve(), KindCluster("demo")
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
                 if folder.exists() or not in_kind.is_ours:
                     cluster.down(folder)
             case "keep":
-                return Backstage(Claim(folder, options.claim), audit=False).run()
+                return Backstage(Lockfile(folder, options.claim), audit=False).run()
     except StoryError as error:
         sys.stderr.write(f"\nNOT SEEN: {error}\n")
         return 1

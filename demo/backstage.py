@@ -14,10 +14,10 @@ from pathlib import Path
 from demo.stage import NAMESPACE, Wanted
 from testbed import shipped
 from testbed.bed import Bed
-from testbed.keeper import Keeper
+from testbed.child_process import ChildProcess
+from testbed.daemon import Daemon
 from testbed.load import Load
 from testbed.servers import free_ports
-from testbed.tether import Tethered
 
 LOAD_RATE, LOAD_SECONDS = 40.0, 1_800.0
 _LOOK_SECONDS = 0.1
@@ -64,12 +64,12 @@ def now(folder: Path) -> Running:
         return Running()
 
 
-class Backstage(Keeper):
+class Backstage(Daemon):
     """Keeps the bed, and its guests."""
 
     def _stay(self, bed: Bed) -> None:
         self._bed = bed
-        self._operator: Tethered | None = None
+        self._operator: ChildProcess | None = None
         self._load: Load | None = None
         self._prometheus = True
         try:
@@ -82,7 +82,7 @@ class Backstage(Keeper):
 
     def _wanted(self) -> Asked:
         try:
-            return Asked(**json.loads((self._claim.folder / _WANTED).read_text()))
+            return Asked(**json.loads((self._lockfile.folder / _WANTED).read_text()))
         except (OSError, ValueError):
             return Asked()
 
@@ -99,8 +99,8 @@ class Backstage(Keeper):
         told = Running(
             self._operator.pid if self._operator else 0, self._load is not None, self._prometheus
         )
-        if told != now(self._claim.folder):
-            _save(self._claim.folder / _RUNNING, asdict(told))
+        if told != now(self._lockfile.folder):
+            _save(self._lockfile.folder / _RUNNING, asdict(told))
 
     def _serve_load(self, wanted: bool) -> None:
         if self._load is not None and not self._load.is_running:
@@ -124,9 +124,9 @@ class Backstage(Keeper):
             prometheus.stop()
         self._prometheus = wanted
 
-    def _start_operator(self, interval: float) -> Tethered:
+    def _start_operator(self, interval: float) -> ChildProcess:
         """With the service account's own token, so that the rights we ship are what decides."""
-        folder = self._claim.folder
+        folder = self._lockfile.folder
         return shipped.start(
             shipped.kubeconfig(self._bed, folder / "operator.kubeconfig"),
             folder / "operator.log",

@@ -12,7 +12,7 @@ from demo import backstage
 from demo.stage import NAMESPACE, ROOT, Wanted
 from demo.stagehand import StoryError, kubectl, must_kubectl
 from testbed import cluster
-from testbed.claim import Record
+from testbed.lockfile import Record
 
 FOLDER = ROOT / ".demo"
 DEPLOY = ROOT / "deploy"

@@ -1,6 +1,6 @@
 """The fixtures `bed`, `namespace`, `admin`, `kubectl` and `image`: testbed.plugin, support.engine.
 
-At the end of each story the oracle is asked; see support.at_the_end. Several processes share the
+At the end of each story the oracle is asked; see support.oracle_plugin. Several processes share the
 tests as support.parallel says; support.minutes ends a run with the time that it took, by folder.
 Hypothesis has no deadlines: a loaded machine of two cores is slow, not wrong.
 """
@@ -12,7 +12,7 @@ from support import draws
 
 pytest_plugins = [
     "testbed.plugin",
-    "support.at_the_end",
+    "support.oracle_plugin",
     "support.engine",
     "support.minutes",
     "support.parallel",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from penstock import __version__
 from testbed.binaries import BinariesMissing, ensure
-from testbed.keeper import exports
+from testbed.daemon import exports
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -101,7 +101,7 @@ def test_the_truth_of_a_window_is_that_of_its_buckets(month):
         assert true == (sum(b.bad for b in buckets), sum(b.total for b in buckets))
 
 
-def test_scrapes_tell_of_nearly_all_real_events(month):
+def test_scrapes_show_nearly_all_real_events(month):
     """All but those between the last scrape of a process and its end, and more in an outage."""
     seen = [one for one in promises.of_services(month) if one.kind != "gappy"]
     for one in seen:

@@ -77,7 +77,7 @@ def promised(bad: float, total: float) -> list[Figure]:
     return bars.of_exactness(ours, naive, [one], {"a": TRUE})
 
 
-def test_who_tells_the_truth_keeps_every_bar():
+def test_a_method_that_is_right_keeps_every_bar():
     assert all(figure.holds for figure in promised(80, 100_000))
 
 

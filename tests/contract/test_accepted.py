@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.judges import PLURALS, parser_says, path_of, server_says
 from support.manifests import CONTRACT, Right, right
+from support.validators import PLURALS, parser_says, path_of, server_says
 from testbed.api import Kube
 from testbed.plugin import Kubectl
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from penstock.api.kinds import GROUP, KINDS, VERSION, KindSpec
-from support.judges import PLURALS, problems_in
 from support.manifests import right
+from support.validators import PLURALS, problems_in
 from testbed.api import ApiError, Kube
 from testbed.plugin import Kubectl
 

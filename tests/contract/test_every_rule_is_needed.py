@@ -19,9 +19,9 @@ import pytest
 
 from penstock.api.kinds import KINDS, KindSpec
 from support import draws
-from support.demands import Demand, bare_schema, concerns, demands
-from support.judges import CLUSTER_WIDE, Problem, path_of, problems_in, server_says
 from support.manifests import right, wrong
+from support.schema_rules import SchemaRule, bare_schema, concerns, schema_rules
+from support.validators import CLUSTER_WIDE, Problem, path_of, problems_in, server_says
 from testbed.api import ApiError, Kube
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -37,7 +37,7 @@ Body = dict[str, Any]
 def test_without_any_one_demand_a_wrong_manifest_is_answered_differently(
     frame: KindSpec, admin: Kube
 ) -> None:
-    ours = drawn([demand for demand in demands() if demand.frame is frame])
+    ours = drawn([demand for demand in schema_rules() if demand.frame is frame])
     needless: list[str] = []
     for start in range(0, len(ours), MOST_AT_ONCE):
         group = f"lacking-{start}.penstock.test"
@@ -50,12 +50,12 @@ def test_without_any_one_demand_a_wrong_manifest_is_answered_differently(
     assert not needless, "\n".join(["no wrong manifest needs:", *needless])
 
 
-def drawn(ours: list[Demand]) -> list[Demand]:
+def drawn(ours: list[SchemaRule]) -> list[SchemaRule]:
     number = draws.size(commit=-(-len(ours) // 3), full=len(ours))
     return random.Random(draws.seed()).sample(ours, number)
 
 
-def is_needed(admin: Kube, group: str, version: str, demand: Demand) -> bool:
+def is_needed(admin: Kube, group: str, version: str, demand: SchemaRule) -> bool:
     if "oldSelf" in demand.rule:
         return refuses_a_change(admin, group, COMPLETE) != refuses_a_change(admin, group, version)
     return any(
@@ -64,7 +64,7 @@ def is_needed(admin: Kube, group: str, version: str, demand: Demand) -> bool:
     )
 
 
-def wrong_ones(demand: Demand) -> Iterator[Body]:
+def wrong_ones(demand: SchemaRule) -> Iterator[Body]:
     """Wrong manifests of its kind, refused at its field. The two kinds of source share theirs."""
     for manifest in wrong("refused"):
         kinds = {manifest.body["kind"]}
@@ -93,8 +93,8 @@ def refuses_a_change(admin: Kube, group: str, version: str) -> bool:
 
 @contextmanager
 def served(
-    admin: Kube, frame: KindSpec, group: str, lacking: list[Demand]
-) -> Iterator[dict[str, Demand]]:
+    admin: Kube, frame: KindSpec, group: str, lacking: list[SchemaRule]
+) -> Iterator[dict[str, SchemaRule]]:
     """Versions by the demand that each lacks, while the API server serves them.
 
     A schema that the server refuses for what it would cost to check needed what it lacks: such a
@@ -113,7 +113,7 @@ def served(
         wait_until(lambda: admin.call("GET", path, ok=(404,)) is None)
 
 
-def definition(frame: KindSpec, group: str, versions: dict[str, Demand]) -> Body:
+def definition(frame: KindSpec, group: str, versions: dict[str, SchemaRule]) -> Body:
     whole = bare_schema(frame)
     schemas = {COMPLETE: whole} | {name: d.removed_from(whole) for name, d in versions.items()}
     return {

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from penstock.api.kinds import KINDS
 from support import draws
-from support.judges import Problem, parser_says, path_of, server_says
 from support.mutations import mutated
 from support.strategies import bodies
+from support.validators import Problem, parser_says, path_of, server_says
 from testbed.api import Kube
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]

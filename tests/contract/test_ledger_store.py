@@ -68,14 +68,14 @@ def test_what_was_saved_is_loaded_by_the_next_process(bed: Bed, namespace: str) 
     assert loaded(bed, namespace) == kept
 
 
-def test_many_ledgers_of_full_size_fit_on_shelves_of_150(bed: Bed, namespace: str) -> None:
+def test_many_ledgers_of_full_size_fit_on_shards_of_150(bed: Bed, namespace: str) -> None:
     kept = ledgers(MOST_TOGETHER + 20, LEDGER_BYTES)
     saved(bed, namespace, kept)
     assert loaded(bed, namespace) == kept
     assert max(shelves(bed, namespace).values()) <= MOST_TOGETHER
 
 
-def test_a_shelf_that_is_not_needed_any_more_is_emptied(bed: Bed, namespace: str) -> None:
+def test_a_shard_that_is_not_needed_any_more_is_emptied(bed: Bed, namespace: str) -> None:
     async def grow_and_shrink(store: LedgerStore) -> None:
         await store.save(ledgers(MOST_TOGETHER + 1))
         await store.save(ledgers(1))

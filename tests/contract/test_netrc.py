@@ -11,7 +11,7 @@ from kubernetes.aio.config import load_kube_config
 
 from penstock.adapters.kube_client import KubeClient
 from penstock.domain.evidence import EvidenceKind
-from support.gatehouse import gate
+from support.auth_proxy import auth_proxy
 from support.history import NOW, History
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
@@ -34,7 +34,7 @@ def _netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_metrics_source_is_shown_nothing(tmp_path: Path) -> None:
     past = History()
     past.steady("shop_total", {"code": "200"}, step_up=9)
-    with past.served(tmp_path) as url, gate(url) as before, Meter() as meter:
+    with past.served(tmp_path) as url, auth_proxy(url) as before, Meter() as meter:
         evidence = meter.one(source(before.url), slo("a", ratio("e_total", "shop_total")), NOW)
         assert evidence.kind is EvidenceKind.FRESH
         assert before.forms

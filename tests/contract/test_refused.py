@@ -9,8 +9,8 @@ import yaml
 
 from penstock.api.kinds import KINDS
 from penstock.api.schema import rules_of, structural
-from support.judges import is_within, parser_says, path_of, server_says
 from support.manifests import CONTRACT, Wrong, wrong
+from support.validators import is_within, parser_says, path_of, server_says
 from testbed.api import Kube
 from testbed.plugin import Kubectl
 

@@ -23,11 +23,11 @@ from demo.kind.stage import REPLICAS, SAMPLES, KindStage
 from demo.stage import Wanted
 from demo.story import Story
 from support import draws
-from support.kind_played import Played
-from support.penstock_run import wait_for
+from support.fake_kind_cli import FakeKind
+from support.operator_process import wait_for
 from testbed import cluster
 from testbed.api import Kube
-from testbed.claim import Record
+from testbed.lockfile import Record
 from testbed.versions import PROMETHEUS as PINNED
 
 ROOT = Path(__file__).parents[2]
@@ -58,8 +58,8 @@ CLAIM = {
 
 
 @pytest.fixture
-def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
-    found = Played(tmp_path / "played")
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKind:
+    found = FakeKind(tmp_path / "played")
     for name, value in found.env.items():
         monkeypatch.setenv(name, value)
     return found
@@ -99,7 +99,7 @@ def test_without_docker_it_says_where_to_get_it_and_what_needs_none(tmp_path: Pa
     assert "`make demo` and `make cluster-up` need neither" in done.stderr
 
 
-def test_without_a_docker_daemon_it_says_what_docker_says(played: Played, tmp_path: Path) -> None:
+def test_without_a_docker_daemon_it_says_what_docker_says(played: FakeKind, tmp_path: Path) -> None:
     played.fail("docker", "Cannot connect to the Docker daemon")
     done = make(tmp_path)
     assert done.returncode == 1
@@ -107,14 +107,14 @@ def test_without_a_docker_daemon_it_says_what_docker_says(played: Played, tmp_pa
     assert "DOCKER_HOST" in done.stderr
 
 
-def test_without_kind_it_says_where_to_get_it(played: Played, tmp_path: Path) -> None:
+def test_without_kind_it_says_where_to_get_it(played: FakeKind, tmp_path: Path) -> None:
     played.take_away("kind")
     done = make(tmp_path, PATH=played.env["PATH"].split(os.pathsep)[0])
     assert done.returncode == 1
     assert "kind is not on PATH: https://kind.sigs.k8s.io" in done.stderr
 
 
-def test_a_cluster_that_could_not_be_made_leaves_nothing(played: Played, tmp_path: Path) -> None:
+def test_a_cluster_that_could_not_be_made_leaves_nothing(played: FakeKind, tmp_path: Path) -> None:
     wanted = KindCluster("test", tmp_path / "kind")
     with pytest.raises(kind.KindError, match="did not make the cluster penstock-test: failed to"):
         wanted.up()
@@ -122,8 +122,8 @@ def test_a_cluster_that_could_not_be_made_leaves_nothing(played: Played, tmp_pat
     assert played.asked[-1].startswith("kind delete cluster --name=penstock-test")
 
 
-def test_a_cluster_of_the_same_name_that_is_not_ours_is_neither_used_nor_ended(
-    played: Played, tmp_path: Path
+def test_a_cluster_of_the_same_name_that_penstock_did_not_create_is_neither_used_nor_ended(
+    played: FakeKind, tmp_path: Path
 ) -> None:
     played.somebodys("penstock-test")
     wanted = KindCluster("test", tmp_path / "kind")
@@ -151,7 +151,7 @@ def test_the_examples_name_the_prometheus_of_the_kind_cluster() -> None:
     assert source["spec"]["url"] == PROMETHEUS_URL
 
 
-def test_the_load_asks_again_and_again_whatever_is_answered_and_ends_when_told() -> None:
+def test_the_load_asks_again_and_again_whatever_is_answered_and_ends_when_asked() -> None:
     python = [sys.executable, "-I", "-S"]
     env = {"BIND": "127.0.0.1", "PORT": "0", "ERROR_RATIO": "0.5"}
     app = [*python, str(ROOT / "demo" / "app" / "app.py")]
@@ -202,8 +202,8 @@ def test_promtool_accepts_the_configuration_of_prometheus(
 @pytest.mark.servers
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_story_is_told_through_deployments_that_are_scaled_and_killed(
-    played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_scenario_runs_through_deployments_that_are_scaled_and_killed(
+    played: FakeKind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On the test bed. Its node only says that the guests' pods run: processes stand in for them,
     that come and go with their Deployments. A commit tells the steps in which the stage acts."""

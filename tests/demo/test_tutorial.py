@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testbed.bed import Bed
-from testbed.tether import Tethered
+from testbed.child_process import ChildProcess
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial.md"
@@ -45,7 +45,7 @@ def script() -> str:
 def test_every_command_of_the_tutorial_does_what_it_says(own: Bed, tmp_path: Path) -> None:
     log = tmp_path / "tutorial.log"
     env = {**os.environ, **own.env, "TMPDIR": str(tmp_path)}
-    shell = Tethered(["bash", "-c", script()], log=log, env=env, cwd=ROOT)
+    shell = ChildProcess(["bash", "-c", script()], log=log, env=env, cwd=ROOT)
     try:
         code = shell.wait(timeout=800)
     except subprocess.TimeoutExpired:

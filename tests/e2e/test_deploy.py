@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from support import deployed
+from support.admission_fixture import ADMISSION, ROOT, Server
 from support.deployed import RELEASE_ALL, ROLES, shipped_rules, without, without_in
-from support.gates import ADMISSION, ROOT, Server
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.story import Story, played
 from support.traffic import BROKEN, STEADY, Traffic, running
-from testbed import audit, peers
+from testbed import audit, third_party_crds
 from testbed.audit import Permission
 from testbed.bed import Bed
 from testbed.shipped import ACCOUNT, NAMESPACE
@@ -44,7 +44,9 @@ def bed(servers: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def installed(bed: Bed) -> Bed:
     """Beside Argo Rollouts and Flagger: the rights to their kinds are used only where these are."""
-    peers.install(bed.kube, [*peers.argo_rollouts_crds(), *peers.flagger_crds()])
+    third_party_crds.install(
+        bed.kube, [*third_party_crds.argo_rollouts_crds(), *third_party_crds.flagger_crds()]
+    )
     done = deployed.install(bed)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
@@ -213,7 +215,7 @@ def test_without_the_right_to_hold_the_gate_says_so_and_holds_once_it_is_granted
 
 
 @pytest.mark.parametrize("resource", ["metricssources/status", "clustermetricssources/status"])
-def test_without_the_right_to_tell_of_a_source_it_is_asked_all_the_same(
+def test_without_the_right_to_report_on_a_source_it_is_asked_all_the_same(
     story: Story, everywhere: str, resource: str
 ) -> None:
     lost = Permission(OURS, resource, "patch")
@@ -261,7 +263,7 @@ def test_a_secret_is_read_where_its_namespace_grants_this_one_and_nowhere_else(
     wait_for("it is read", lambda: ready(story, path), lambda one: one["reason"] == "Connected")
 
 
-def test_without_the_right_to_post_events_all_else_goes_on(story: Story) -> None:
+def test_without_the_right_to_post_events_all_else_continues(story: Story) -> None:
     lost = Permission("", "events", "create")
     with without(story.bed, lost):
         hold_a_release(story)
@@ -364,7 +366,7 @@ def test_a_namespace_with_a_held_release_can_be_deleted_while_no_operator_runs(
         story.operator.start()
 
 
-def test_uninstalled_in_the_documented_order_it_leaves_nothing_held_and_nothing_of_ours(
+def test_uninstalled_in_the_documented_order_it_leaves_nothing_held_and_nothing_of_penstock(
     story: Story, tmp_path: Path
 ) -> None:
     hold_a_release(story)

@@ -20,7 +20,7 @@ from penstock import __version__
 from support import deployed, engine, operator_pod
 from support.deployed import NAMESPACE
 from support.operator_pod import OperatorPod
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import Story
 from support.traffic import BROKEN, Traffic, running
 from testbed.addresses import Addresses

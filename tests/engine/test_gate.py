@@ -47,7 +47,7 @@ async def test_each_hold_within_two_hours_doubles_the_calm_that_ends_it(world: W
     assert world.status()["memory"]["calmRequired"] == 600
 
 
-async def test_a_release_under_way_is_held_and_let_go_after_recovery(world: World) -> None:
+async def test_a_release_in_progress_is_held_and_let_go_after_recovery(world: World) -> None:
     await world.guarded()
     await world.held_for_burning(BURNING)
     status = world.status()

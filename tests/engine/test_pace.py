@@ -16,7 +16,7 @@ def gaps(times: list[float]) -> set[int]:
     return {round(later - earlier) for earlier, later in pairwise(times)}
 
 
-async def test_at_rest_an_slo_is_asked_about_once_a_minute(world: World) -> None:
+async def test_at_rest_an_slo_is_evaluated_once_a_minute(world: World) -> None:
     await world.guarded()
     begun = world.loop.time()
     await world.passes(HOUR)
@@ -41,7 +41,7 @@ async def test_a_release_is_watched_from_its_first_moment_to_its_end_and_not_aft
     assert gaps(world.metrics.times("web", since=over)) == {REST}
 
 
-async def test_while_a_gate_is_shut_its_slo_is_asked_about_more_often(world: World) -> None:
+async def test_while_a_gate_is_closed_its_slo_is_evaluated_more_often(world: World) -> None:
     await world.guarded()
     world.measures(BURNING)
     await world.gate_is("Closed")
@@ -53,7 +53,7 @@ async def test_while_a_gate_is_shut_its_slo_is_asked_about_more_often(world: Wor
     await world.gate_is("Open", seconds=900)
 
 
-async def test_a_source_with_too_much_to_do_is_spared_unless_a_release_hangs_on_it(
+async def test_a_source_with_too_much_to_do_is_spared_unless_a_release_depends_on_it(
     world: World,
 ) -> None:
     world.slo("other")
@@ -107,7 +107,7 @@ async def test_at_rest_nothing_is_written_but_heartbeats(world: World) -> None:
     assert kinds <= {"rollouts", "slos", "metricssources", "configmaps"}
 
 
-async def test_a_shut_gate_is_as_quiet(world: World) -> None:
+async def test_a_closed_gate_is_as_quiet(world: World) -> None:
     await world.guarded()
     world.measures(BURNING)
     await world.gate_is("Closed", "BurningFast")
@@ -156,7 +156,7 @@ async def test_a_restart_writes_no_status_again_and_posts_no_event(world: World)
     assert world.reasons() == told
 
 
-async def test_a_workload_is_looked_at_when_it_changes_and_every_five_minutes(
+async def test_a_workload_is_checked_when_it_changes_and_every_five_minutes(
     world: World,
 ) -> None:
     """Its own status writes come back through the watch, and are no reason to do anything."""

@@ -135,7 +135,9 @@ async def test_a_source_that_is_missing_arrives(world: World) -> None:
     await world.gate_is("Open", "BudgetHealthy", seconds=3)
 
 
-async def test_a_workload_that_is_missing_is_told_and_guarded_when_it_comes(world: World) -> None:
+async def test_a_workload_that_is_missing_is_reported_and_guarded_when_it_comes(
+    world: World,
+) -> None:
     world.source()
     world.slo()
     world.rollout()
@@ -162,7 +164,7 @@ async def test_a_workload_that_another_tool_drives_is_refused_with_its_name(worl
     assert not world.workload().paused
 
 
-async def test_a_kind_without_an_adapter_is_told_as_one_that_cannot_be_guarded(
+async def test_a_kind_without_an_adapter_is_reported_as_unsupported(
     world: World,
 ) -> None:
     world.source()
@@ -172,7 +174,7 @@ async def test_a_kind_without_an_adapter_is_told_as_one_that_cannot_be_guarded(
     await world.condition_is("WorkloadSupported", "False", "WorkloadUnsupported")
 
 
-async def test_of_two_rollouts_of_one_workload_the_elder_enforces(world: World) -> None:
+async def test_of_two_rollouts_of_one_workload_the_older_one_enforces(world: World) -> None:
     await world.guarded()
     await world.passes(5)
     world.rollout("rival")
@@ -188,7 +190,7 @@ async def test_of_two_rollouts_of_one_workload_the_elder_enforces(world: World) 
     assert len(world.workload().holders) == 1
 
 
-async def test_what_started_past_a_shut_gate_is_held(world: World) -> None:
+async def test_what_started_past_a_closed_gate_is_held(world: World) -> None:
     await world.guarded()
     world.measures(EXHAUSTED)
     await world.gate_is("Closed", "BudgetExhausted")
@@ -200,7 +202,7 @@ async def test_what_started_past_a_shut_gate_is_held(world: World) -> None:
     await world.not_held(seconds=900)
 
 
-async def test_a_workload_made_again_with_another_template_is_told_as_ungated(
+async def test_a_workload_recreated_with_another_template_is_reported_as_ungated(
     world: World,
 ) -> None:
     await world.guarded()
@@ -214,7 +216,7 @@ async def test_a_workload_made_again_with_another_template_is_told_as_ungated(
     assert status["release"]["reason"] == "ReleasedUngated"
 
 
-async def test_a_first_release_passes_a_shut_gate_and_the_next_one_does_not(world: World) -> None:
+async def test_a_first_release_passes_a_closed_gate_and_the_next_one_does_not(world: World) -> None:
     world.source()
     world.slo()
     world.measures(EXHAUSTED)
@@ -269,7 +271,7 @@ async def test_a_person_who_resumes_is_respected_and_named(world: World) -> None
     assert not world.workload().paused
 
 
-async def test_a_template_too_large_for_admission_is_told_and_admission_only_warns(
+async def test_a_template_too_large_for_admission_is_reported_and_admission_only_warns(
     world: World,
 ) -> None:
     world.source()
@@ -285,7 +287,7 @@ async def test_a_template_too_large_for_admission_is_told_and_admission_only_war
     assert world.record()["admission"] == "Warn"
 
 
-async def test_in_audit_all_is_told_and_nothing_is_done(world: World) -> None:
+async def test_in_audit_all_is_reported_and_nothing_is_done(world: World) -> None:
     await world.guarded(mode="Audit")
     await world.condition_is("Ready", "True", "AuditOnly")
     world.release(pace=None)

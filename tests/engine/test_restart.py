@@ -33,7 +33,7 @@ async def test_a_hold_stays_and_its_gate_keeps_its_time_history_and_memory(world
     assert world.reasons() == told
 
 
-async def test_calm_goes_on_counting_through_a_restart(world: World) -> None:
+async def test_calm_continues_counting_through_a_restart(world: World) -> None:
     await world.guarded()
     await world.held_for_burning(BURNING)
     world.measures(HEALTHY)

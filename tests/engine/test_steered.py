@@ -33,7 +33,7 @@ async def test_one_who_resumes_is_respected_until_the_next_release(world: World)
     await world.held("partial")
 
 
-async def test_where_it_is_to_be_enforced_the_hold_is_made_again_at_once_and_then_later(
+async def test_where_it_is_to_be_enforced_the_hold_is_recreated_at_once_and_then_later(
     world: World,
 ) -> None:
     await world.guarded(onExternalResume="Enforce")
@@ -82,7 +82,7 @@ async def test_losses_that_are_longer_apart_are_no_contest(world: World) -> None
     assert world.condition("Contested")["status"] == "False"
 
 
-async def test_scaling_while_it_is_held_is_told(world: World) -> None:
+async def test_scaling_while_it_is_held_is_reported(world: World) -> None:
     await world.guarded()
     await world.held_for_burning(BURNING)
     world.workload().scale(14)
@@ -90,7 +90,7 @@ async def test_scaling_while_it_is_held_is_told(world: World) -> None:
     assert world.workload().paused
 
 
-async def test_a_single_replica_is_told_as_not_held(world: World) -> None:
+async def test_a_single_replica_is_reported_as_not_held(world: World) -> None:
     world.deploy(replicas=1)
     world.source()
     world.slo()
@@ -124,7 +124,7 @@ async def test_where_admission_warns_nothing_is_refused_and_the_release_is_held(
     assert world.record()["admission"] == "Warn"
 
 
-async def test_where_releases_under_way_are_not_to_be_held_admission_still_refuses(
+async def test_where_releases_in_progress_are_not_to_be_held_admission_still_refuses(
     world: World,
 ) -> None:
     await world.guarded(enforcement={"inFlight": "Off"})

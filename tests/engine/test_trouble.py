@@ -179,7 +179,7 @@ async def throttled(world: World, seconds: float) -> float:
 
 
 @pytest.mark.parametrize(("asked", "waits"), [(20.0, 20.0), (0.1, 1.0)])
-async def test_one_that_is_throttled_comes_back_no_sooner_than_it_is_told(
+async def test_one_that_is_throttled_comes_back_no_sooner_than_retry_after_says(
     world: World, asked: float, waits: float
 ) -> None:
     world.intervals = RARELY
@@ -195,7 +195,7 @@ async def test_evidence_that_comes_meanwhile_brings_one_that_is_throttled_back_n
     assert await throttled(world, 100.0) >= 100
 
 
-async def test_a_right_that_is_missing_is_told_once_and_tried_again(world: World) -> None:
+async def test_a_right_that_is_missing_is_reported_once_and_tried_again(world: World) -> None:
     await world.guarded()
     begun = world.loop.time()
     world.trouble(fails(lambda: Forbidden("PATCH rollouts/status is forbidden")), "write_rollout")
@@ -211,7 +211,7 @@ async def test_a_right_that_is_missing_is_told_once_and_tried_again(world: World
 
 
 @pytest.mark.parametrize("error", [InvalidRequest, Forbidden], ids=lambda error: error.__name__)
-async def test_a_hold_that_is_refused_is_told_and_tried_each_half_minute(
+async def test_a_hold_that_is_refused_is_reported_and_tried_each_half_minute(
     world: World, error: type[ClusterError]
 ) -> None:
     await world.guarded()

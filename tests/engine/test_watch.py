@@ -13,7 +13,7 @@ from support.virtual.world import World
 RELIST = 300 * 1.1 + 5
 
 
-async def test_a_deletion_that_no_watch_told_is_found_by_the_next_list(world: World) -> None:
+async def test_a_deletion_that_no_watch_reported_is_found_by_the_next_list(world: World) -> None:
     await world.guarded()
     await world.held_for_burning(BURNING)
     world.is_watched = False
@@ -48,7 +48,7 @@ async def test_what_was_made_or_changed_unseen_is_found_by_the_next_list(world: 
     world.is_watched = True
 
 
-async def test_a_list_that_comes_late_undoes_nothing_that_the_watch_has_told(
+async def test_a_list_that_comes_late_undoes_nothing_that_the_watch_has_reported(
     world: World,
 ) -> None:
     await world.guarded()
@@ -87,7 +87,7 @@ async def test_a_rollout_deleted_while_nobody_was_there_is_let_go_by_the_next_on
 
 
 @pytest.mark.parametrize("keep", [False, True], ids=["Release", "KeepHeld"])
-async def test_a_rollout_deleted_while_it_holds_is_let_go_and_told_unless_it_is_to_be_kept(
+async def test_a_rollout_deleted_while_it_holds_is_let_go_and_reported_unless_it_is_to_be_kept(
     world: World, keep: bool
 ) -> None:
     await world.guarded(onDelete="KeepHeld" if keep else "Release")

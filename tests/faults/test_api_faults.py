@@ -17,12 +17,13 @@ import pytest
 
 from support import draws
 from support.deployed import shipped_rules_of_all_namespaces
+from support.operator_process import Operator, wait_for
 from support.oracle import assert_a_fresh_operator_agrees, end_state
-from support.penstock_run import Operator, wait_for
 from support.story import API_VERSION, NAME, Story, played
 from support.traffic import Traffic, running
-from testbed import identities, peers
-from testbed.acts import (
+from testbed import identities, third_party_crds
+from testbed.bed import Bed
+from testbed.fault_actions import (
     Act,
     ApplyThenCut,
     CutThenApply,
@@ -36,11 +37,10 @@ from testbed.acts import (
     api_error,
     watch_error,
 )
-from testbed.bed import Bed
-from testbed.plan import Always, First, Match, Nth, Plan, Rule, When
+from testbed.fault_plan import Always, First, Match, Nth, Plan, Rule, When
 from testbed.proxy import FaultProxy, before_api_server
+from testbed.proxy_relay import Exchange
 from testbed.recorder import HOLD_MANAGER, Write
-from testbed.relay import Exchange
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 # Two halves that may run at the same time, each with a bed of its own.
@@ -217,7 +217,7 @@ def test_lists_that_fail_delay_the_start_and_that_is_all(story: Story, proxy: Fa
 
 
 @AT_READS
-def test_a_deletion_that_no_watch_told_is_found_by_the_next_list(
+def test_a_deletion_that_no_watch_reported_is_found_by_the_next_list(
     story: Story, proxy: FaultProxy
 ) -> None:
     story.hold()
@@ -256,7 +256,7 @@ def a_late_list_of_slos(story: Story, proxy: FaultProxy) -> Iterator[None]:
 
 
 @AT_READS
-def test_a_list_that_comes_late_undoes_nothing_that_the_watch_has_told(
+def test_a_list_that_comes_late_undoes_nothing_that_the_watch_has_reported(
     story: Story, proxy: FaultProxy
 ) -> None:
     def swept() -> list[str]:
@@ -313,10 +313,10 @@ def test_a_restarted_api_server_is_found_again(story: Story) -> None:
 @pytest.fixture
 def _other_tools(bed: Bed) -> Iterator[None]:
     """The kinds of Flagger and Argo Rollouts: what is not served is not asked for."""
-    crds = [*peers.argo_rollouts_crds(), *peers.flagger_crds()]
-    peers.install(bed.kube, crds)
+    crds = [*third_party_crds.argo_rollouts_crds(), *third_party_crds.flagger_crds()]
+    third_party_crds.install(bed.kube, crds)
     yield
-    peers.uninstall(bed.kube, crds)
+    third_party_crds.uninstall(bed.kube, crds)
 
 
 @AT_READS

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from support.admission_fixture import ROOT
 from support.deployed import shipped_rules_of_all_namespaces
-from support.gates import ROOT
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from testbed import identities
-from testbed.acts import api_error
 from testbed.bed import Bed
-from testbed.plan import First, Match, Plan, Rule
+from testbed.fault_actions import api_error
+from testbed.fault_plan import First, Match, Plan, Rule
 from testbed.proxy import FaultProxy, before_api_server
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]

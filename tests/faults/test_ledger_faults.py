@@ -13,11 +13,11 @@ import pytest
 from penstock.domain.evidence import EvidenceKind
 from penstock.engine.budget.ledger_updater import LedgerUpdater
 from support import draws
-from support.books import LAG, THEN, Bookkeeping, Shop
 from support.indicators import ratio
+from support.ledger_fixture import LAG, THEN, LedgerFixture, Shop
 from support.measuring import Meter, slo
-from testbed.acts import Act, Garble, ReplaceBody, prometheus_error
-from testbed.plan import Match, Plan, Rule
+from testbed.fault_actions import Act, Garble, ReplaceBody, prometheus_error
+from testbed.fault_plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = pytest.mark.servers
@@ -37,15 +37,15 @@ def shop() -> Shop:
 
 
 @pytest.fixture
-def books(shop: Shop, tmp_path: Path) -> Iterator[Bookkeeping]:
+def books(shop: Shop, tmp_path: Path) -> Iterator[LedgerFixture]:
     with Meter() as meter, shop.served(tmp_path) as (url, to_come):
-        found = Bookkeeping(meter, url, to_come)
+        found = LedgerFixture(meter, url, to_come)
         found.measure([ONE], THEN)
         found.keep_up(THEN)
         yield found
 
 
-def is_right(books: Bookkeeping, shop: Shop) -> None:
+def is_right(books: LedgerFixture, shop: Shop) -> None:
     """An hour later, after all that is due: the window to the event."""
     at = books.until(THEN + HOUR)
     books.measure([ONE], at)
@@ -68,7 +68,7 @@ def is_right(books: Bookkeeping, shop: Shop) -> None:
     ids=lambda act: type(act).__name__,
 )
 def test_an_answer_that_failed_or_was_partial_closes_nothing(
-    books: Bookkeeping, shop: Shop, act: Act
+    books: LedgerFixture, shop: Shop, act: Act
 ) -> None:
     (account,) = books.library.source_ledgers(books.source)
     closed = account.ledger.closed_until
@@ -85,8 +85,8 @@ def test_an_answer_that_failed_or_was_partial_closes_nothing(
 
 
 @pytest.mark.parametrize("seconds", MOMENTS if draws.is_full() else MOMENTS[1::3])
-def test_ended_in_the_middle_of_a_close_it_goes_on_as_if_nothing_had_been(
-    books: Bookkeeping, shop: Shop, seconds: float
+def test_ended_in_the_middle_of_a_close_it_continues_as_if_nothing_had_been(
+    books: LedgerFixture, shop: Shop, seconds: float
 ) -> None:
     """The next process has what the last one saved, and asks for the rest again."""
     books.save_now()
@@ -105,7 +105,7 @@ def test_ended_in_the_middle_of_a_close_it_goes_on_as_if_nothing_had_been(
 
 
 def test_a_lost_snapshot_costs_reading_again_and_nothing_else(
-    books: Bookkeeping, shop: Shop
+    books: LedgerFixture, shop: Shop
 ) -> None:
     books.save_now()
     books.saved = dict.fromkeys(books.saved, b"damaged")

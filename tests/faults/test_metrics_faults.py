@@ -25,7 +25,7 @@ from support.clocks import MovedClock
 from support.history import NOW, History
 from support.indicators import ratio
 from support.measuring import TRIAL, Meter, slo, source
-from testbed.acts import (
+from testbed.fault_actions import (
     Act,
     Cut,
     Delay,
@@ -37,7 +37,7 @@ from testbed.acts import (
     Status,
     prometheus_error,
 )
-from testbed.plan import First, Match, Nth, Plan, Rule
+from testbed.fault_plan import First, Match, Nth, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = pytest.mark.servers
@@ -424,7 +424,7 @@ def test_f12_a_warning_about_the_server_is_everybodys(meter, proxy):
     assert meter.tally.requests == {"answered": TRIAL, "partial": BATCHES}
 
 
-def test_f12_infos_are_no_warnings(meter, proxy):
+def test_f12_infos_are_not_warnings(meter, proxy):
     rows = [({"penstock": f"0{leg}"}, "4") for leg in ("o3600000", "o300000", "o1800000", "age")]
     with proxy.faults(
         plan(replaced(answer(rows, infos=["PromQL info: no counter"])), query=QUESTIONS)
@@ -487,7 +487,7 @@ def test_f14_a_source_with_too_much_to_do_is_spared_until_it_has_been_well_for_a
     assert meter.look(where).detail == ""
 
 
-def test_f14_a_query_that_is_too_dear_does_not_make_its_source_one_to_spare(meter, proxy):
+def test_f14_a_query_that_is_too_dear_does_not_make_its_source_an_overloaded_one(meter, proxy):
     """The SLOs of everybody else would pay for it."""
     where = source(proxy.url)
     with proxy.faults(plan(BUSY, query='service=~"s17"')):
@@ -496,7 +496,7 @@ def test_f14_a_query_that_is_too_dear_does_not_make_its_source_one_to_spare(mete
     assert not meter.metrics.is_overloaded(where)
 
 
-def test_f14_a_query_that_is_too_dear_is_is_asked_apart_from_then_on(meter, proxy):
+def test_f14_a_query_that_is_too_dear_is_queried_separately_from_then_on(meter, proxy):
     with proxy.faults(plan(BUSY, query='service=~"s17"')):
         for _ in range(6):
             found = meter.all(source(proxy.url), ALL, NOW)
@@ -512,7 +512,7 @@ def test_connections_are_kept_and_a_lost_one_is_replaced(meter, proxy):
     assert is_right(meter.one(source(proxy.url), of(), NOW))
 
 
-def test_a_changed_source_is_asked_anew_at_once(meter, proxy, upstream):
+def test_a_changed_source_is_asked_again_at_once(meter, proxy, upstream):
     proxy.down()
     assert meter.one(source(proxy.url), of(), NOW).kind is EvidenceKind.UNREACHABLE
     assert is_right(meter.one(source(upstream), of(), NOW))

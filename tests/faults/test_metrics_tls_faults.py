@@ -11,9 +11,9 @@ from penstock.domain.evidence import EvidenceKind
 from support.history import NOW, History
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
-from testbed.acts import Drop, HangAfterHeaders
+from testbed.fault_actions import Drop, HangAfterHeaders
+from testbed.fault_plan import Match, Plan, Rule
 from testbed.pki import Pki
-from testbed.plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = pytest.mark.servers

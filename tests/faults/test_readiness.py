@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from support.deployed import shipped_rules_of_all_namespaces
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from testbed import identities
-from testbed.acts import api_error
 from testbed.bed import Bed
-from testbed.plan import Match, Plan, Rule
+from testbed.fault_actions import api_error
+from testbed.fault_plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy, before_api_server
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]

@@ -18,9 +18,9 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from support.gatehouse import Gate, gate
+from support.auth_proxy import AuthProxy, auth_proxy
 from support.history import Guard, History, prometheus
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from testbed.api import Kube
 from testbed.bed import Bed
 from testbed.pki import Pki
@@ -65,7 +65,7 @@ class Scene:
     strict: str
     pki: Pki
     tokens: Path
-    gates: dict[str, Gate] = field(default_factory=dict)
+    gates: dict[str, AuthProxy] = field(default_factory=dict)
 
     def write(self, plural: str, kind: str, name: str, spec: dict[str, Any]) -> None:
         wide = kind == "ClusterMetricsSource"
@@ -167,9 +167,11 @@ def scene(
     left.mkdir()
     monkeypatch.setenv("TMPDIR", str(left))
     with ExitStack() as stack:
-        gates = {kind: stack.enter_context(gate(history(stack, tmp_path))) for kind in ("bearer",)}
+        gates = {
+            kind: stack.enter_context(auth_proxy(history(stack, tmp_path))) for kind in ("bearer",)
+        }
         upstream = gates["bearer"].upstream
-        gates |= {kind: stack.enter_context(gate(upstream)) for kind in AT_GATES[1:]}
+        gates |= {kind: stack.enter_context(auth_proxy(upstream)) for kind in AT_GATES[1:]}
         strict = stack.enter_context(prometheus(past(tmp_path / "strict"), guard=guard(pki)))
         operator = stack.enter_context(
             Operator(

@@ -11,8 +11,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from support.admission_fixture import with_policies
 from support.deployed import shipped_rules_of_all_namespaces
-from support.gates import with_policies
 from support.story import Story
 from support.traffic import Traffic, running
 from support.watched import Watched

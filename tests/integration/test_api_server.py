@@ -14,9 +14,9 @@ from kubernetes.aio.config import load_kube_config
 from penstock.adapters.kube_client import KubeClient
 from penstock.errors import Unavailable
 from testbed import identities
-from testbed.acts import api_error
 from testbed.bed import Bed
-from testbed.plan import Always, Match, Plan, Rule
+from testbed.fault_actions import api_error
+from testbed.fault_plan import Always, Match, Plan, Rule
 from testbed.proxy import before_api_server
 
 pytestmark = pytest.mark.servers

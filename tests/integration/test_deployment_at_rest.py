@@ -19,8 +19,8 @@ from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.refs import WorkloadRef
 from penstock.domain.workload import HOLD_MANAGER_PREFIX, Phase, WorkloadState
 from penstock.engine.ports import HoldRef, HoldResult
-from support.gates import MERGE
-from support.penstock_run import wait_for
+from support.admission_fixture import MERGE
+from support.operator_process import wait_for
 from support.story import IMAGE, JSON_PATCH, NAME, Object, played
 from testbed.bed import Bed
 from testbed.workloads import is_complete

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import IMAGE, Story, played
 from testbed.workloads import is_complete
 
@@ -122,7 +122,7 @@ def test_row_08_a_manifest_that_pins_paused_is_contested_after_three_losses(stor
     assert story.deployment()["metadata"]["resourceVersion"] == version
 
 
-def test_row_09_a_hold_wiped_by_replace_is_made_again_and_counted(story: Story) -> None:
+def test_row_09_a_hold_wiped_by_replace_is_recreated_and_counted(story: Story) -> None:
     story.guarded()
     story.rollout(onExternalResume="Enforce")
     held_at_8_of_old_and_5_of_new(story)
@@ -136,7 +136,7 @@ def test_row_09_a_hold_wiped_by_replace_is_made_again_and_counted(story: Story) 
     story.wait_held("partial")
 
 
-def test_row_10_an_apply_without_the_key_leaves_our_hold_and_costs_no_write_of_ours(
+def test_row_10_an_apply_without_the_key_leaves_our_hold_and_costs_no_write(
     story: Story,
 ) -> None:
     story.source()
@@ -170,7 +170,7 @@ def our_entry(story: Story) -> object:
     return next(one for one in managed if one["manager"].startswith("penstock-hold-"))
 
 
-def test_row_17_a_single_replica_is_told_as_not_held(story: Story) -> None:
+def test_row_17_a_single_replica_is_reported_as_not_held(story: Story) -> None:
     story.guarded(replicas=1)
     story.change(ready_after="never")
     story.wait_replicas(v1=1, v2=1)
@@ -186,7 +186,7 @@ def test_row_17_a_single_replica_is_told_as_not_held(story: Story) -> None:
     assert story.pausers() == []
 
 
-def test_row_18_a_release_with_all_its_pods_is_told_as_not_held(story: Story) -> None:
+def test_row_18_a_release_with_all_its_pods_is_reported_as_not_held(story: Story) -> None:
     story.guarded(replicas=4, strategy={"rollingUpdate": {"maxSurge": "100%"}})
     story.change(ready_after="never")
     story.wait("all new pods are wanted", lambda _: story.replicas().get("2") == 4)
@@ -287,7 +287,7 @@ def test_row_24_a_first_release_is_never_held(story: Story) -> None:
     assert story.gate()["reason"] == "HeldByPerson"
 
 
-def test_row_24_a_first_release_rolls_out_through_a_shut_gate_and_the_next_one_does_not(
+def test_row_24_a_first_release_rolls_out_through_a_closed_gate_and_the_next_one_does_not(
     story: Story,
 ) -> None:
     story.source()

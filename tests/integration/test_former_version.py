@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from penstock.adapters.custom_resources import MANAGER
+from support.admission_fixture import APPLY
 from support.first_wave import LEDGER, later, left, moment, with_uids
-from support.gates import APPLY
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.story import API_VERSION, NAME, Object, Story, played
 from support.traffic import Traffic
 from testbed import identities

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import READY_AFTER, Story, played
 from support.traffic import BROKEN, STEADY, ratio, sample
 from testbed.load import Load
@@ -112,7 +112,7 @@ def test_a_person_holds_and_ends_it(story: Story) -> None:
     story.wait_admitted()
 
 
-def test_in_audit_nothing_is_refused_or_held_but_all_is_told(story: Story) -> None:
+def test_in_audit_nothing_is_refused_or_held_but_everything_is_reported(story: Story) -> None:
     story.guarded()
     story.rollout(mode="Audit")
     story.wait_condition("Ready", "True", "AuditOnly")
@@ -193,7 +193,7 @@ def test_a_source_that_is_missing_arrives(story: Story) -> None:
     story.wait_gate("Open", "BudgetHealthy")
 
 
-def test_promql_that_prometheus_refuses_is_told_and_costs_nobody_else(story: Story) -> None:
+def test_promql_that_prometheus_refuses_is_reported_and_costs_nobody_else(story: Story) -> None:
     story.source()
     story.deploy(played(replicas=2))
     story.deploy(played("other", replicas=2))

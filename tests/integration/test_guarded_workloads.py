@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.gates import MERGE
-from support.penstock_run import wait_for
+from support.admission_fixture import MERGE
+from support.operator_process import wait_for
 from support.story import API_VERSION, IMAGE, Story, played
 from support.traffic import BROKEN
 from testbed.api import ApiError
@@ -28,7 +28,7 @@ def held_at_8_of_old_and_5_of_new(story: Story) -> None:
     story.wait_held("partial")
 
 
-def test_a_workload_that_is_missing_is_told_and_guarded_when_it_comes(story: Story) -> None:
+def test_a_workload_that_is_missing_is_reported_and_guarded_when_it_comes(story: Story) -> None:
     story.source()
     story.slo()
     story.rollout()
@@ -42,7 +42,7 @@ def test_a_workload_that_is_missing_is_told_and_guarded_when_it_comes(story: Sto
     story.wait("its template is stable", lambda it: len(it["status"].get("stable", ())) == 1)
 
 
-def test_a_workload_made_anew_with_another_template_is_told_as_ungated(story: Story) -> None:
+def test_a_workload_recreated_with_another_template_is_reported_as_ungated(story: Story) -> None:
     story.guarded(replicas=3)
     story.slo(service=BROKEN)
     story.wait_gate("Closed")
@@ -63,7 +63,7 @@ def test_a_workload_made_anew_with_another_template_is_told_as_ungated(story: St
     assert story.status()["hold"]["active"] is False
 
 
-def test_a_workload_made_anew_with_the_same_template_is_no_release(story: Story) -> None:
+def test_a_workload_recreated_with_the_same_template_is_not_a_release(story: Story) -> None:
     story.guarded(replicas=3)
     story.slo(service=BROKEN)
     story.wait_gate("Closed")
@@ -78,7 +78,7 @@ def test_a_workload_made_anew_with_the_same_template_is_no_release(story: Story)
     assert "release" not in story.status()
 
 
-def test_a_rollout_deleted_while_it_holds_gives_back_and_says_so(story: Story) -> None:
+def test_a_rollout_deleted_while_it_holds_releases_the_hold_and_says_so(story: Story) -> None:
     story.guarded()
     held_at_8_of_old_and_5_of_new(story)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.story import Story, played
 from support.traffic import Traffic
 from testbed import identities

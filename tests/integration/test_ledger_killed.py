@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from support.history import NOW
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.scrapes import Scrapes, Target, series
 from support.story import Story
 from support.traffic import Traffic
-from testbed.acts import Delay
 from testbed.bed import Bed
-from testbed.plan import Match, Plan, Rule
+from testbed.fault_actions import Delay
+from testbed.fault_plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -53,7 +53,7 @@ def story(bed: Bed, namespace: str, traffic: Traffic, tmp_path: Path) -> Iterato
         yield Story(bed, namespace, operator, traffic)
 
 
-def test_killed_in_the_middle_of_a_close_it_goes_on_as_if_nothing_had_been(
+def test_killed_in_the_middle_of_a_close_it_continues_as_if_nothing_had_been(
     story: Story, between: FaultProxy
 ) -> None:
     # What was sent ends here: it is to be new for as long as a loaded machine may take.

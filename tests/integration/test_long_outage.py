@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import IMAGE, READY_AFTER, Story, played
 from support.traffic import BROKEN, STEADY
 from testbed.proxy import FaultProxy

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from support.admission_fixture import APPLY
 from support.deployed import shipped_rules_of_all_namespaces
-from support.gates import APPLY
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.story import API_VERSION, NAME, Story, played
 from support.traffic import Traffic
 from testbed import identities

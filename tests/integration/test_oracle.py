@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.gates import APPLY
+from support.admission_fixture import APPLY
+from support.operator_process import Operator
 from support.oracle import assert_all_is_well, differences
-from support.penstock_run import Operator
 from support.story import NAME, Story
 from testbed.proxy import FaultProxy
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from penstock.adapters.source_client import OVERLOADED_DETAIL
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.story import Story
 from support.traffic import BROKEN, Traffic
-from testbed.acts import Status
 from testbed.bed import Bed
+from testbed.fault_actions import Status
+from testbed.fault_plan import Match, Plan, Rule
 from testbed.identities import ServiceAccount, token, token_kubeconfig
-from testbed.plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]

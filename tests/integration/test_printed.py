@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.printed import check, description, table
 from support.story import Story, played
 from support.traffic import BROKEN, IDLE, STEADY

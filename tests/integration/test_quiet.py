@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.story import Story, played
 from support.traffic import BROKEN, Traffic
 from testbed import audit
@@ -100,7 +100,7 @@ def writes(story: Story, account: ServiceAccount, seconds: float) -> list[str]:
     return [obj.describe() for obj in written if obj.resource != "leases"]
 
 
-def written_since(begin: datetime, story: Story, account: ServiceAccount) -> list[audit.Entry]:
+def written_since(begin: datetime, story: Story, account: ServiceAccount) -> list[audit.AuditEntry]:
     objects = audit.of_user(audit.read(story.bed.audit_log, account.user), account.user)
     return [obj for obj in objects if obj.at > begin and obj.verb in WRITES]
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from penstock.domain.template import LARGEST_TEMPLATE
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import IMAGE, Story, played
 from support.traffic import BROKEN, STEADY
-from testbed.acts import Delay, ReplaceBody
-from testbed.plan import Match, Plan, Rule
+from testbed.fault_actions import Delay, ReplaceBody
+from testbed.fault_plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -138,7 +138,7 @@ def test_a_partial_answer_lets_nothing_start(story: Story, prometheus: FaultProx
     story.wait_gate("Open", "BudgetHealthy")
 
 
-def test_a_return_under_way_is_told_as_permitted_though_a_person_holds(story: Story) -> None:
+def test_a_return_in_progress_is_reported_as_permitted_though_a_person_holds(story: Story) -> None:
     story.guarded(replicas=2)
     story.change()
     story.wait("both are stable", lambda it: len(it["status"]["stable"]) == 2)
@@ -156,7 +156,7 @@ def test_a_return_under_way_is_told_as_permitted_though_a_person_holds(story: St
     assert "paused" not in story.deployment()["spec"]
 
 
-def test_a_template_too_large_for_admission_is_told_and_warned_about(story: Story) -> None:
+def test_a_template_too_large_for_admission_is_reported_and_warned_about(story: Story) -> None:
     story.source()
     story.slo()
     story.wait_measured()

@@ -13,8 +13,8 @@ from penstock.api.parse import parse_metrics_source, parse_slo
 from penstock.domain.ledger import HOUR
 from penstock.engine.budget.source_ledgers import SourceLedgers, counters_of
 from support.history import NOW, prometheus
+from support.operator_process import Operator, wait_for
 from support.own_counters import JOB, Month
-from support.penstock_run import Operator, wait_for
 from support.remote_write import RECEIVER
 from support.scrapes import ACCEPTING_LATE_SAMPLES, Scrapes, Target, series
 from support.story import NAME, Story

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import IMAGE, NAME, Story, played
 from support.traffic import BROKEN
 

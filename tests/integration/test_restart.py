@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.story import Story
 from support.traffic import BROKEN, STEADY, Traffic
-from testbed.acts import Act, ApplyThenCut, Status, api_error
 from testbed.bed import Bed
+from testbed.fault_actions import Act, ApplyThenCut, Status, api_error
+from testbed.fault_plan import First, Match, Plan, Rule
 from testbed.identities import ServiceAccount, bind, service_account, token, token_kubeconfig
-from testbed.plan import First, Match, Plan, Rule
 from testbed.proxy import FaultProxy, before_api_server
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -71,7 +71,7 @@ def has_evaluated(operator: Operator, times: int) -> bool:
     return sum(float(line.rpartition(" ")[2]) for line in told) >= times
 
 
-def test_a_killed_operator_leaves_the_gate_shut_and_the_next_one_resumes(story: Story) -> None:
+def test_a_killed_operator_leaves_the_gate_closed_and_the_next_one_resumes(story: Story) -> None:
     held(story)
     story.wait_refused()
     wait_for("events are quiet", lambda: is_quiet(story))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support.gatehouse import Gate, gate
-from support.penstock_run import wait_for
+from support.auth_proxy import AuthProxy, auth_proxy
+from support.operator_process import wait_for
 from support.story import Story
 from testbed.bed import Bed
 
@@ -20,8 +20,8 @@ BEARER = {"bearer": {"tokenRef": {"name": "prometheus", "key": "token"}}}
 
 
 @pytest.fixture
-def before(bed: Bed) -> Iterator[Gate]:
-    with gate(bed.prometheus_url) as standing:
+def before(bed: Bed) -> Iterator[AuthProxy]:
+    with auth_proxy(bed.prometheus_url) as standing:
         yield standing
 
 
@@ -68,8 +68,8 @@ def test_a_source_that_answers_is_ready_and_kubectl_shows_it(story: Story) -> No
     assert status["lastAnsweredAt"].startswith(datetime.now(UTC).strftime("%Y-"))
 
 
-def test_what_a_source_lacks_is_told_with_its_remedy_and_each_step_is_one_event(
-    story: Story, before: Gate
+def test_what_a_source_lacks_is_reported_with_its_remedy_and_each_step_is_one_event(
+    story: Story, before: AuthProxy
 ) -> None:
     before.bearers = {"planted-right"}
     story.apply("MetricsSource", "default", {"url": before.url, "auth": BEARER})
@@ -115,7 +115,7 @@ def test_a_source_that_cannot_be_used_says_which_field(story: Story) -> None:
     assert told == "spec.url is not a URL"
 
 
-def test_a_changed_source_is_looked_at_at_once(story: Story) -> None:
+def test_a_changed_source_is_checked_at_once(story: Story) -> None:
     story.source(url="http://127.0.0.1:1")
     wait_ready(story, "False", "MetricsUnreachable")
     story.source()

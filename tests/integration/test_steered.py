@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.story import NAME, Story, played
-from testbed import peers
+from testbed import third_party_crds
 from testbed.bed import Bed
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("other-tools")]
@@ -38,10 +38,10 @@ ARGO = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _their_crds(bed: Bed) -> Iterator[None]:
-    crds = [*peers.argo_rollouts_crds(), *peers.flagger_crds()]
-    peers.install(bed.kube, crds)
+    crds = [*third_party_crds.argo_rollouts_crds(), *third_party_crds.flagger_crds()]
+    third_party_crds.install(bed.kube, crds)
     yield
-    peers.uninstall(bed.kube, crds)
+    third_party_crds.uninstall(bed.kube, crds)
 
 
 @pytest.mark.parametrize(

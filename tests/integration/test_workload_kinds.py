@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from support.penstock_run import Operator, wait_for
+from support.operator_process import Operator, wait_for
 from support.toy_workload import CRD, TOYS
-from testbed import peers
+from testbed import third_party_crds
 from testbed.bed import Bed
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -111,7 +111,7 @@ def toys(bed: Bed, tmp_path: Path) -> Iterator[Toys]:
         with operator:
             yield Toys(bed, namespace, operator)
     finally:
-        peers.uninstall(bed.kube, [CRD])
+        third_party_crds.uninstall(bed.kube, [CRD])
         bed.kube.call("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
@@ -121,7 +121,7 @@ def test_a_kind_that_is_registered_is_watched_observed_held_and_released_once_it
     toys.create_rollout()
     wait_for("it is missing", toys.supported, lambda it: it == ("False", "WorkloadNotFound"))
 
-    peers.install(toys.bed.kube, [CRD])
+    third_party_crds.install(toys.bed.kube, [CRD])
     toys.create_toy()
 
     wait_for("the kind is picked up", toys.supported, lambda it: it == ("True", "Supported"))
@@ -140,7 +140,7 @@ def test_a_kind_that_is_registered_is_watched_observed_held_and_released_once_it
 def test_a_hold_on_a_kind_that_is_registered_ends_with_a_rollout_that_goes_unseen(
     toys: Toys,
 ) -> None:
-    peers.install(toys.bed.kube, [CRD])
+    third_party_crds.install(toys.bed.kube, [CRD])
     toys.create_toy()
     toys.create_rollout()
     wait_for("its template is stable", lambda: toys.status().get("stable"))
@@ -158,20 +158,20 @@ def test_a_hold_on_a_kind_that_is_registered_ends_with_a_rollout_that_goes_unsee
 def test_a_kind_that_is_removed_leaves_its_rollout_without_a_workload_and_the_feed_whole(
     toys: Toys,
 ) -> None:
-    peers.install(toys.bed.kube, [CRD])
+    third_party_crds.install(toys.bed.kube, [CRD])
     toys.create_toy()
     toys.create_rollout()
     wait_for("its template is stable", lambda: toys.status().get("stable"))
     toys.patch_toy({"spec": {"template": body_of("2")}})
     wait_for("it is watched", toys.phase, lambda it: it == "Rolling")
 
-    peers.uninstall(toys.bed.kube, [CRD])
+    third_party_crds.uninstall(toys.bed.kube, [CRD])
 
     wait_for("it is missing", toys.supported, lambda it: it == ("False", "WorkloadNotFound"))
     toys.person_holds()
     wait_for("it is decided", lambda: toys.status()["gate"]["reason"], lambda it: it[0] == "H")
     assert toys.operator.is_ready()
 
-    peers.install(toys.bed.kube, [CRD])
+    third_party_crds.install(toys.bed.kube, [CRD])
     toys.create_toy()
     wait_for("it is back", toys.supported, lambda it: it == ("True", "Supported"))

@@ -37,7 +37,7 @@ def test_the_base_is_the_builders_choice_in_every_stage(file: Dockerfile) -> Non
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_it_runs_as_an_ordinary_user_by_number_so_that_runasnonroot_can_tell(
+def test_it_runs_as_an_ordinary_user_by_number_so_that_runasnonroot_can_check(
     file: Dockerfile,
 ) -> None:
     (user,) = file.last_stage.all("USER")

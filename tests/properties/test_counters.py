@@ -106,7 +106,7 @@ class World:
     ),
     look_back=st.sampled_from(LOOK_BACKS),
 )
-def test_no_hour_is_told_otherwise_than_it_was(
+def test_no_hour_is_reported_otherwise_than_it_was(
     truth: list[EventCounts | None],
     idle: set[int],
     blind: set[int],

@@ -14,8 +14,8 @@ from penstock.domain.evidence import EvidenceGrade
 from penstock.domain.memory import HoldCause
 from penstock.domain.thresholds import is_below_margin, is_calm, split_migration
 from penstock.domain.verdict import GateState, Reason, Verdict
-from support.cases import NOW
-from support.worlds import cases, maybe, worse
+from support.decision_fixtures import NOW
+from support.decision_strategies import decision_inputs, maybe, worse
 
 RANK = {Verdict.PERMIT: 0, Verdict.UNKNOWN: 1, Verdict.HOLD: 2}
 
@@ -29,14 +29,14 @@ def decisions(facts: DecisionInput):
     return [one for one in (both.gate, both.release) if one is not None]
 
 
-@given(cases())
+@given(decision_inputs())
 def test_every_case_has_an_answer_and_always_the_same(case: DecisionInput) -> None:
     answer = judged(case)
     assert answer == judged(case)
     assert (answer.release is None) is (case.release is None)
 
 
-@given(cases())
+@given(decision_inputs())
 def test_a_permit_proceeds_a_hold_does_not_and_the_state_says_what_is_done(
     case: DecisionInput,
 ) -> None:
@@ -46,14 +46,14 @@ def test_a_permit_proceeds_a_hold_does_not_and_the_state_says_what_is_done(
         assert (decision.state is GateState.OPEN) is decision.proceeds
 
 
-@given(cases(), st.randoms(use_true_random=False))
+@given(decision_inputs(), st.randoms(use_true_random=False))
 def test_the_order_of_slos_is_irrelevant(case: DecisionInput, random) -> None:
     slos = list(case.slos)
     random.shuffle(slos)
     assert judged(replace(case, slos=tuple(slos))) == judged(case)
 
 
-@given(cases().filter(lambda facts: any(slo.evidence.so_far for slo in facts.slos)))
+@given(decision_inputs().filter(lambda facts: any(slo.evidence.so_far for slo in facts.slos)))
 def test_while_an_indicator_is_replaced_neither_lets_through_what_the_other_refuses(
     case: DecisionInput,
 ) -> None:
@@ -72,7 +72,7 @@ def test_while_an_indicator_is_replaced_neither_lets_through_what_the_other_refu
 @st.composite
 def worsened(draw: st.DrawFn) -> tuple[DecisionInput, DecisionInput]:
     """A case, and the same with more bad events in one SLO; all else equal."""
-    case = draw(cases())
+    case = draw(decision_inputs())
     index = draw(st.integers(0, len(case.slos) - 1))
     one = case.slos[index]
     reading = one.evidence.reading
@@ -95,7 +95,7 @@ def test_more_bad_events_permit_nothing_that_was_held(
         assert RANK[after.verdict] >= RANK[before.verdict]
 
 
-@given(cases())
+@given(decision_inputs())
 def test_unknown_ends_no_hold_but_one_whose_end_was_read_of_all_that_it_is_for(
     case: DecisionInput,
 ) -> None:
@@ -105,7 +105,7 @@ def test_unknown_ends_no_hold_but_one_whose_end_was_read_of_all_that_it_is_for(
         assert_end_was_read(now)
 
 
-@given(cases())
+@given(decision_inputs())
 def test_unknown_releases_nothing_held_but_what_its_hold_is_read_to_be_over_for(
     case: DecisionInput,
 ) -> None:
@@ -131,7 +131,7 @@ def assert_end_was_read(facts: DecisionInput) -> None:
         assert not any(is_below_margin(slo) for slo in for_these)
 
 
-@given(cases())
+@given(decision_inputs())
 def test_missing_evidence_alone_is_never_a_hold_nor_a_permit(case: DecisionInput) -> None:
     lost = tuple(one for one in prepare(case).slos if one.evidence.reading is None)
     if lost:
@@ -139,7 +139,7 @@ def test_missing_evidence_alone_is_never_a_hold_nor_a_permit(case: DecisionInput
         assert gate.verdict is Verdict.UNKNOWN
 
 
-@given(cases())
+@given(decision_inputs())
 def test_a_release_leaves_the_gate_as_it_is(case: DecisionInput) -> None:
     gate = judged(replace(case, release=None)).gate
     assert judged(case).gate == gate
@@ -149,7 +149,7 @@ def test_a_release_leaves_the_gate_as_it_is(case: DecisionInput) -> None:
     assert returning.release.reason is Reason.ROLLBACK_PERMITTED
 
 
-@given(cases())
+@given(decision_inputs())
 def test_the_slo_that_is_named_is_one_of_those_that_were_judged(case: DecisionInput) -> None:
     slos: tuple[SloEvidence, ...] = prepare(case).slos
     for decision in decisions(case):
@@ -163,8 +163,8 @@ def test_the_slo_that_is_named_is_one_of_those_that_were_judged(case: DecisionIn
             assert decision.reason is decision.slo.evidence.reason
 
 
-@given(cases())
-def test_whoever_holds_by_hand_is_named_unless_the_release_goes_on_anyway(
+@given(decision_inputs())
+def test_whoever_holds_by_hand_is_named_unless_the_release_continues_anyway(
     case: DecisionInput,
 ) -> None:
     both = judged(replace(case, person="migration"))
@@ -176,6 +176,6 @@ def test_whoever_holds_by_hand_is_named_unless_the_release_goes_on_anyway(
         assert both.release.proceeds is passing
 
 
-@given(cases())
+@given(decision_inputs())
 def test_noticing_twice_is_noticing_once(case: DecisionInput) -> None:
     assert prepare(prepare(case)) == prepare(case)

@@ -26,8 +26,8 @@ from penstock.domain.rollout_state import HISTORY_KEPT, STABLE_KEPT, RolloutStat
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import HoldEffect, Phase
 from support import draws
-from support.cases import HOT_FAST, HOT_SLOW, NOW, slo, unmeasured
-from support.standings import MANAGER, MISSING, ROLLOUT, saw, version
+from support.decision_fixtures import HOT_FAST, HOT_SLOW, NOW, slo, unmeasured
+from support.rollout_fixtures import MANAGER, MISSING, ROLLOUT, version, workload_state
 
 CALM = timedelta(minutes=10)
 EVIDENCE: dict[str, tuple[SloEvidence, ...]] = {
@@ -72,7 +72,7 @@ class GateMachine(RuleBasedStateMachine):
     def begins(self, respects: OnExternalResume, evidence: str) -> None:
         self.rollout = replace(ROLLOUT, on_external_resume=respects)
         self.standing = RolloutState()
-        self.seen = saw()
+        self.seen = workload_state()
         self.slos = EVIDENCE[evidence]
         self.now: datetime = NOW
         self.done: StepResult | None = None
@@ -133,7 +133,9 @@ class GateMachine(RuleBasedStateMachine):
             self.seen = MISSING
             self.passes(WAITS[0])
         self.lost = True
-        self.seen = saw(version(number), Phase.ROLLING, uid=f"d{uid}", ever_complete=False)
+        self.seen = workload_state(
+            version(number), Phase.ROLLING, uid=f"d{uid}", ever_complete=False
+        )
         self.passes(WAITS[0])
 
     @precondition(lambda self: self.seen.exists)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from penstock.api.base import KubeModel
 from penstock.api.kinds import KINDS
-from support.judges import parser_says
 from support.strategies import bodies, manifests
+from support.validators import parser_says
 
 
 def _with_subclasses(model: type[KubeModel]) -> Iterator[type[KubeModel]]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from penstock.api.promql_validation import expression, selector
 from penstock.errors import SpecInvalid
-from support.judges import PARSERS
 from support.strategies import bodies, junk
+from support.validators import PARSERS
 
 KINDS = list(PARSERS)
 

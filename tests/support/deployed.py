@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from support.gates import ROOT, Server
-from support.penstock_run import Operator, wait_for
+from support.admission_fixture import ROOT, Server
+from support.operator_process import Operator, wait_for
 from testbed.audit import Permission, Rules
 from testbed.bed import Bed
 from testbed.shipped import ACCOUNT, NAMESPACE, kubeconfig

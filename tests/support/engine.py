@@ -16,8 +16,8 @@ from functools import cache
 
 import pytest
 
+from support.admission_fixture import ROOT
 from support.dockerfile import Dockerfile
-from support.gates import ROOT
 
 NAMED = "ENGINE"
 _SKIPPED = "skipped for want of an engine"

@@ -87,7 +87,7 @@ def source(
     )
 
 
-class Tallied:
+class RecordedMetrics:
     """Counts as a tally does, for a test to read."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Meter:
     """
 
     def __init__(self, clock: Clock | None = None, tokens: Path = TOKEN_FOLDER) -> None:
-        self.tally = Tallied()
+        self.tally = RecordedMetrics()
         self.secrets: dict[str, dict[str, bytes]] = {}
         self._runner = asyncio.Runner()
         self.clock = clock or SystemClock()

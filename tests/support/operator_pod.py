@@ -18,15 +18,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from support import engine
+from support.admission_fixture import ROOT
 from support.dockerfile import Dockerfile
-from support.gates import ROOT
-from support.penstock_run import LOG_LINES_SHOWN, wait_for
+from support.operator_process import LOG_LINES_SHOWN, wait_for
 from testbed import identities
 from testbed.bed import Bed
+from testbed.child_process import ChildProcess
+from testbed.pod_process import environment
 from testbed.probe import Probe
-from testbed.running import environment
 from testbed.shipped import ACCOUNT, NAMESPACE, kubeconfig
-from testbed.tether import Tethered
 
 # In seconds: suits a test's patience, as the flags of other tests do.
 QUICK = {"PENSTOCK_INTERVAL": "3", "PENSTOCK_HOT_INTERVAL": "1"}
@@ -41,7 +41,7 @@ class OperatorPod:
     container: Mapping[str, Any]
     address: str
     log: Path
-    process: Tethered
+    process: ChildProcess
     _end: Callable[[], int]
 
     def probe(self, kind: str) -> int | None:
@@ -84,7 +84,7 @@ def as_process(bed: Bed, folder: Path, address: str) -> OperatorPod:
         **_environment(pod, container, address),
     }
     argv, log = command(container), folder / "log"
-    process = Tethered(argv, env=env, log=log, cwd=folder)
+    process = ChildProcess(argv, env=env, log=log, cwd=folder)
     grace = pod["spec"]["terminationGracePeriodSeconds"]
     name = pod["metadata"]["name"]
     return OperatorPod(name, container, address, log, process, lambda: process.stop(grace))
@@ -105,7 +105,7 @@ def from_image(bed: Bed, folder: Path, address: str, image: str) -> OperatorPod:
     argv += [f"--env={key}={value}" for key, value in env.items()]
     argv += [f"--volume={_service_account(bed, folder)}:{SECRETS}:ro"]
     log = folder / "log"
-    process = Tethered([*argv, image, *container["args"]], env={**os.environ}, log=log)
+    process = ChildProcess([*argv, image, *container["args"]], env={**os.environ}, log=log)
 
     def end() -> int:
         grace = pod["spec"]["terminationGracePeriodSeconds"]

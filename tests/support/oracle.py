@@ -5,7 +5,7 @@ compares: status, record, hold and metrics must be what comes out, and nothing m
 test may end in the middle of something, so it waits for agreement, boundedly. What the operator
 wrote on the way is judged by the invariants.
 
-An operator that a test has ended is begun anew: it must come to agree as well.
+An operator that a test has ended is begun again: it must come to agree as well.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from penstock.engine.object_cache import Named, ObjectCache, parsed_source
 from penstock.engine.ports import EvidenceRequest
 from penstock.settings import Settings
 from support.invariants import Specs, traces, violations
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import NAME, Story
 from testbed.recorder import Recorder
 
@@ -262,7 +262,7 @@ def steady(story: Story) -> dict[str, Any]:
 
 
 def assert_a_fresh_operator_agrees(story: Story) -> None:
-    """A new process comes to the same end, and has nothing to mend."""
+    """A new process comes to the same end, and has nothing to fix."""
     wait_for("the oracle agrees", lambda: differences(story), lambda found: not found)
     before = wait_for("its end is reached", lambda: steady(story))
     decided = story.gate()["decidedAt"]

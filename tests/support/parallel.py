@@ -38,8 +38,8 @@ LONGEST_FIRST = (
     "cluster-sources",
     "tests/integration/test_printed.py",
     "tests/integration/test_reasons.py",
-    "tests/bed/test_keeper.py",
-    "tests/bed/test_kill.py",
+    "tests/testbed_tests/test_keeper.py",
+    "tests/testbed_tests/test_kill.py",
     "tests/packaging/test_interpreters.py",
     "tests/integration/test_long_outage.py",
     "tests/integration/test_lease.py",
@@ -49,7 +49,7 @@ LONGEST_FIRST = (
     "tests/faults/test_metrics_faults.py",
     "tests/faults/test_secrets.py",
     "tests/contract/test_every_rule_is_needed.py",
-    "tests/bed/test_shared.py",
+    "tests/testbed_tests/test_shared.py",
 )
 
 

@@ -6,7 +6,7 @@ from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Occurrences, Slo
 from penstock.domain.window import RollingWindow
-from support.cases import OBJECTIVE
+from support.decision_fixtures import OBJECTIVE
 from support.indicators import ratio
 
 SLO = Slo(

@@ -114,7 +114,7 @@ TEMPLATES: st.SearchStrategy[PodTemplate] = st.builds(
 
 
 @st.composite
-def standings(draw: st.DrawFn) -> RolloutState:
+def rollout_states(draw: st.DrawFn) -> RolloutState:
     """Any standing that a status and a record can say."""
     bodies = draw(some(TEMPLATES, 3))
     return RolloutState(

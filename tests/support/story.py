@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from support.gates import APPLY, MERGE
-from support.penstock_run import PATIENCE, Operator, wait_for
+from support.admission_fixture import APPLY, MERGE
+from support.operator_process import PATIENCE, Operator, wait_for
 from support.played import IMAGE, NAME, Object, played
 from support.traffic import STEADY, Traffic
 from testbed.api import ApiError

@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 
 import yaml
 
-from support.gates import ROOT
-from support.penstock_run import wait_for
+from support.admission_fixture import ROOT
+from support.operator_process import wait_for
 from testbed.bed import Bed
 from testbed.load import MOST_SECONDS, Load
 

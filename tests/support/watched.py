@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.penstock_run import Operator
+from support.operator_process import Operator
 from testbed.bed import Bed
 from testbed.plugin import namespace_of_name
 

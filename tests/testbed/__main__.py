@@ -52,8 +52,8 @@ def _run(options: argparse.Namespace) -> int:
     from testbed import cluster, doctor
     from testbed.binaries import BinariesMissing
     from testbed.cache import CacheError
-    from testbed.claim import Claim
-    from testbed.keeper import Keeper, in_a_sentence
+    from testbed.daemon import Daemon, in_a_sentence
+    from testbed.lockfile import Lockfile
     from testbed.servers import BedError
 
     folder = (getattr(options, "dir", None) or cluster.FOLDER).resolve()
@@ -70,8 +70,8 @@ def _run(options: argparse.Namespace) -> int:
             case "fetch":
                 return _fetch(options.names)
             case "keep":
-                claim = Claim(folder, options.claim)
-                return Keeper(claim, audit=options.audit, owner=options.owner).run()
+                lockfile = Lockfile(folder, options.claim)
+                return Daemon(lockfile, audit=options.audit, owner=options.owner).run()
     except (BedError, BinariesMissing, CacheError, OSError) as error:
         sys.stderr.write(f"{in_a_sentence(error)}\n")
         return 1

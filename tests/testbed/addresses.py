@@ -58,7 +58,7 @@ class Addresses:
                     return address
         raise NoAddress(self._why_none(ports))
 
-    def give_back(self, address: str) -> None:
+    def release(self, address: str) -> None:
         """The pod of this address has ended."""
         with self._lock:
             self._taken.discard(address)

@@ -23,7 +23,7 @@ _PATIENCE = 15.0
 
 
 @dataclass(frozen=True)
-class Entry:
+class AuditEntry:
     """One request; `resource` is empty for paths that are none, such as /version."""
 
     id: str
@@ -69,7 +69,7 @@ class Permission:
     name: str = ""
     path: str = ""
 
-    def covers(self, entry: Entry) -> bool:
+    def covers(self, entry: AuditEntry) -> bool:
         """Whether RBAC would allow the request for this alone."""
         if self.verb not in {"*", entry.verb}:
             return False
@@ -83,7 +83,7 @@ class Permission:
         )
 
 
-def read(log: Path, mention: str = "") -> list[Entry]:
+def read(log: Path, mention: str = "") -> list[AuditEntry]:
     """All requests in order, once each, with the last that is known of them.
 
     With a `mention` only those whose line contains it: a whole test run fills a log of which one
@@ -93,7 +93,7 @@ def read(log: Path, mention: str = "") -> list[Entry]:
     written, and is left for the next time.
     """
     text = log.read_bytes() if log.exists() else b""
-    objects: dict[str, Entry] = {}
+    objects: dict[str, AuditEntry] = {}
     for line in text[: text.rfind(b"\n") + 1].splitlines():
         if line.strip() and mention.encode() in line:
             obj = _entry(json.loads(line))
@@ -103,10 +103,10 @@ def read(log: Path, mention: str = "") -> list[Entry]:
 
 def wait_for(
     log: Path,
-    condition: Callable[[list[Entry]], bool],
+    condition: Callable[[list[AuditEntry]], bool],
     seconds: float = _PATIENCE,
     mention: str = "",
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """Read until the condition holds: a request is logged shortly after its answer."""
     end = time.monotonic() + seconds
     while not condition(objects := read(log, mention)):
@@ -117,17 +117,17 @@ def wait_for(
     return objects
 
 
-def of_user(objects: Iterable[Entry], user: str) -> list[Entry]:
+def of_user(objects: Iterable[AuditEntry], user: str) -> list[AuditEntry]:
     """What one user asked for."""
     return [obj for obj in objects if obj.user == user]
 
 
-def forbidden(objects: Iterable[Entry]) -> list[Entry]:
+def forbidden(objects: Iterable[AuditEntry]) -> list[AuditEntry]:
     """Requests that no rule allowed."""
     return [obj for obj in objects if obj.is_forbidden]
 
 
-def used_permissions(objects: Iterable[Entry]) -> set[Permission]:
+def used_permissions(objects: Iterable[AuditEntry]) -> set[Permission]:
     """What was asked for and allowed, in the words of rules; object names are left out."""
     return {
         Permission("", "", obj.verb, path=_without_query(obj.path))
@@ -157,22 +157,22 @@ def permissions(rules: Rules) -> list[Permission]:
     return parts + paths
 
 
-def unused(rules: Rules, objects: Collection[Entry]) -> list[Permission]:
+def unused(rules: Rules, objects: Collection[AuditEntry]) -> list[Permission]:
     """Parts of the rules that no allowed request needed: candidates for removal."""
     allowed = [obj for obj in objects if not obj.is_forbidden]
     return [part for part in permissions(rules) if not any(map(part.covers, allowed))]
 
 
-def uncovered(rules: Rules, objects: Iterable[Entry]) -> list[Entry]:
+def uncovered(rules: Rules, objects: Iterable[AuditEntry]) -> list[AuditEntry]:
     """Requests that these rules do not allow, whether refused or allowed by some other role."""
     parts = permissions(rules)
     return [obj for obj in objects if not any(part.covers(obj) for part in parts)]
 
 
-def _entry(event: Mapping[str, Any]) -> Entry:
+def _entry(event: Mapping[str, Any]) -> AuditEntry:
     target = event.get("objectRef") or {}
     notes = event.get("annotations") or {}
-    return Entry(
+    return AuditEntry(
         id=event["auditID"],
         at=datetime.fromisoformat(event["requestReceivedTimestamp"]),
         user=(event.get("impersonatedUser") or event["user"])["username"],
@@ -189,11 +189,11 @@ def _entry(event: Mapping[str, Any]) -> Entry:
     )
 
 
-def _with_subresource(obj: Entry) -> str:
+def _with_subresource(obj: AuditEntry) -> str:
     return f"{obj.resource}/{obj.subresource}" if obj.subresource else obj.resource
 
 
-def _resource_covers(resource: str, obj: Entry) -> bool:
+def _resource_covers(resource: str, obj: AuditEntry) -> bool:
     if resource in {"*", _with_subresource(obj)}:
         return True
     return bool(obj.subresource) and resource == f"*/{obj.subresource}"

@@ -24,7 +24,7 @@ from typing import Self
 
 import yaml
 
-from testbed import peers
+from testbed import third_party_crds
 from testbed.api import Kube
 from testbed.binaries import ensure
 from testbed.control_plane import ControlPlane
@@ -227,7 +227,7 @@ class Bed:
             if document
         ]
         with self._phase("CRDs", say):
-            peers.install(self.kube, documents)
+            third_party_crds.install(self.kube, documents)
 
     def _wait_for_all(self, say: Say) -> None:
         with self._phase("controllers", say):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.build import Builder, BuildError
-from testbed.cache import RELEASE, Cache, CacheError, Held, recipe_hash
+from testbed.cache import RELEASE, Cache, CacheError, CacheLock, recipe_hash
 from testbed.download import (
     MIRROR,
     Archive,
@@ -36,7 +36,7 @@ class BinariesMissing(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundBinary:
     """A binary that fits."""
 
     path: Path
@@ -49,7 +49,7 @@ class Search:
     """What looking for one binary gave; nothing is downloaded or built by looking."""
 
     binary: Binary
-    found: Found | None
+    found: FoundBinary | None
     passed_over: tuple[str, ...]
 
 
@@ -92,7 +92,7 @@ def search(binary: Binary, cache: Cache) -> Search:
             return Search(binary, found, tuple(passed_over))
     obj = cache.lookup(binary)
     if obj is not None:
-        own = Found(obj.path, obj.version, f"cache, {obj.source}")
+        own = FoundBinary(obj.path, obj.version, f"cache, {obj.source}")
         return Search(binary, own, tuple(passed_over))
     for path in _envtest_store(binary, cache):
         found = _judge(binary, path, "setup-envtest", passed_over)
@@ -164,10 +164,10 @@ def _envtest_store(binary: Binary, cache: Cache) -> list[Path]:
     return [path for path, _ in _distinct(places)]
 
 
-def _judge(binary: Binary, path: Path, source: str, passed_over: list[str]) -> Found | None:
+def _judge(binary: Binary, path: Path, source: str, passed_over: list[str]) -> FoundBinary | None:
     version = version_of(binary, path)
     if version is not None and fits(binary, version):
-        return Found(path, version, source)
+        return FoundBinary(path, version, source)
     says = f"is version {version}" if version else "does not say its version"
     passed_over.append(f"{path} ({source}) {says}, needed is {binary.tool.minor}: passed over")
     return None
@@ -223,7 +223,7 @@ def _download(hunt: _Hunt, cache: Cache, say: Say) -> None:
 
 
 def _download_one(
-    hunt: _Hunt, archive: Archive, checksum: str, cache: Cache, hold_ref: Held, say: Say
+    hunt: _Hunt, archive: Archive, checksum: str, cache: Cache, hold_ref: CacheLock, say: Say
 ) -> None:
     say(f"downloading {archive.url} ...")
     try:

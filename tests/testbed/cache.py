@@ -38,7 +38,7 @@ class CacheError(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A published binary."""
 
     path: Path
@@ -53,7 +53,7 @@ class _Record:
     size: int
 
 
-class Held:
+class CacheLock:
     """A held lock: a work folder of one's own, and the line that others see who wait."""
 
     def __init__(self, work: Path, file: IO[str]) -> None:
@@ -84,7 +84,7 @@ class Cache:
             folder = folder.parent
         return shutil.disk_usage(folder).free
 
-    def lookup(self, binary: Binary) -> Entry | None:
+    def lookup(self, binary: Binary) -> CacheEntry | None:
         """The published binary, built or downloaded, if it is there and whole."""
         for origin in (RELEASE, recipe_hash(binary.tool)):
             obj = _read_entry(self._folder(binary, origin), binary.name)
@@ -92,7 +92,9 @@ class Cache:
                 return obj
         return None
 
-    def publish(self, file: Path, binary: Binary, origin: str, source: str, held: Held) -> Entry:
+    def publish(
+        self, file: Path, binary: Binary, origin: str, source: str, held: CacheLock
+    ) -> CacheEntry:
         """Make `file`, which lies in the held work folder, an entry of the cache."""
         folder = self._folder(binary, origin)
         with self.plain_words():
@@ -105,9 +107,9 @@ class Cache:
                 _flush_to_disk(path)
             staged.chmod(0o755)
             self.put(staged, folder, held)
-        return Entry(folder / binary.name, record.version, record.source)
+        return CacheEntry(folder / binary.name, record.version, record.source)
 
-    def put(self, staged: Path, folder: Path, held: Held) -> None:
+    def put(self, staged: Path, folder: Path, held: CacheLock) -> None:
         """Rename a finished folder into its place, over one that was found broken."""
         with self.plain_words():
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +118,7 @@ class Cache:
             staged.replace(folder)
 
     @contextlib.contextmanager
-    def lock(self, key: str, doing: str, say: Say) -> Iterator[Held]:
+    def lock(self, key: str, doing: str, say: Say) -> Iterator[CacheLock]:
         """Be the only process that works at `key`; tell whom one waits for meanwhile."""
         with self.plain_words():
             for part in ("locks", "tmp", "logs"):
@@ -127,7 +129,7 @@ class Cache:
                 _wait_for(file, f"{key} in {self.root}", say)
                 self._sweep(key)
                 work = Path(tempfile.mkdtemp(dir=self._tmp(key)))
-                held = Held(work, file)
+                held = CacheLock(work, file)
                 held.tell(doing)
             try:
                 yield held
@@ -207,14 +209,14 @@ def recipe_hash(tool: Tool) -> str:
     return hashlib.sha256(pins + tool.tags.encode() + tool.ldflags.encode()).hexdigest()[:12]
 
 
-def _read_entry(folder: Path, name: str) -> Entry | None:
+def _read_entry(folder: Path, name: str) -> CacheEntry | None:
     path = folder / name
     try:
         record = _Record(**json.loads((folder / "entry.json").read_text()))
         whole = path.stat().st_size == record.size and os.access(path, os.X_OK)
     except (OSError, ValueError, TypeError):
         return None
-    return Entry(path, record.version, record.source) if whole else None
+    return CacheEntry(path, record.version, record.source) if whole else None
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -1,6 +1,6 @@
 """`up`, `down` and `env`: one bed per folder, whoever asks, however often.
 
-Owns what these commands do and say; the bed itself belongs to a keeper (`testbed.keeper`). What is
+Owns what these commands do and say; the bed itself belongs to a keeper (`testbed.daemon`). What is
 meant for scripts goes to standard output, and only that; what is meant for people goes to standard
 error.
 """
@@ -19,9 +19,18 @@ from pathlib import Path
 from testbed.api import ApiError, Kube
 from testbed.bed import TESTS
 from testbed.binaries import ensure
-from testbed.claim import VERSION, Claim, Record, birth, is_held, leftovers, must_be_ours, why_stale
+from testbed.daemon import ENV, exports
 from testbed.existing import USE, existing_cluster, is_true
-from testbed.keeper import ENV, exports
+from testbed.lockfile import (
+    VERSION,
+    Lockfile,
+    Record,
+    birth,
+    is_held,
+    leftovers,
+    must_be_ours,
+    why_stale,
+)
 from testbed.progress import Pace, console
 from testbed.servers import BedError
 from testbed.versions import SERVERS
@@ -57,13 +66,13 @@ def have(folder: Path, *, audit: bool = False, owner: int = 0, module: str = "te
 
 def down(folder: Path) -> None:
     """End what `up` started in `folder`, and nothing else."""
-    claim = Claim.take(folder, create=False)
-    if claim is not None:
+    lockfile = Lockfile.take(folder, create=False)
+    if lockfile is not None:
         reason = why_stale(folder)
-        claim.remove()
+        lockfile.remove()
         console(f"No test bed runs in {folder}: {reason}. What it left was removed.")
     elif is_held(folder):
-        _end_keeper(folder)
+        _end_daemon(folder)
         console(f"The test bed in {folder} has ended.")
     else:
         console(f"No test bed runs in {folder}.")
@@ -72,7 +81,7 @@ def down(folder: Path) -> None:
 def end(folder: Path) -> None:
     """End the bed of `folder`, if there is one, without a word."""
     if is_held(folder):
-        _end_keeper(folder)
+        _end_daemon(folder)
 
 
 def env(folder: Path) -> None:
@@ -102,7 +111,7 @@ def _found_running(folder: Path) -> bool:
         console(f"The test bed in {folder} is running.")
         return True
     console(f"The test bed in {folder} is replaced: {reason}.")
-    _end_keeper(folder)
+    _end_daemon(folder)
     return False
 
 
@@ -146,18 +155,18 @@ def _ask_prometheus(url: str) -> None:
 def _started(folder: Path, options: list[str], module: str) -> bool:
     """Whether we started it; not if somebody else was quicker."""
     ensure(SERVERS)
-    claim = Claim.take(folder, create=True)
-    if claim is None:
+    lockfile = Lockfile.take(folder, create=True)
+    if lockfile is None:
         return False
     if leftovers(folder):
         console(f"The test bed in {folder} is replaced: {why_stale(folder)}.")
-        claim.clear()
+        lockfile.clear()
     try:
-        keeper = _spawn_keeper(claim, options, module)
+        keeper = _spawn_daemon(lockfile, options, module)
     except BaseException:
-        claim.remove()
+        lockfile.remove()
         raise
-    claim.release()  # the keeper has it now
+    lockfile.release()  # the keeper has it now
     try:
         _follow(keeper)
     except BaseException:
@@ -166,15 +175,15 @@ def _started(folder: Path, options: list[str], module: str) -> bool:
     return True
 
 
-def _spawn_keeper(claim: Claim, options: list[str], module: str) -> subprocess.Popen[bytes]:
-    command = ["keep", f"--dir={claim.folder}", f"--claim={claim.descriptor}", *options]
+def _spawn_daemon(lockfile: Lockfile, options: list[str], module: str) -> subprocess.Popen[bytes]:
+    command = ["keep", f"--dir={lockfile.folder}", f"--claim={lockfile.descriptor}", *options]
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        pass_fds=[claim.descriptor],
+        pass_fds=[lockfile.descriptor],
         start_new_session=True,
-        cwd=claim.folder,
+        cwd=lockfile.folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
     )
 
@@ -202,11 +211,11 @@ def _follow(keeper: subprocess.Popen[bytes]) -> None:
         keeper.stdout.close()
 
 
-def _end_keeper(folder: Path) -> None:
+def _end_daemon(folder: Path) -> None:
     """Ask it to end and wait until it has; by force when it does not."""
-    _signal_keeper(folder, signal.SIGTERM)
+    _signal_daemon(folder, signal.SIGTERM)
     if not _wait_until_gone(folder):
-        _signal_keeper(folder, signal.SIGKILL)
+        _signal_daemon(folder, signal.SIGKILL)
         if not _wait_until_gone(folder):
             raise BedError(f"The test bed in {folder} does not end: process {_pid(folder)}.")
     _remove_leftovers(folder)
@@ -214,12 +223,12 @@ def _end_keeper(folder: Path) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     """Of a keeper that was killed before it could tidy up."""
-    claim = Claim.take(folder, create=False)
-    if claim is not None:
-        claim.remove()
+    lockfile = Lockfile.take(folder, create=False)
+    if lockfile is not None:
+        lockfile.remove()
 
 
-def _signal_keeper(folder: Path, number: signal.Signals) -> None:
+def _signal_daemon(folder: Path, number: signal.Signals) -> None:
     """Only to a living keeper: while the lock is held, the record is its own."""
     end = time.monotonic() + _END_SECONDS
     while is_held(folder) and time.monotonic() < end:

@@ -29,7 +29,7 @@ from typing import Any
 from testbed.addresses import loopback
 from testbed.api import Kube
 from testbed.arguments import add_kubeconfig
-from testbed.follow import Follower
+from testbed.list_watch import ListWatch
 from testbed.pods import condition
 from testbed.probe import container_port
 
@@ -78,7 +78,7 @@ class Load:
         self._rate = _bounded("rate", rate, MOST_PER_SECOND, "requests a second")
         self._seconds = _bounded("duration", seconds, MOST_SECONDS, "seconds")
         query = urllib.parse.urlencode({"labelSelector": selector})
-        self._follower = Follower(
+        self._follower = ListWatch(
             kube,
             f"/api/v1/namespaces/{namespace}/pods?{query}",
             changed=self._on_changed,
@@ -128,7 +128,7 @@ class Load:
         return not self.is_running
 
     def stop(self) -> None:
-        """End it, and wait for answers to what is under way."""
+        """End it, and wait for answers to what is in progress."""
         self._stopped.set()
         self._follower.stop()
         for thread in self._threads:

@@ -4,10 +4,10 @@
 
 Owns what the API server hears from nodes: registration, heartbeats, the status of pods and their
 final deletion. Most pods are only said to be Ready; those of the sample application are run
-(`testbed.pods` says which, `testbed.running` how). It never creates a pod and never decides where
-one runs.
+(`testbed.pods` says which, `testbed.pod_process` how). It never creates a pod and never decides
+where one runs.
 
-Each pod is looked at anew after every event and whenever something is due, and what differs is
+Each pod is looked at again after every event and whenever something is due, and what differs is
 written. So it does not matter which events were lost while the API server was away, restarted or
 paused: the next look puts it right. All processes it started end with it, `kill -9` included.
 """
@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from testbed.addresses import Addresses
-from testbed.agenda import Agenda
 from testbed.api import Kube
 from testbed.arguments import add_kubeconfig, whole_number
-from testbed.follow import TROUBLE, Follower
+from testbed.list_watch import TROUBLE, ListWatch
 from testbed.machine import HOST, STRATEGIC_MERGE, Machine
-from testbed.pods import Standing, is_run, is_said, played, status
-from testbed.running import Run, timestamp
+from testbed.pod_process import PodProcess, timestamp
+from testbed.pods import PodState, is_run, is_said, played, status
+from testbed.work_queue import WorkQueue
 
 BEAT_SECONDS = 10.0
 WORKERS = 4
@@ -51,14 +51,14 @@ class Node:
         self._machines = [Machine(kube, f"node-{number}") for number in range(nodes)]
         self._names = {machine.name for machine in self._machines}
         self._addresses = Addresses()
-        self._agenda = Agenda()
+        self._agenda = WorkQueue()
         self._pods: dict[str, Mapping[str, Any]] = {}
         self._seen: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, PodProcess] = {}
         self._made_up = MadeUpAddresses()
         self._stopped = threading.Event()
-        self._follower = Follower(
+        self._follower = ListWatch(
             kube, SCHEDULED_PODS, changed=self._on_changed, gone=self._on_gone
         )
 
@@ -116,7 +116,7 @@ class Node:
             self._pods[pod["metadata"]["uid"]] = pod
 
     def _work(self) -> None:
-        while (uid := self._agenda.take()) is not None:
+        while (uid := self._agenda.get()) is not None:
             try:
                 self._look_at(uid)
             except TROUBLE as trouble:
@@ -141,16 +141,16 @@ class Node:
                 self._agenda.add(uid, pause)
             self._write(uid, pod, state, self._made_up.of(pod))
 
-    def _run(self, uid: str, pod: Mapping[str, Any]) -> tuple[Standing, str | None]:
+    def _run(self, uid: str, pod: Mapping[str, Any]) -> tuple[PodState, str | None]:
         run = self._runs.get(uid)
         if run is None:
             changed = functools.partial(self._agenda.add, uid)
-            run = Run(pod, self._addresses, changed, self._log_of(pod))
+            run = PodProcess(pod, self._addresses, changed, self._log_of(pod))
             self._runs[uid] = run
         return run.standing, run.address
 
     def _write(
-        self, uid: str, pod: Mapping[str, Any], standing: Standing, address: str | None
+        self, uid: str, pod: Mapping[str, Any], standing: PodState, address: str | None
     ) -> None:
         wanted = status(pod, standing, address, HOST, timestamp())
         if is_said(pod.get("status"), wanted):

@@ -35,7 +35,7 @@ WRONG_CONFIG = "CreateContainerConfigError"
 
 
 @dataclass(frozen=True)
-class Standing:
+class PodState:
     """Where the containers of a pod stand, in the words of `containerStatuses`."""
 
     state: Object
@@ -51,15 +51,15 @@ class Standing:
 
 def waiting(
     reason: str, message: str, *, restarts: int = 0, last_state: Object | None = None
-) -> Standing:
+) -> PodState:
     state = {"waiting": {"reason": reason, "message": message}}
-    return Standing(state, restarts=restarts, last_state=last_state or {})
+    return PodState(state, restarts=restarts, last_state=last_state or {})
 
 
 def running(
     since: str, *, ready: bool, restarts: int = 0, last_state: Object | None = None
-) -> Standing:
-    return Standing({"running": {"startedAt": since}}, ready, restarts, last_state or {})
+) -> PodState:
+    return PodState({"running": {"startedAt": since}}, ready, restarts, last_state or {})
 
 
 def image_tag(image: str) -> str:
@@ -83,7 +83,7 @@ def cannot_pull(pod: Object) -> bool:
     return any(image_tag(c["image"]).startswith("bad") for c in pod["spec"]["containers"])
 
 
-def played(pod: Object, age: float, now: str) -> tuple[Standing, float | None]:
+def played(pod: Object, age: float, now: str) -> tuple[PodState, float | None]:
     """How a pod that is not run stands at this age, and in how many seconds that changes."""
     if cannot_pull(pod):
         return waiting(PULL_FAILED, "Back-off pulling image: its tag begins with `bad`"), None
@@ -95,14 +95,14 @@ def played(pod: Object, age: float, now: str) -> tuple[Standing, float | None]:
     if delay is None:
         problem = f"annotation {READY_AFTER} is not a number of seconds from 0, and not `never`"
         return waiting(WRONG_CONFIG, problem), None
-    # A node that was started anew finds Ready pods and must not take that back.
+    # A node that was started again finds Ready pods and must not take that back.
     if age >= delay or (math.isfinite(delay) and condition(pod, "Ready") == "True"):
         return running(since, ready=True), None
     return running(since, ready=False), delay - age if math.isfinite(delay) else None
 
 
 def status(
-    pod: Object, state: Standing, address: str | None, host: str, now: str
+    pod: Object, state: PodState, address: str | None, host: str, now: str
 ) -> dict[str, Any]:
     """The status to write, as a strategic merge patch of what the pod says now."""
     present = pod.get("status") or {}
@@ -152,7 +152,7 @@ def _ready_after(text: str) -> float | None:
     return seconds if 0 <= seconds < math.inf else None
 
 
-def _failing(reason: str, since: str) -> Standing:
+def _failing(reason: str, since: str) -> PodState:
     message = f"played, by the annotation {FAIL}"
     if reason != CRASHING:
         return waiting(reason, message)
@@ -160,7 +160,7 @@ def _failing(reason: str, since: str) -> Standing:
     return waiting(reason, message, restarts=1, last_state={"terminated": ended})
 
 
-def _container_status(container: Object, state: Standing) -> dict[str, Any]:
+def _container_status(container: Object, state: PodState) -> dict[str, Any]:
     return {
         "name": container["name"],
         "image": container["image"],
@@ -173,7 +173,7 @@ def _container_status(container: Object, state: Standing) -> dict[str, Any]:
     }
 
 
-def _conditions(pod: Object, state: Standing) -> Sequence[Object]:
+def _conditions(pod: Object, state: PodState) -> Sequence[Object]:
     names = [container["name"] for container in pod["spec"]["containers"]]
     unready = None
     if not state.ready:

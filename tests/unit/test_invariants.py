@@ -153,7 +153,7 @@ def test_what_is_planted_is_seen(planted: str) -> None:
     "reason",
     ["RollbackPermitted", "FirstReleasePermitted", "OverrideActive", "BudgetHealthy", "NoTraffic"],
 )
-def test_what_may_go_on_past_a_shut_gate_is_no_violation(reason: str) -> None:
+def test_what_may_continue_past_a_closed_gate_is_not_a_violation(reason: str) -> None:
     assert violations([*HELD, *still(reason)], SPECS) == []
 
 
@@ -183,7 +183,7 @@ def test_what_is_not_enforced_any_more_is_let_go(
     assert violations(change([*HELD, *still("BurningFast")]), specs) == []
 
 
-def test_a_write_that_was_not_done_is_no_violation() -> None:
+def test_a_write_that_was_not_done_is_not_a_violation() -> None:
     assert (
         violations([hold(forced=True, code=409), hold(forced=True, forwarded=False)], SPECS) == []
     )

@@ -301,7 +301,7 @@ def seconds_from_sigterm_to_the_end() -> float:
         return time.monotonic() - start
 
 
-def test_sigterm_ends_it_under_a_second_with_requests_under_way() -> None:
+def test_sigterm_ends_it_under_a_second_with_requests_in_progress() -> None:
     # The best of some: on a busy machine a process may wait for its turn longer than that.
     assert any(seconds_from_sigterm_to_the_end() < 1 for _ in range(5))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.gates import Server, Workload, with_policies
+from support.admission_fixture import Server, Workload, with_policies
 from testbed.bed import Bed
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support.gates import Workload, closed, percentiles, until
+from support.admission_fixture import Workload, closed, percentiles, until
 
 pytestmark = pytest.mark.servers
 

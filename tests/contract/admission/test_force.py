@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.gates import APPLY, SENTENCE, Workload, deployment, manifest
+from support.admission_fixture import APPLY, SENTENCE, Workload, deployment, manifest
 from testbed.api import ApiError
 
 pytestmark = pytest.mark.servers
@@ -47,7 +47,7 @@ def test_v28_a_forced_server_side_apply_as_flux_does_it_is_refused(checkout: Wor
     assert checkout.read()["metadata"]["uid"] == uid
 
 
-def test_v28_flux_applies_what_is_no_release(checkout: Workload) -> None:
+def test_v28_flux_applies_what_is_not_a_release(checkout: Workload) -> None:
     checkout.close()
     flux = "fieldManager=kustomize-controller&force=true"
     for query in (f"{flux}&dryRun=All", flux):

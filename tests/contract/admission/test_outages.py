@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from support import draws
-from support.gates import (
+from support.admission_fixture import (
     ADMISSION,
     CRDS,
     STRICT,

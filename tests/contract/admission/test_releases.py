@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.gates import (
+from support.admission_fixture import (
     APPLY,
     MERGE,
     SENTENCE,
@@ -72,7 +72,7 @@ def test_a_release_is_refused_with_403_and_our_sentence(
 
 
 @pytest.mark.parametrize("change", NO_RELEASES.values(), ids=NO_RELEASES)
-def test_v31_what_is_no_release_passes_while_the_gate_is_closed(
+def test_v31_what_is_not_a_release_passes_while_the_gate_is_closed(
     checkout: Workload, change: dict[str, Any]
 ) -> None:
     checkout.close()
@@ -168,7 +168,7 @@ def test_a_message_never_says_immutable_or_flux_would_replace_the_deployment(
     assert refusal.message.endswith("Held by alice: the schema is unchangeable until Monday")
 
 
-def test_warn_tells_and_lets_pass(checkout: Workload) -> None:
+def test_warn_reports_and_lets_pass(checkout: Workload) -> None:
     checkout.write_record(closed(checkout.name, admission="Warn"))
     target = f"deployment/{checkout.name}"
 

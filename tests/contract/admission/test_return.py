@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.gates import (
+from support.admission_fixture import (
     MERGE,
     SENTENCE,
     Workload,

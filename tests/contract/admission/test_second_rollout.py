@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.gates import Server, Workload, manifest, until
+from support.admission_fixture import Server, Workload, manifest, until
 from testbed.api import ApiError, Kube
 
 pytestmark = pytest.mark.servers
@@ -57,7 +57,7 @@ def rollouts(server: Server, namespace: str) -> Rollouts:
     return found
 
 
-def test_a_second_rollout_for_a_workload_is_refused_and_told_of_the_first(
+def test_a_second_rollout_for_a_workload_is_refused_and_names_the_first(
     rollouts: Rollouts,
 ) -> None:
     refusal = rollouts.refusal(rollout("second"))

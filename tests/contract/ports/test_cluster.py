@@ -19,9 +19,9 @@ from penstock.domain.slo_status import SloStatus, slo_status
 from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
 from penstock.engine.ports import StatusApi
 from penstock.errors import NotFound, SpecInvalid
-from support.cases import NOW, slo
+from support.decision_fixtures import NOW, slo
 from support.doubles.sides import NAME, Side
-from support.standings import Story as Rounds
+from support.rollout_fixtures import GateStory as Rounds
 
 INDICATOR = {"ratio": {"bad": "errors", "total": "requests"}}
 SLO = {"objective": "99%", "window": {"rolling": "30d"}, "indicator": INDICATOR}
@@ -58,7 +58,9 @@ async def test_what_authors_wrote_is_listed_parsed_with_its_identity(side: Side)
     assert (changed.generation, changed.ref) == (2, found.ref)
 
 
-async def test_what_cannot_be_acted_on_is_listed_with_its_problem_and_told_so(side: Side) -> None:
+async def test_what_cannot_be_acted_on_is_listed_with_its_problem_and_reported_so(
+    side: Side,
+) -> None:
     status_api = side.cluster()
     broken = {"ratio": {"bad": "errors{", "total": "requests"}}
     side.put(Resource.SLO, NAME, {**SLO, "indicator": broken})
@@ -185,7 +187,7 @@ async def test_two_clients_write_one_after_the_other(side: Side) -> None:
         assert side.read(RECORDS, NAME)["data"]["admits"] is step.record.admits
 
 
-async def test_the_record_of_a_shut_gate_carries_the_label_that_admission_chooses_by(
+async def test_the_record_of_a_closed_gate_carries_the_label_that_admission_chooses_by(
     side: Side,
 ) -> None:
     status_api = side.cluster()

@@ -172,7 +172,7 @@ async def test_who_declares_the_opposite_by_apply_is_named_and_not_overruled(sid
     assert (found.paused, found.held_by_us, found.pinned_by) == (False, False, "argocd")
 
 
-async def test_a_release_under_way_can_be_held_in_part(side: Side) -> None:
+async def test_a_release_in_progress_can_be_held_in_part(side: Side) -> None:
     side.deploy()
     workloads = side.workloads()
     first = (await seen(side, workloads)).template
@@ -206,7 +206,7 @@ async def test_a_template_that_changes_while_it_is_held_has_not_begun(side: Side
     assert len(found.former_templates) == 1
 
 
-async def test_a_persons_label_is_told_with_its_value(side: Side) -> None:
+async def test_a_persons_label_is_reported_with_its_value(side: Side) -> None:
     side.deploy()
     side.label("migration")
     assert (await seen(side, side.workloads())).person_holds == "migration"

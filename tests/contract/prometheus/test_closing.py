@@ -177,7 +177,7 @@ def test_a_probe_is_weighted_by_time_and_a_target_that_vanished_is_bad(url):
     assert ask(url, probe_strays(selector, [], FIVE), NOW).value is None
 
 
-def test_a_probe_that_vanished_is_forgotten_after_the_look_back(url):
+def test_a_probe_that_vanished_is_forgotten_after_the_lookback(url):
     selector = 'probe_success{instance="gone"}'
     for minutes, seconds in ((4, 300), (64, None)):
         at = NOW + timedelta(minutes=minutes)
@@ -196,7 +196,7 @@ def test_seconds_of_a_probe_add_up_over_windows_of_any_length(url):
     assert ask(url, probe_total(selector, [], span, HOUR), between).value is None
 
 
-def test_a_probe_that_is_neither_0_nor_1_is_told(url):
+def test_a_probe_that_is_neither_0_nor_1_is_reported(url):
     assert ask(url, probe_strays('probe_success{job="odd-probe"}', [], FIVE), NOW).value == 3
 
 

@@ -24,9 +24,9 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import Slo
 from penstock.engine.budget.ledger_restore import COUNTERS, LedgerRestore
 from penstock.engine.budget.source_ledgers import TrackedLedger, counters_of
-from support.books import THEN, Bookkeeping, Shop
 from support.history import prometheus
 from support.indicators import ratio
+from support.ledger_fixture import THEN, LedgerFixture, Shop
 from support.measuring import Meter, slo
 from support.own_counters import JOB, Month, PlayedClock, Scraped
 from support.remote_write import RECEIVER
@@ -55,7 +55,7 @@ def meter() -> Iterator[Meter]:
         yield found
 
 
-def account_of(books: Bookkeeping) -> TrackedLedger:
+def account_of(books: LedgerFixture) -> TrackedLedger:
     (tracked,) = books.library.source_ledgers(books.source)
     return tracked
 
@@ -70,7 +70,7 @@ def restored_hours(tracked: TrackedLedger) -> dict[int, EventCounts]:
     }
 
 
-async def upkeep_until_restored(books: Bookkeeping) -> None:
+async def upkeep_until_restored(books: LedgerFixture) -> None:
     """As the operator does it; what it then begins to read raw is not exact yet."""
     upkeep = asyncio.create_task(books.library.run())
     books.library.wake(books.source)
@@ -86,7 +86,7 @@ class Life:
 
     def __init__(self, meter: Meter, url: str, start: datetime) -> None:
         self.clock, self.scrapes = PlayedClock(start), Scrapes()
-        self.books = Bookkeeping(meter, url, Scrapes(), own_job=JOB, clock=self.clock)
+        self.books = LedgerFixture(meter, url, Scrapes(), own_job=JOB, clock=self.clock)
         self.begin("10.0.0.1:8080")
 
     def begin(self, instance: str) -> None:
@@ -125,7 +125,7 @@ def test_what_was_counted_over_restarts_is_restored_to_the_event_and_the_rest_is
         life.live_until(THEN)
         life.scrapes.send(url)
 
-        lost = Bookkeeping(meter, url, Scrapes(), own_job=JOB, clock=life.clock)
+        lost = LedgerFixture(meter, url, Scrapes(), own_job=JOB, clock=life.clock)
         slo = availability()
         assert lost.measure([slo], THEN)["availability"].kind is EvidenceKind.WARMING_UP
         meter.run(upkeep_until_restored(lost))
@@ -149,7 +149,7 @@ def test_what_was_counted_over_restarts_is_restored_to_the_event_and_the_rest_is
 
 def test_a_month_is_restored_from_at_most_1500_samples(meter: Meter, tmp_path: Path) -> None:
     with prometheus(tmp_path, RECEIVER, config=ACCEPTING_LATE_SAMPLES) as url:
-        books = Bookkeeping(meter, url, Scrapes())
+        books = LedgerFixture(meter, url, Scrapes())
         tracked = books.library.source_ledgers(books.source).ledger_for(
             availability("30d"), THEN, {}
         )
@@ -179,7 +179,7 @@ def test_without_a_job_or_without_counters_the_past_is_read_as_ever(
     shop = Shop().serve()
     with shop.served(tmp_path) as (url, _):
         for job in ("", JOB):
-            books, slo = Bookkeeping(meter, url, Scrapes(), own_job=job), availability()
+            books, slo = LedgerFixture(meter, url, Scrapes(), own_job=job), availability()
             books.measure([slo], THEN)
             books.keep_up(THEN)
             evidence = books.measure([slo], THEN)["availability"]

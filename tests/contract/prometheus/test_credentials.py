@@ -24,8 +24,8 @@ from penstock.domain.metrics_source import (
 from penstock.domain.refs import SecretKeyRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_status import SourceReason
+from support.auth_proxy import AuthProxy, auth_proxy
 from support.clocks import MovedClock
-from support.gatehouse import Gate, gate
 from support.history import NOW, Guard, History, prometheus
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
@@ -66,8 +66,8 @@ def upstream(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def before(upstream: str) -> Iterator[Gate]:
-    with gate(upstream) as standing:
+def before(upstream: str) -> Iterator[AuthProxy]:
+    with auth_proxy(upstream) as standing:
         yield standing
 
 
@@ -128,7 +128,7 @@ def test_a_password_lets_us_in_and_a_line_break_at_its_end_is_none_of_it(meter, 
     assert meter.look(where).reason is SourceReason.CONNECTED
 
 
-def test_a_wrong_password_is_told_and_one_that_was_rotated_serves_without_a_restart(
+def test_a_wrong_password_is_reported_and_one_that_was_rotated_serves_without_a_restart(
     meter, guarded, clock
 ):
     meter.secrets["prometheus"] = {"password": b"planted-wrong"}
@@ -180,7 +180,7 @@ def test_a_certificate_is_shown_where_it_is_asked_for(meter, folder, pki):
         )
 
 
-def test_what_is_no_certificate_is_told_with_its_field(meter, pki):
+def test_what_is_not_a_certificate_is_reported_with_its_field(meter, pki):
     meter.secrets["ca"] = {"ca.crt": b"planted-ca"}
     meter.secrets["client"] = {
         "tls.crt": (pki.folder / "client.crt").read_bytes(),
@@ -262,14 +262,14 @@ def test_a_header_that_would_begin_another_is_not_sent(meter, before):
 # OAuth2, by a gate that gives out tokens too.
 
 
-def oauth2(before: Gate, **more: object) -> MetricsSource:
+def oauth2(before: AuthProxy, **more: object) -> MetricsSource:
     secret = SecretKeyRef("prometheus", "client-secret")
     auth = OAuth2Auth(before.token_url, "pen stock", secret, ("metrics.read", "more"))
     return source(before.url, auth=auth, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def client(meter: Meter, before: Gate) -> MetricsSource:
+def client(meter: Meter, before: AuthProxy) -> MetricsSource:
     before.bearers, before.clients = {"nobody's"}, {"pen stock": "planted/secret+%"}
     meter.secrets["prometheus"] = {"client-secret": b"planted/secret+%"}
     return oauth2(before)
@@ -291,7 +291,7 @@ def test_a_token_is_asked_for_once_and_kept_until_it_is_nearly_over(
     assert len(before.issued) == 2
 
 
-def test_a_token_that_is_refused_is_asked_for_anew_at_once(meter, before, client):
+def test_a_token_that_is_refused_is_asked_for_again_at_once(meter, before, client):
     assert is_read(ask(meter, client))
     before.bearers = {"nobody's"}
     assert is_read(ask(meter, client))
@@ -305,7 +305,7 @@ def test_a_token_of_which_is_not_said_how_long_it_lasts_is_kept_for_a_while(mete
     assert len(before.issued) == 1
 
 
-def test_a_wrong_client_secret_is_told(meter, before, client, clock):
+def test_a_wrong_client_secret_is_reported(meter, before, client, clock):
     meter.secrets["prometheus"] = {"client-secret": b"planted-wrong"}
     evidence = ask(meter, client)
     assert evidence == Evidence(
@@ -325,7 +325,7 @@ def test_a_token_server_that_fails_is_no_refusal(meter, before, client):
     assert "the token server 127.0.0.1 answers 503" in evidence.detail
 
 
-def test_a_token_server_that_is_away_is_told_apart_from_the_source(meter, before, client):
+def test_a_token_server_that_is_away_is_distinguished_from_the_source(meter, before, client):
     away = replace(client.auth, token_url="http://127.0.0.1:1/token")
     evidence = ask(meter, replace(client, auth=away))
     assert evidence == Evidence(
@@ -337,9 +337,7 @@ def test_a_token_server_that_is_away_is_told_apart_from_the_source(meter, before
 # What is missing.
 
 
-def test_what_is_missing_is_told_with_its_field_and_a_remedy_and_looked_for_again(
-    meter, before, clock
-):
+def test_what_is_missing_is_reported_with_its_field_and_a_remedy_and_retried(meter, before, clock):
     before.bearers = {"planted-bearer"}
     where = source(before.url, auth=BearerAuth(SecretKeyRef("prometheus", "token")))
     assert ask(meter, where) == Evidence(

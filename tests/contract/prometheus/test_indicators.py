@@ -108,7 +108,7 @@ COMPARISONS = [
 
 @pytest.mark.parametrize(("events", "growth"), COMPARISONS)
 @pytest.mark.parametrize("counted", list(CountedEvents))
-def test_events_told_apart_by_a_label_are_those_that_a_selector_of_their_own_gives(
+def test_events_separated_by_a_label_are_those_that_a_selector_of_their_own_gives(
     meter, server, events, growth, counted
 ):
     told_apart = of_service("plain", events, counted)
@@ -140,7 +140,7 @@ def test_telling_apart_by_a_label_reads_every_series_once(meter, server):
     assert told_apart < 0.6 * samples(meter, server, two_legs)
 
 
-def test_services_of_any_name_are_asked_at_once_and_told_apart(meter, server):
+def test_services_of_any_name_are_asked_at_once_and_separated(meter, server):
     slos = [
         slo(f"s{n}", of_service(name, f'code=~"{code}"'), window="30m")
         for n, (name, code) in enumerate(itertools.product(SERVICES, ["5.."]))
@@ -170,7 +170,7 @@ def test_events_over_the_threshold_are_bad(meter, server, job, threshold, good):
     [("500ms", "300ms and 1s"), ("50ms", "100ms"), ("5s", "2s500ms")],
 )
 @pytest.mark.parametrize("metric", ["took_seconds_bucket", "idle_seconds_bucket"])
-def test_a_threshold_that_is_no_bucket_is_told_with_the_nearest(
+def test_a_threshold_that_is_not_a_bucket_is_reported_with_the_nearest(
     meter, server, metric, threshold, nearest
 ):
     wrong, right = slo("a", latency(metric, threshold)), slo("b", latency(metric, "1s"))

@@ -23,9 +23,9 @@ from penstock.domain.slo import RatioTimeslices, Slo, Timeslices
 from penstock.domain.thresholds import breach_reason, split_migration, with_usable_evidence
 from penstock.domain.verdict import Reason
 from penstock.domain.window import CalendarWindow, Period
-from support.books import END, LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
+from support.ledger_fixture import END, LOOKS, THEN, LedgerFixture, Shop
 from support.measuring import Meter, slo
 from support.scrapes import Scrapes, Target, series
 
@@ -60,18 +60,18 @@ def meter() -> Iterator[Meter]:
 
 
 @pytest.fixture
-def books(meter: Meter, at_rest: str) -> Bookkeeping:
-    return Bookkeeping(meter, at_rest, Scrapes())
+def books(meter: Meter, at_rest: str) -> LedgerFixture:
+    return LedgerFixture(meter, at_rest, Scrapes())
 
 
 @pytest.fixture
-def moving(meter: Meter, tmp_path: Path) -> Iterator[Bookkeeping]:
+def moving(meter: Meter, tmp_path: Path) -> Iterator[LedgerFixture]:
     """For tests in which time goes on."""
     with Shop().serve().served(tmp_path) as (url, to_come):
-        yield Bookkeeping(meter, url, to_come)
+        yield LedgerFixture(meter, url, to_come)
 
 
-def filled(books: Bookkeeping, *slos: Slo, at: datetime = THEN) -> Bookkeeping:
+def filled(books: LedgerFixture, *slos: Slo, at: datetime = THEN) -> LedgerFixture:
     books.measure(slos, at)
     books.keep_up(at)
     return books
@@ -112,7 +112,7 @@ def whole(evidence: Evidence) -> tuple[Decimal, Decimal]:
 
 class TestFilled:
     def test_at_first_burn_rates_are_there_and_no_budget(
-        self, books: Bookkeeping, shop: Shop
+        self, books: LedgerFixture, shop: Shop
     ) -> None:
         evidence = books.measure([availability()], THEN)["availability"]
         assert (evidence.kind, evidence.detail) == (EvidenceKind.WARMING_UP, "Backfilling 0%")
@@ -126,7 +126,7 @@ class TestFilled:
             assert float(count.bad) == pytest.approx(float(bad), rel=0.1)
 
     def test_its_window_is_what_brute_force_says_to_the_event(
-        self, books: Bookkeeping, shop: Shop
+        self, books: LedgerFixture, shop: Shop
     ) -> None:
         evidence = filled(books, availability()).measure([availability()], THEN)["availability"]
         assert whole(evidence) == shop.true(THEN - DAY, THEN)
@@ -144,11 +144,11 @@ class TestFilled:
         """Twice an hour, so that no hour as a whole could tell."""
         shop = crashing()
         with shop.served(tmp_path) as (url, _):
-            books = filled(Bookkeeping(meter, url, Scrapes()), availability())
+            books = filled(LedgerFixture(meter, url, Scrapes()), availability())
             evidence = books.measure([availability()], THEN)["availability"]
         assert whole(evidence) == shop.true(THEN - DAY, THEN)
 
-    def test_progress_is_told_while_the_past_is_read(self, books: Bookkeeping) -> None:
+    def test_progress_is_reported_while_the_past_is_read(self, books: LedgerFixture) -> None:
         slo = availability()
         books.measure([slo], THEN)
         books.keep_up(THEN, most=1)
@@ -157,7 +157,7 @@ class TestFilled:
         books.keep_up(THEN)
         assert books.measure([slo], THEN)["availability"].kind is EvidenceKind.FRESH
 
-    def test_it_stays_exact_while_time_goes_on(self, moving: Bookkeeping, shop: Shop) -> None:
+    def test_it_stays_exact_as_time_passes(self, moving: LedgerFixture, shop: Shop) -> None:
         slo, books = availability(), moving
         filled(books, slo)
         for step in range(1, 25):
@@ -168,7 +168,7 @@ class TestFilled:
                 assert whole(evidence) == shop.true(at - DAY, at)
             books.keep_up(at)
 
-    def test_between_borders_what_is_open_is_added(self, moving: Bookkeeping, shop: Shop) -> None:
+    def test_between_borders_what_is_open_is_added(self, moving: LedgerFixture, shop: Shop) -> None:
         slo, books = availability(), moving
         filled(books, slo)
         for seconds in (45, 105, 195, 270):
@@ -178,7 +178,7 @@ class TestFilled:
             assert float(total) == pytest.approx(float(expected[1]), rel=0.001)
             assert float(bad) == pytest.approx(float(expected[0]), rel=0.01)
 
-    def test_a_skipped_hour_is_made_up(self, moving: Bookkeeping, shop: Shop) -> None:
+    def test_a_skipped_hour_is_made_up(self, moving: LedgerFixture, shop: Shop) -> None:
         slo, books = availability(), moving
         filled(books, slo)
         at = books.until(THEN + timedelta(minutes=55))
@@ -187,7 +187,7 @@ class TestFilled:
         assert whole(books.measure([slo], at)["availability"]) == shop.true(at - DAY, at)
 
     def test_one_that_is_far_behind_is_stale_until_it_has_caught_up(
-        self, moving: Bookkeeping, shop: Shop
+        self, moving: LedgerFixture, shop: Shop
     ) -> None:
         slo, books = availability(), moving
         filled(books, slo)
@@ -201,7 +201,7 @@ class TestFilled:
 
 class TestKept:
     def test_a_restarted_operator_reads_no_past_again(
-        self, moving: Bookkeeping, meter: Meter, shop: Shop
+        self, moving: LedgerFixture, meter: Meter, shop: Shop
     ) -> None:
         slo, books = availability(), moving
         filled(books, slo)
@@ -217,7 +217,7 @@ class TestKept:
 
     @pytest.mark.parametrize("change", ["objective", "window"])
     def test_another_objective_or_a_shorter_window_reads_nothing_again(
-        self, books: Bookkeeping, meter: Meter, shop: Shop, change: str
+        self, books: LedgerFixture, meter: Meter, shop: Shop, change: str
     ) -> None:
         filled(books, availability())
         before = meter.tally.samples
@@ -234,7 +234,7 @@ class TestKept:
         books.measure([availability()], THEN)
         assert meter.tally.samples - before == 2 * asked
 
-    def test_slos_of_one_indicator_share_a_ledger(self, books: Bookkeeping, meter: Meter) -> None:
+    def test_slos_of_one_indicator_share_a_ledger(self, books: LedgerFixture, meter: Meter) -> None:
         filled(books, availability())
         requests = sum(meter.tally.requests.values())
         found = books.measure([availability(), availability("other", "6h", "90%")], THEN)
@@ -242,7 +242,7 @@ class TestKept:
         assert sum(meter.tally.requests.values()) == requests + 1
         assert books.keep_up(THEN) == 1
 
-    def test_buckets_are_read_again_and_sealed(self, moving: Bookkeeping) -> None:
+    def test_buckets_are_read_again_and_sealed(self, moving: LedgerFixture) -> None:
         slo, books = availability(), moving
         filled(books, slo)
         (tracked,) = books.library.source_ledgers(books.source)
@@ -256,7 +256,7 @@ class TestKept:
 
 class TestWindows:
     def test_a_calendar_period_begins_at_its_own_midnight(
-        self, books: Bookkeeping, shop: Shop
+        self, books: LedgerFixture, shop: Shop
     ) -> None:
         """Of zones around the world: how old the week is, the day of the run decides."""
         zones = ("Pacific/Auckland", "Asia/Kolkata", "Europe/Berlin", "America/Los_Angeles")
@@ -279,7 +279,7 @@ class TestWindows:
             assert float(whole.total) == pytest.approx(float(expected[1]), rel=0.005)
 
     def test_of_a_month_a_day_is_enough_to_judge_what_is_known(
-        self, books: Bookkeeping, shop: Shop
+        self, books: LedgerFixture, shop: Shop
     ) -> None:
         slo = availability(window="30d")
         evidence = filled(books, slo).measure([slo], THEN)["availability"]
@@ -292,7 +292,7 @@ def test_a_young_service_is_judged_by_its_burn_rates(meter: Meter, tmp_path: Pat
     """Six hours of a month."""
     young = Shop(hours=6).serve()
     with young.served(tmp_path) as (url, _):
-        books = Bookkeeping(meter, url, Scrapes())
+        books = LedgerFixture(meter, url, Scrapes())
         slo = availability(window="30d")
         evidence = filled(books, slo).measure([slo], THEN)["availability"]
     assert evidence.kind is EvidenceKind.INSUFFICIENT_HISTORY
@@ -308,7 +308,7 @@ class TestSlices:
         return [shop.true(start, start + step) for start in starts]
 
     @pytest.mark.parametrize("minutes", [1, 5, 15])
-    def test_bad_slices_of_all_slices(self, books: Bookkeeping, shop: Shop, minutes: int) -> None:
+    def test_bad_slices_of_all_slices(self, books: LedgerFixture, shop: Shop, minutes: int) -> None:
         target = Percentage.parse("97%")
         method = Timeslices(Duration.parse(f"{minutes}m"), target)
         one = slo("slices", ratio(BAD, ALL), window="1d", objective="50%", budgeting=method)
@@ -326,7 +326,7 @@ class TestSlices:
         assert found.reading.traffic is not None
         assert found.reading.traffic.total == shop.true(THEN - DAY, THEN)[1]
 
-    def test_the_mean_of_the_slices_shares(self, books: Bookkeeping, shop: Shop) -> None:
+    def test_the_mean_of_the_slices_shares(self, books: LedgerFixture, shop: Shop) -> None:
         method = RatioTimeslices(Duration.parse("5m"))
         one = slo("mean", ratio(BAD, ALL), window="1d", objective="90%", budgeting=method)
         filled(books, one)
@@ -341,7 +341,7 @@ class TestSlices:
 class TestMigrating:
     """The indicator of an SLO is changed while it is measured."""
 
-    def known(self, books: Bookkeeping, one: Slo) -> Evidence:
+    def known(self, books: LedgerFixture, one: Slo) -> Evidence:
         """Measured over its whole window."""
         evidence = filled(books, one).measure([one], THEN)["availability"]
         assert evidence.kind is EvidenceKind.FRESH
@@ -351,7 +351,7 @@ class TestMigrating:
         return replace(one, generation=one.generation + 1, indicator=indicator)
 
     def test_the_former_indicator_answers_until_the_new_ones_past_is_read(
-        self, books: Bookkeeping, shop: Shop
+        self, books: LedgerFixture, shop: Shop
     ) -> None:
         slo = availability()
         former = self.known(books, slo)
@@ -371,7 +371,7 @@ class TestMigrating:
         assert books.measure([other], THEN)["availability"] == former
 
     def test_what_is_known_of_the_new_indicator_may_refuse_at_once(
-        self, books: Bookkeeping
+        self, books: LedgerFixture
     ) -> None:
         """Every request counts as bad, while the former indicator is well."""
         slo = availability(objective="50%")
@@ -395,7 +395,7 @@ class TestMigrating:
         ],
     )
     def test_nothing_answers_for_an_indicator_that_cannot_be_measured(
-        self, books: Bookkeeping, indicator: Indicator, kind: EvidenceKind
+        self, books: LedgerFixture, indicator: Indicator, kind: EvidenceKind
     ) -> None:
         one = availability()
         self.known(books, one)
@@ -403,7 +403,7 @@ class TestMigrating:
         assert found.kind is kind
 
     def test_a_restart_meanwhile_reads_on_and_nothing_answers_until_then(
-        self, books: Bookkeeping, shop: Shop
+        self, books: LedgerFixture, shop: Shop
     ) -> None:
         slo = availability()
         self.known(books, slo)
@@ -424,7 +424,7 @@ class TestTrouble:
         begin = (THEN + timedelta(minutes=10) - NOW).total_seconds()
         shop = Shop().serve(out=(begin, begin + 90 * 60))
         with shop.served(tmp_path) as (url, to_come):
-            books, slo = Bookkeeping(meter, url, to_come), availability()
+            books, slo = LedgerFixture(meter, url, to_come), availability()
             filled(books, slo)
             for minutes in range(5, 121, 5):
                 at = books.until(THEN + timedelta(minutes=minutes))
@@ -439,7 +439,7 @@ class TestTrouble:
         begin = (THEN + timedelta(minutes=10) - NOW).total_seconds()
         shop = Shop().serve(out=(begin, begin + 30 * 60))
         with shop.served(tmp_path) as (url, to_come):
-            books, slo = Bookkeeping(meter, url, to_come), availability()
+            books, slo = LedgerFixture(meter, url, to_come), availability()
             filled(books, slo)
             at = books.until(THEN + timedelta(minutes=20))
             assert books.measure([slo], at)["availability"].kind is EvidenceKind.STALE
@@ -452,7 +452,7 @@ class TestTrouble:
         begin = THEN + timedelta(minutes=10)
         shop = Shop().serve(out=((begin - NOW).total_seconds(), END))
         with shop.served(tmp_path) as (url, to_come):
-            books, one = Bookkeeping(meter, url, to_come), availability(window="1h")
+            books, one = LedgerFixture(meter, url, to_come), availability(window="1h")
             filled(books, one)
             at = books.until(begin + timedelta(minutes=minutes))
             filled(books, one, at=at)
@@ -474,7 +474,7 @@ class TestTrouble:
             assert "no data for the last" in unread.detail
 
     def test_what_never_was_is_absent_before_and_after_its_past_is_read(
-        self, books: Bookkeeping
+        self, books: LedgerFixture
     ) -> None:
         one = slo("nothing", ratio('nobody_total{code="500"}', "nobody_total"), window="1d")
         for _ in range(2):
@@ -491,7 +491,7 @@ class TestTrouble:
                     ("instance" in dict(labels)) and dict(labels)["instance"][0] == "2"
                 )
             )
-            books, slo = Bookkeeping(meter, url, to_come), availability()
+            books, slo = LedgerFixture(meter, url, to_come), availability()
             filled(books, slo)
             at = books.until(THEN + timedelta(minutes=7))
             books.measure([slo], at)
@@ -509,7 +509,7 @@ class TestTrouble:
         assert again == EventCounts(*shop.true(THEN, five))
 
     def test_one_bad_slo_costs_no_other_its_evidence(
-        self, books: Bookkeeping, meter: Meter
+        self, books: LedgerFixture, meter: Meter
     ) -> None:
         broken = slo(
             "broken",
@@ -528,7 +528,7 @@ class TestTrouble:
         assert {found[one.ref.name].kind for one in good} == {EvidenceKind.FRESH}
 
     def test_an_unreachable_source_closes_nothing_and_is_made_up_later(
-        self, moving: Bookkeeping, shop: Shop
+        self, moving: LedgerFixture, shop: Shop
     ) -> None:
         slo, books = availability(), moving
         filled(books, slo)

@@ -14,13 +14,13 @@ from penstock.adapters.source_client import AT_ONCE, TRIAL, SourceClient
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.metrics_source import Dialect, MetricsSource
 from penstock.domain.source_status import SourceReason
+from support.auth_proxy import AuthProxy, auth_proxy
 from support.clocks import MovedClock
-from support.gatehouse import Gate, gate
 from support.history import NOW, History
 from support.indicators import ratio
 from support.measuring import Meter, slo, source
-from testbed.acts import Delay, Status
-from testbed.plan import Match, Plan, Rule
+from testbed.fault_actions import Delay, Status
+from testbed.fault_plan import Match, Plan, Rule
 from testbed.proxy import FaultProxy
 
 pytestmark = pytest.mark.servers
@@ -38,8 +38,8 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def before(upstream: str) -> Iterator[Gate]:
-    with gate(upstream) as standing:
+def before(upstream: str) -> Iterator[AuthProxy]:
+    with auth_proxy(upstream) as standing:
         yield standing
 
 
@@ -79,7 +79,7 @@ def ask(meter: Meter, where: MetricsSource) -> Evidence:
         ),
     ],
 )
-def test_each_dialect_is_told_what_it_needs_and_nothing_of_the_others(
+def test_each_dialect_is_sent_what_it_needs_and_nothing_of_the_others(
     meter, before, dialect, label, told
 ):
     where = source(before.url, dialect=dialect, replica_label=label)
@@ -93,7 +93,9 @@ def test_each_dialect_is_told_what_it_needs_and_nothing_of_the_others(
 
 
 @pytest.mark.parametrize(("wrong", "says"), [(-47, "47 s ahead of ours"), (47, "47 s behind ours")])
-def test_a_clock_that_differs_is_told_and_nothing_is_decided(meter, upstream, clock, wrong, says):
+def test_a_clock_that_differs_is_reported_and_nothing_is_decided(
+    meter, upstream, clock, wrong, says
+):
     clock.wrong = wrong
     where = source(upstream)
     told = ask(meter, where)
@@ -152,7 +154,7 @@ def test_a_server_with_too_much_to_do_is_asked_half_as_much_at_once(meter, upstr
         assert link._limiter.limit < AT_ONCE
 
 
-def test_a_source_that_nobody_asks_is_looked_at_all_the_same(meter, before, clock):
+def test_a_source_that_nobody_asks_is_checked_all_the_same(meter, before, clock):
     where = source(before.url)
     assert meter.look(where).reason is SourceReason.CONNECTED
     assert meter.look(where).reason is SourceReason.CONNECTED

@@ -248,7 +248,7 @@ def test_windows_may_have_odd_lengths(meter, server):
     assert counts(evidence, Duration.parse("90s500ms"))[1] > 0
 
 
-def test_a_look_back_without_two_samples_is_left_out(meter, server):
+def test_a_burn_window_without_two_samples_is_left_out(meter, server):
     evidence = meter.one(
         server, slo("a", ratio('clean_total{code="500"}', "clean_total")), NOW, ["10s", "5m"]
     )
@@ -295,7 +295,7 @@ def test_labels_with_quotes_and_backslashes_are_found(meter, server):
     assert bad / total == pytest.approx(0.25, rel=1e-9)
 
 
-def test_infos_are_no_warnings(meter, server):
+def test_infos_are_not_warnings(meter, server):
     """Prometheus remarks on every query of a counter whose name does not end in _total."""
     gauge_like = slo("a", ratio("plain_gauge_like", "plain_gauge_like"))
     assert meter.one(server, gauge_like, NOW).kind is EvidenceKind.FRESH
@@ -325,7 +325,9 @@ def test_forty_slos_of_one_shape_take_one_request(meter, server):
     assert meter.tally.samples > 0
 
 
-def test_an_unreadable_query_costs_nobody_else_and_is_asked_apart_from_then_on(meter, server):
+def test_an_unreadable_query_costs_nobody_else_and_is_queried_separately_from_then_on(
+    meter, server
+):
     slos = many({17: REFUSED})
     found = meter.all(server, slos, NOW)
     assert [n for n, one in enumerate(found) if one.kind is not EvidenceKind.FRESH] == [17]

@@ -96,7 +96,7 @@ def test_without_up_an_old_counter_is_still_not_counted_as_a_whole(unwatched):
     assert is_right(name, counted(unwatched, closing())[name])
 
 
-def test_only_outages_are_lost_with_a_look_back_of_five_minutes(watched):
+def test_only_outages_are_lost_with_a_lookback_of_five_minutes(watched):
     """So a hot account is looked at between two buckets, told as before the last reading."""
     found, same = (
         counted(watched, exact_increase(READ, BY, BUCKET, BUCKET)),
@@ -107,13 +107,13 @@ def test_only_outages_are_lost_with_a_look_back_of_five_minutes(watched):
     }
 
 
-def test_before_its_last_reading_what_began_anew_in_a_bucket_is_stretched_by_increase(watched):
+def test_before_its_last_reading_what_restarted_in_a_bucket_is_stretched_by_increase(watched):
     found = counted(watched, QUICK)
     assert all(is_right(name, found[name]) for name in SITUATIONS.keys() - ONCE.keys() - OVERTAKEN)
     assert found | told_by_increase(watched) == found
 
 
-def test_a_restart_that_is_told_by_the_fall_is_counted_the_same(watched):
+def test_a_restart_that_shows_as_a_drop_is_counted_the_same(watched):
     """As Thanos is asked, whose `resets` sees none, and of which no reading is thorough."""
     by_its_fall = exact_increase(READ, BY, BUCKET, HOUR, thorough=True, restarts=restarts_by_drop)
     found, same = counted(watched, by_its_fall), counted(watched, QUICK)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from penstock.domain.quantities import Ratio
-from support.books import THEN, Bookkeeping, Shop
 from support.indicators import ratio
+from support.ledger_fixture import THEN, LedgerFixture, Shop
 from support.measuring import Meter, slo
 from support.scrapes import Scrapes
 
@@ -24,7 +24,7 @@ def test_what_was_spent_since_a_release_began_costs_no_request(tmp_path: Path) -
     one, shop = slo("availability", indicator, window="1d", objective="95%"), Shop().serve()
     ago = {hours: THEN - timedelta(hours=hours) for hours in (1, 3, 20)}
     with Meter() as meter, shop.served(tmp_path) as (url, _):
-        books = Bookkeeping(meter, url, Scrapes())
+        books = LedgerFixture(meter, url, Scrapes())
         books.measure([one], THEN)
         books.keep_up(THEN)
         books.measure([one], THEN)

@@ -18,9 +18,9 @@ from penstock.engine.promql.counting import (
     plain_increase,
     reading,
 )
-from support.books import LOOKS, THEN, Bookkeeping, Shop
 from support.history import NOW
 from support.indicators import ratio
+from support.ledger_fixture import LOOKS, THEN, LedgerFixture, Shop
 from support.measuring import Meter, slo, source
 from support.scrapes import Scrapes, Target, series
 from support.situations import (
@@ -129,7 +129,7 @@ def test_a_bucket_that_was_pushed_is_counted_as_by_prometheus(meter, unwatched):
     assert found == expected(WITHOUT_BASE, UNWATCHED)
 
 
-def test_a_look_is_nearly_exact_too(meter, watched):
+def test_a_burn_window_is_nearly_exact_too(meter, watched):
     found = counted(meter, watched, plain_increase(METRIC, BY, BUCKET))
     assert found == expected(WITHOUT_BASE, NOTHING, INCREASE)
 
@@ -174,7 +174,7 @@ def test_a_ledger_is_what_brute_force_says_to_the_event(meter, tmp_path: Path):
     to_come = shop.scrapes.withhold(lambda at, _: at > (THEN - NOW).total_seconds())
     one = slo("a", ratio('http_requests_total{code="500"}', "http_requests_total"), window="1d")
     with stored(shop.scrapes, tmp_path) as url:
-        books = Bookkeeping(meter, url, to_come, dialect=Dialect.VICTORIA_METRICS)
+        books = LedgerFixture(meter, url, to_come, dialect=Dialect.VICTORIA_METRICS)
         assert books.measure([one], THEN)["a"].kind is EvidenceKind.WARMING_UP
         books.keep_up(THEN)
         evidence = books.measure([one], THEN)["a"]

@@ -129,7 +129,7 @@ def test_more_than_it_reads_in_one_query_is_asked_in_parts(meter, server):
         assert ("rejected" in meter.tally.requests) is rejected
 
 
-def test_why_it_refuses_is_told_without_the_query_that_it_repeats(meter, server):
+def test_why_it_refuses_is_reported_without_the_query_that_it_repeats(meter, server):
     own = query("sum(histogram_count(rate(x[$window])))", "sum(increase(x[$window]))")
     found = meter.one(server, slo("a", own), NOW)
     assert found == Evidence(
@@ -138,7 +138,7 @@ def test_why_it_refuses_is_told_without_the_query_that_it_repeats(meter, server)
     )
 
 
-def test_a_native_histogram_is_told_to_be_lost(meter, server):
+def test_a_native_histogram_is_reported_as_lost(meter, server):
     """It becomes series by ranges of the server's choice: none ends at a threshold."""
     counts = [Histogram(round(ago(15 * n).timestamp() * 1_000), -2, (10, 5)) for n in (2, 1, 0)]
     send(server.url, [Series({"__name__": "native", "job": "a"}, counts)])
@@ -156,7 +156,7 @@ def test_a_native_histogram_is_told_to_be_lost(meter, server):
     assert all("vmrange" in labels and "le" not in labels for labels, _ in rows)
 
 
-def test_a_threshold_that_is_no_bucket_is_told_with_the_nearest(meter, server):
+def test_a_threshold_that_is_not_a_bucket_is_reported_with_the_nearest(meter, server):
     found = meter.one(server, slo("a", latency("took_bucket", "500ms")), NOW)
     assert found.kind is EvidenceKind.SLO_INVALID
     assert found.detail.endswith("the nearest: 300ms and 1s")

@@ -167,7 +167,7 @@ class Connection:
 
     Attributes:
         log: what became of its calls.
-        pending: its calls that are under way.
+        pending: its calls that are in progress.
     """
 
     def __init__(self, shared: Connections) -> None:

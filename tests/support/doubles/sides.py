@@ -21,14 +21,14 @@ from penstock.adapters.workloads.registry import WorkloadRegistry
 from penstock.domain.cached_object import Resource
 from penstock.domain.refs import WorkloadRef
 from penstock.engine.ports import Snapshots, StatusApi, Workloads
+from support.admission_fixture import APPLY, MERGE
 from support.clocks import MovedClock, SimulatedLoop
 from support.doubles.connection import Connection, Connections
 from support.doubles.deployments import Deployment, image
 from support.doubles.measures import Leadership, StoredLease
 from support.doubles.ports import StoredObjects, StoredSnapshots, StoredWorkloads
 from support.doubles.store import Store
-from support.gates import APPLY, MERGE
-from support.penstock_run import wait_for
+from support.operator_process import wait_for
 from support.story import API_VERSION, JSON_PATCH, READY_AFTER, played
 from testbed.bed import Bed
 from testbed.workloads import is_complete

@@ -15,7 +15,7 @@ SOON = {"resume": {"calm": "1m"}}
 
 
 async def under_way(world: World) -> None:
-    """A release is under way that never gets further than half."""
+    """A release is in progress that never gets further than half."""
     world.release(pace=None)
     await world.until("it is under way", lambda: world.status().get("release"))
 

@@ -213,7 +213,7 @@ class World(Engines):
         return [one for one in done if kind in ("", one.call.kind) and one.at >= since]
 
     def under_way(self, method: str) -> bool:
-        """Whether a call of this method is under way."""
+        """Whether a call of this method is in progress."""
         return any(one.method == method for one in self.process.connection.pending)
 
     def calls(self, method: str, since: float = 0.0) -> list[Done]:
@@ -308,7 +308,7 @@ class World(Engines):
         await self.until("its template is known as stable", lambda: self.status().get("stable"))
 
     async def held_for_burning(self, measured: Measured) -> None:
-        """A release under way is held, since an SLO burns."""
+        """A release in progress is held, since an SLO burns."""
         self.release(pace=None)
         await self.until("it is under way", lambda: self.status().get("release"))
         self.measures(measured)

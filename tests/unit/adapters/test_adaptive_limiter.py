@@ -12,7 +12,7 @@ def answer(limiter: AdaptiveLimiter, times: int) -> None:
         limiter.answered()
 
 
-def test_it_is_halved_at_each_complaint_and_never_none():
+def test_it_is_halved_at_each_refusal_and_never_none():
     limiter = AdaptiveLimiter(4)
     seen = []
     for _ in range(4):
@@ -31,7 +31,7 @@ def test_it_comes_back_one_by_one_and_not_beyond_what_it_was():
     assert seen == [3, 4, 4, 4]
 
 
-def test_a_complaint_begins_the_run_of_answers_anew():
+def test_a_refusal_begins_the_run_of_answers_again():
     limiter = AdaptiveLimiter(4)
     limiter.slow_down()
     answer(limiter, ANSWERS_FOR_ONE_MORE - 1)

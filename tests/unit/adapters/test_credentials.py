@@ -74,7 +74,7 @@ def test_a_secret_is_read_once_a_minute_however_many_ask(api):
     assert len(api.asked) == 2
 
 
-def test_one_that_was_refused_is_looked_at_sooner_but_not_at_once(api):
+def test_one_that_was_refused_is_checked_sooner_but_not_at_once(api):
     api.credentials()
     api.answer = {"token": b"second"}
     api.vault.invalidate(SOURCE)
@@ -83,7 +83,7 @@ def test_one_that_was_refused_is_looked_at_sooner_but_not_at_once(api):
     assert api.credentials().bearer == "second"
 
 
-def test_while_the_api_server_is_away_what_was_read_last_goes_on_to_serve(api):
+def test_while_the_api_server_is_away_what_was_read_last_is_still_used(api):
     api.credentials()
     api.answer = Unavailable("no answer")
     for _ in range(3):
@@ -102,7 +102,7 @@ def test_while_the_api_server_is_away_what_was_read_last_goes_on_to_serve(api):
         (Unavailable("503"), SourceReason.SECRET_NOT_FOUND, "the API server does not answer"),
     ],
 )
-def test_why_it_cannot_be_read_is_told_with_its_field(api, error, reason, says):
+def test_why_it_cannot_be_read_is_reported_with_its_field(api, error, reason, says):
     api.answer = error
     told = api.trouble()
     assert told.reason is reason
@@ -112,7 +112,7 @@ def test_why_it_cannot_be_read_is_told_with_its_field(api, error, reason, says):
 
 
 @pytest.mark.parametrize("error", [NotFound("404"), Forbidden("403")])
-def test_what_was_withdrawn_does_not_go_on_to_serve(api, error):
+def test_what_was_withdrawn_does_not_stay_in_use(api, error):
     api.credentials()
     api.answer = error
     api.clock.move(LOOK_AGAIN_SECONDS)

@@ -12,7 +12,7 @@ def test_a_source_that_never_complained_is_not_spared() -> None:
     assert not overload_detector.is_overloaded(5.0)
 
 
-def test_one_complaint_lasts_until_it_has_answered_well_for_a_while() -> None:
+def test_one_refusal_lasts_until_it_has_answered_well_for_a_while() -> None:
     overload_detector = OverloadDetector()
     overload_detector.record_refusal()
     assert overload_detector.is_overloaded(1e9)
@@ -22,7 +22,7 @@ def test_one_complaint_lasts_until_it_has_answered_well_for_a_while() -> None:
     assert not overload_detector.is_overloaded(100.0 + WELL_SECONDS)
 
 
-def test_a_complaint_in_between_begins_it_anew() -> None:
+def test_a_refusal_in_between_restarts_it() -> None:
     overload_detector = OverloadDetector()
     overload_detector.record_refusal()
     overload_detector.record_answer(0.0)

@@ -20,7 +20,7 @@ from penstock.adapters.prometheus_response import (
     read,
 )
 from penstock.adapters.redaction import HIDDEN, TOKENS_REMEMBERED, Redactor
-from support.cases import NOW
+from support.decision_fixtures import NOW
 
 SECRET = "pla/nted <secret>+%&'"
 

@@ -32,7 +32,7 @@ def test_a_kind_is_served_under_its_plural_in_its_scope(kind: KindSpec) -> None:
     assert resource.is_kind_of(resource.named("web"))
 
 
-def test_a_kind_of_kubernetes_itself_is_told_from_one_that_is_installed() -> None:
+def test_a_kind_of_kubernetes_itself_is_reported_from_one_that_is_installed() -> None:
     assert ApiResource("", "v1", "Pod", "pods").is_built_in
     assert ApiResource("", "v1", "Pod", "pods").api_version == "v1"
     assert ApiResource("apps", "v1", "Deployment", "deployments").is_built_in

@@ -13,8 +13,8 @@ from penstock.api.base import KubeModel
 from penstock.api.crds import drift, files, main, manifest
 from penstock.api.kinds import GROUP, KINDS
 from penstock.api.schema import Schema, SchemaError, structural
-from support.demands import Demand, bare_schema, demands
 from support.manifests import ROOT
+from support.schema_rules import SchemaRule, bare_schema, schema_rules
 
 FOLDER = ROOT / "crds"
 
@@ -108,7 +108,9 @@ def test_the_files_in_crds_are_what_the_models_say() -> None:
     assert main(["--check", str(FOLDER)]) == 0
 
 
-def test_drift_is_told_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drift_is_reported_with_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["--write", str(tmp_path)])
     assert main(["--check", str(tmp_path)]) == 0
     (tmp_path / "slos.yaml").write_text("kind: Other\n")
@@ -145,11 +147,11 @@ def test_no_default_is_written_into_a_policy_or_a_status() -> None:
     assert not [path for path in found if ".policy" in path or ".status" in path]
 
 
-RULES = [demand for demand in demands() if demand.rule]
+RULES = [demand for demand in schema_rules() if demand.rule]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_a_rules_message_names_its_field_first_and_then_the_remedy(rule: Demand) -> None:
+def test_a_rules_message_names_its_field_first_and_then_the_remedy(rule: SchemaRule) -> None:
     named, colon, remedy = rule.text.partition(": ")
     place = rule.about.replace("[]", "").removesuffix(".*")
     assert colon
@@ -158,7 +160,7 @@ def test_a_rules_message_names_its_field_first_and_then_the_remedy(rule: Demand)
     assert "\n" not in rule.text
 
 
-def is_below(rule: Demand, named: str) -> bool:
+def is_below(rule: SchemaRule, named: str) -> bool:
     """A rule on several fields stands at their parent and names the one to change."""
     node: Schema = bare_schema(rule.frame)["properties"]["spec"]
     for name in named.split("."):

@@ -18,9 +18,9 @@ from penstock.domain.gate_record import record
 from penstock.domain.memory import HoldCause
 from penstock.domain.rollout_state import GateRecord, RolloutState, Spent
 from penstock.domain.verdict import GateState
-from support.cases import HOT_FAST, NOW, slo, unmeasured
-from support.standings import ROLLOUT, Story, version
-from support.statuses import JSON, garbled, standings, with_each
+from support.decision_fixtures import HOT_FAST, NOW, slo, unmeasured
+from support.rollout_fixtures import ROLLOUT, GateStory, version
+from support.statuses import JSON, garbled, rollout_states, with_each
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ODD: list[Any] = [
@@ -53,23 +53,23 @@ def printed(state: RolloutState) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def held() -> RolloutState:
     """A real standing in the middle of a hold."""
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("1s")
     story.acts("1s", slos=(slo(looks=HOT_FAST),))
-    state = story.standing
+    state = story.state
     told = conditions(ROLLOUT, state, story.seen, story.now)
     return replace(state, conditions=told)
 
 
 @UNHURRIED
-@given(standings())
+@given(rollout_states())
 def test_what_was_printed_is_read_back(standing: RolloutState) -> None:
     assert decode_rollout_status(*printed(standing)) == standing
 
 
-def test_a_real_standing_is_read_back() -> None:
+def test_a_real_state_is_read_back() -> None:
     state = held()
     assert state.hold.active
     assert state.memory.held_for is HoldCause.BURN
@@ -86,7 +86,7 @@ def test_a_status_without_the_parts_of_its_message_resumes_as_it_stood() -> None
 
 
 @pytest.mark.parametrize("status", [None, {}])
-def test_a_rollout_without_status_has_no_standing(status: Any) -> None:
+def test_a_rollout_without_status_has_no_state(status: Any) -> None:
     assert decode_rollout_status(status, None) is None
 
 
@@ -100,7 +100,7 @@ def goes_on(state: RolloutState | None) -> None:
     """From there on, evidence against a release decides, and all can be told again."""
     before = state or RolloutState()
     for slos in ((slo("-1", "20"),), (slo(looks=HOT_FAST),), (unmeasured(),)):
-        story = Story(standing=before, slos=slos)
+        story = GateStory(state=before, slos=slos)
         stepped = story.goes()
         assert not stepped.record.admits
         assert stepped.state.gate is not None

@@ -21,10 +21,10 @@ from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.rollout_state import EffectiveSetting, GateRecord, RolloutState, StableTemplate
 from penstock.domain.slo_status import slo_status
 from penstock.errors import SpecInvalid
-from support.cases import HOT_FAST, NOW, reading, slo, unmeasured
+from support.decision_fixtures import HOT_FAST, NOW, reading, slo, unmeasured
 from support.reports import SLO
-from support.standings import Story, version
-from support.statuses import standings
+from support.rollout_fixtures import GateStory, version
+from support.statuses import rollout_states
 
 
 def texts(value: Any) -> list[str]:
@@ -36,13 +36,13 @@ def texts(value: Any) -> list[str]:
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(standings())
-def test_every_standing_prints_as_json_without_nulls(standing: RolloutState) -> None:
+@given(rollout_states())
+def test_every_state_prints_as_json_without_nulls(standing: RolloutState) -> None:
     text = json.dumps(encode_rollout_status(standing))
     assert "null" not in text.replace('"null"', "")
 
 
-def test_an_empty_standing_claims_nothing() -> None:
+def test_an_empty_state_claims_nothing() -> None:
     assert encode_rollout_status(RolloutState()) == {
         "stable": [],
         "hold": {"active": False},
@@ -55,12 +55,12 @@ def test_an_empty_standing_claims_nothing() -> None:
 
 
 def test_a_held_release_prints_as_the_contract_says() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("1s")
     story.acts("1s", slos=(slo(looks=HOT_FAST),))
-    status = encode_rollout_status(story.standing)
+    status = encode_rollout_status(story.state)
     gate = status["gate"]
     assert (gate["verdict"], gate["state"], gate["reason"]) == ("Hold", "Closed", "BurningFast")
     assert (gate["slo"], gate["since"]) == ("checkout", "2026-11-24T14:02:02Z")
@@ -113,15 +113,15 @@ def test_moments_are_printed_in_utc_whatever_their_zone() -> None:
 
 def test_no_text_is_longer_than_a_status_can_bear() -> None:
     long = "x" * 5_000
-    story = Story()
+    story = GateStory()
     story.goes()
     state = replace(
-        story.standing,
+        story.state,
         stable=(StableTemplate("5d4f", (long,) * 100, NOW),),
-        hold=replace(story.standing.hold, contested_by=long),
+        hold=replace(story.state.hold, contested_by=long),
         settings=(EffectiveSetting("burn", long, "Rollout"),),
-        gate=replace(story.standing.gate, message=long),
-        history=tuple(replace(transition, message=long) for transition in story.standing.history),
+        gate=replace(story.state.gate, message=long),
+        history=tuple(replace(transition, message=long) for transition in story.state.history),
     )
     status = encode_rollout_status(state)
     assert max(map(len, texts(status))) == LONGEST_TEXT

@@ -34,7 +34,7 @@ def measured(bad: int) -> Evidence:
 @pytest.mark.parametrize(
     "evidence", [measured(500), measured(1_500), Evidence(EvidenceKind.UNREACHABLE)]
 )
-def test_a_restart_finds_nothing_worth_telling_anew(evidence: Evidence):
+def test_a_restart_finds_nothing_worth_writing_again(evidence: Evidence):
     written = slo_status(SLO, evidence, NOW, None)
     told = decode_slo_status(REF, encode_slo_status(written))
     assert told is not None
@@ -53,5 +53,5 @@ def test_a_restart_finds_nothing_worth_telling_anew(evidence: Evidence):
         {"budget": 7},
     ],
 )
-def test_a_status_that_says_nothing_readable_is_told_anew(status: dict[str, object] | None):
+def test_a_status_that_says_nothing_readable_is_written_again(status: dict[str, object] | None):
     assert decode_slo_status(REF, status) is None

@@ -23,7 +23,7 @@ def ring() -> BucketRing:
     return made
 
 
-def test_the_sum_of_a_run_is_that_of_its_stretches(ring: BucketRing) -> None:
+def test_the_sum_of_a_run_is_that_of_its_buckets(ring: BucketRing) -> None:
     assert ring.sums(101, 104) == count(1 + 2 + 3, 30)
 
 
@@ -39,7 +39,7 @@ def test_what_is_written_again_replaces_what_was_there(ring: BucketRing) -> None
     assert ring.state(102) is BucketState.SEALED
 
 
-def test_older_stretches_are_put_before_the_oldest(ring: BucketRing) -> None:
+def test_older_buckets_are_put_before_the_oldest(ring: BucketRing) -> None:
     ring.put(97, count(5, 5), BucketState.APPROXIMATE)
     assert (ring.first, ring.end) == (97, 105)
     assert ring.state(98) is BucketState.UNKNOWN
@@ -76,20 +76,20 @@ def test_no_events_are_events_that_are_known(ring: BucketRing) -> None:
     assert ring.covered(100, 106) == 6
 
 
-def test_a_mended_stretch_is_covered(ring: BucketRing) -> None:
+def test_a_repaired_bucket_is_covered(ring: BucketRing) -> None:
     ring.put(105, None, BucketState.CLOSED)
     ring.repair_gap(105, 106)
     assert ring.covered(105, 106) == 1
     assert ring.count(105) is None
 
 
-def test_never_asked_is_neither_known_nor_empty(ring: BucketRing) -> None:
+def test_never_queried_is_neither_known_nor_empty(ring: BucketRing) -> None:
     assert ring.state(99) is BucketState.UNKNOWN
     assert ring.known(0, 100) == 0
     assert ring.count(99) is None
 
 
-def test_stretches_are_found_by_their_stage(ring: BucketRing) -> None:
+def test_buckets_are_found_by_their_state(ring: BucketRing) -> None:
     ring.put(103, count(0, 1), BucketState.REREAD)
     assert list(ring.in_state(BucketState.REREAD, 0, 200)) == [103]
     assert list(ring.in_state(BucketState.CLOSED, 0, 103)) == [100, 101, 102]

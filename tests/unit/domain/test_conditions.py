@@ -13,29 +13,29 @@ from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.rollout import Mode
 from penstock.domain.rollout_state import Condition, RolloutState
 from penstock.domain.template import LARGEST_TEMPLATE
-from support.cases import HOT_FAST, NOW, slo, span, unmeasured
-from support.standings import MANAGER, MISSING, ROLLOUT, Story, saw, version
+from support.decision_fixtures import HOT_FAST, NOW, slo, span, unmeasured
+from support.rollout_fixtures import MANAGER, MISSING, ROLLOUT, GateStory, version, workload_state
 
 TYPES = ["Ready", "GateOpen", "Held", "Contested", "WorkloadSupported"]
 BURNING = (slo(looks=HOT_FAST),)
 
 
-def told(story: Story) -> dict[str, Condition]:
-    made = conditions(story.rollout, story.standing, story.seen, story.now)
-    story.standing = replace(story.standing, conditions=made)
+def told(story: GateStory) -> dict[str, Condition]:
+    made = conditions(story.rollout, story.state, story.seen, story.now)
+    story.state = replace(story.state, conditions=made)
     assert [condition.type for condition in made] == TYPES
     return {condition.type: condition for condition in made}
 
 
 def after(*rounds: dict[str, Any], **facts: Any) -> dict[str, Condition]:
-    story = Story(**facts)
+    story = GateStory(**facts)
     for changes in rounds or ({},):
         story.acts("0s", **changes)
     return told(story)
 
 
-def held() -> Story:
-    story = Story()
+def held() -> GateStory:
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("10s")
@@ -45,7 +45,7 @@ def held() -> Story:
 
 def test_before_anything_was_decided_conditions_stay_as_they_were() -> None:
     former = (Condition("Ready", "False", "SpecInvalid", "spec.slos: ...", NOW),)
-    assert conditions(ROLLOUT, RolloutState(conditions=former), saw(), NOW) == former
+    assert conditions(ROLLOUT, RolloutState(conditions=former), workload_state(), NOW) == former
 
 
 def test_at_rest_all_is_well() -> None:
@@ -90,18 +90,18 @@ NOT_READY: dict[str, tuple[Callable[[], dict[str, Condition]], str]] = {
     "rival": (lambda: after({"rival": "elder"}), "WorkloadConflict"),
     "missing": (lambda: after({"seen": MISSING}), "WorkloadNotFound"),
     "refused": (
-        lambda: after({"seen": saw(unsupported_reason="is owned by Canary web")}),
+        lambda: after({"seen": workload_state(unsupported_reason="is owned by Canary web")}),
         "WorkloadUnsupported",
     ),
     "too large": (
-        lambda: after({"seen": saw(version(1, env="x" * LARGEST_TEMPLATE))}),
+        lambda: after({"seen": workload_state(version(1, env="x" * LARGEST_TEMPLATE))}),
         "TemplateTooLarge",
     ),
 }
 
 
 @pytest.mark.parametrize("what", NOT_READY)
-def test_what_must_be_mended_makes_it_not_ready_and_says_how(what: str) -> None:
+def test_what_must_be_fixed_makes_it_not_ready_and_says_how(what: str) -> None:
     made, reason = NOT_READY[what]
     ready = made()["Ready"]
     assert (ready.status, ready.reason) == ("False", reason)
@@ -130,15 +130,17 @@ def test_held_names_the_field_manager_and_how_effective_it_is() -> None:
 
 def test_contested_names_who_and_what_to_do() -> None:
     story = held()
-    hold = replace(story.standing.hold, contested_by="argocd-controller")
-    story.standing = replace(story.standing, hold=hold)
+    hold = replace(story.state.hold, contested_by="argocd-controller")
+    story.state = replace(story.state, hold=hold)
     condition = told(story)["Contested"]
     assert (condition.status, condition.reason) == ("True", "Contested")
     assert condition.message.startswith("argocd-controller keeps resuming the workload")
     assert "RespectIgnoreDifferences=true" in condition.message
 
 
-@pytest.mark.parametrize("seen", [MISSING, saw(unsupported_reason="is owned by Canary web")])
+@pytest.mark.parametrize(
+    "seen", [MISSING, workload_state(unsupported_reason="is owned by Canary web")]
+)
 def test_a_workload_that_cannot_be_held_is_named(seen: Any) -> None:
     one = after({"seen": seen})["WorkloadSupported"]
     assert one.status == "False"
@@ -146,7 +148,7 @@ def test_a_workload_that_cannot_be_held_is_named(seen: Any) -> None:
 
 
 def test_a_time_of_transition_moves_only_with_the_status() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     assert {condition.since for condition in told(story).values()} == {NOW}
     story.goes("1m", slos=(slo("0.4"),))

@@ -13,8 +13,8 @@ from penstock.domain.policy import UnknownThen
 from penstock.domain.quantities import Duration
 from penstock.domain.rollout import Mode, OnExternalResume
 from penstock.domain.verdict import GateState
-from support.cases import HOT_FAST, slo, span, unmeasured
-from support.standings import ROLLOUT, Story
+from support.decision_fixtures import HOT_FAST, slo, span, unmeasured
+from support.rollout_fixtures import ROLLOUT, GateStory
 
 BURNING = (slo(looks=HOT_FAST),)
 FINE = (slo(),)
@@ -22,16 +22,16 @@ LOST = (unmeasured(),)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-def looked_at_again(story: Story) -> timedelta | None:
+def looked_at_again(story: GateStory) -> timedelta | None:
     """How long after the last round."""
     assert story.last is not None
     at = story.last.look_again_at
     return None if at is None else at - story.now
 
 
-def held() -> Story:
+def held() -> GateStory:
     """The release of version 2 burns, and is held."""
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("10s")
@@ -40,7 +40,7 @@ def held() -> Story:
 
 
 def test_a_gate_at_rest_changes_by_new_input_alone() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     assert looked_at_again(story) is None
 
@@ -63,7 +63,7 @@ def test_a_calm_ends_a_hold_at_its_moment_and_not_before() -> None:
 
 
 def test_the_last_verdict_is_kept_until_its_moment() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("10s")
@@ -86,7 +86,7 @@ def test_of_several_moments_the_first_counts() -> None:
 
 
 def test_an_slo_that_is_measured_keeps_no_last_verdict() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.goes("10s", slos=(unmeasured(name="a"), kept(slo(name="b"), "3m")))
     assert looked_at_again(story) == span("5m")
@@ -100,7 +100,7 @@ def kept(slo: SloEvidence, keep_last: str) -> SloEvidence:
 
 
 def test_a_moment_that_is_past_is_not_looked_at_again() -> None:
-    story = Story(slos=LOST)
+    story = GateStory(slos=LOST)
     story.goes()
     assert looked_at_again(story) == span("5m")
     story.goes("5m")
@@ -108,12 +108,12 @@ def test_a_moment_that_is_past_is_not_looked_at_again() -> None:
 
 
 def test_thin_evidence_that_is_not_kept_at_all_has_no_moment() -> None:
-    story = Story(slos=(slo(kind=EvidenceKind.NO_TRAFFIC, total=0),))
+    story = GateStory(slos=(slo(kind=EvidenceKind.NO_TRAFFIC, total=0),))
     story.goes()
     assert looked_at_again(story) is None
 
 
-def lost(times: int, *, every: str) -> Story:
+def lost(times: int, *, every: str) -> GateStory:
     """A hold that a machine undoes so often; the Rollout insists on it."""
     story = held()
     story.rollout = replace(ROLLOUT, on_external_resume=OnExternalResume.ENFORCE)
@@ -126,7 +126,7 @@ def lost(times: int, *, every: str) -> Story:
     return story
 
 
-def test_a_hold_that_was_lost_once_is_made_again_at_once() -> None:
+def test_a_hold_that_was_lost_once_is_recreated_at_once() -> None:
     story = lost(1, every="10s")
     assert story.last is not None
     assert isinstance(story.last.workload_action, HoldWorkload)
@@ -160,7 +160,7 @@ def test_a_hold_in_force_is_not_tried_again_for_losses_of_before() -> None:
 
 
 def test_a_template_is_proven_at_its_moment() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.goes("10s", slos=BURNING)
     story.release()
@@ -169,17 +169,17 @@ def test_a_template_is_proven_at_its_moment() -> None:
     story.goes("10s")
     story.goes("10s", slos=FINE)
     story.goes("10m")
-    gate = story.standing.gate
+    gate = story.state.gate
     assert gate is not None
     assert gate.state is GateState.OPEN
-    number = len(story.standing.stable)
+    number = len(story.state.stable)
     assert looked_at_again(story) == span("10m")
     story.now += span("10m") - MILLISECOND
     story.goes()
-    assert len(story.standing.stable) == number
+    assert len(story.state.stable) == number
     story.now += MILLISECOND
     story.goes()
-    assert len(story.standing.stable) == number + 1
+    assert len(story.state.stable) == number + 1
     assert looked_at_again(story) is None
 
 
@@ -191,20 +191,20 @@ def test_what_enforces_nothing_waits_for_nothing() -> None:
     assert looked_at_again(story) is None
 
 
-def kinds(story: Story) -> list[type]:
+def kinds(story: GateStory) -> list[type]:
     """The actions of the last round, in their order."""
     assert story.last is not None
     return [type(action) for action in story.last.actions]
 
 
 def test_admissions_record_comes_before_the_status() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     assert kinds(story) == [WriteGateRecord, WriteStatus]
 
 
 def test_a_hold_comes_before_the_status_that_shows_it() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("10s")
@@ -220,7 +220,7 @@ def test_the_status_comes_before_the_release_that_it_shows() -> None:
 
 
 def test_a_record_is_known_by_state_and_reason() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     assert story.last is not None
     first = story.last.actions[0]

@@ -27,14 +27,14 @@ from penstock.domain.policy import (
 )
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.verdict import GateState, Reason, Verdict
-from support.cases import (
+from support.decision_fixtures import (
     HOT_FAST,
     HOT_SLOW,
     ago,
     answers,
     budget_hold,
     burn_hold,
-    case,
+    decision_input,
     pair,
     slo,
     unmeasured,
@@ -106,7 +106,7 @@ def test_g2_while_an_indicator_is_replaced_either_may_hold(
     assert said(answers(migrating(former, new)).gate) == expected
 
 
-def test_g3_while_an_indicator_is_replaced_a_look_that_one_lacks_is_missing() -> None:
+def test_g3_while_an_indicator_is_replaced_a_window_that_one_lacks_is_missing() -> None:
     lacking = slo()
     read = lacking.evidence.reading
     assert read is not None
@@ -164,7 +164,7 @@ def test_g2_nothing_starts_at_the_authors_floor(left: str, reason: Reason) -> No
         ({"5m": "99"}, Reason.BUDGET_HEALTHY),
     ],
 )
-def test_g2_a_burn_pair_is_hot_when_both_looks_are_above_its_factor(
+def test_g2_a_burn_pair_is_hot_when_both_windows_are_above_its_factor(
     looks: dict[str, str], reason: Reason
 ) -> None:
     gate = answers(slo(looks=looks)).gate
@@ -461,7 +461,7 @@ def test_r1_r2_r3_pass_whatever_the_gate_says(fact: str, reason: Reason, adverse
     assert said(decision) == (PERMIT, reason, True)
 
 
-def test_r1_a_return_is_told_as_such_although_it_is_first_and_resumed() -> None:
+def test_r1_a_return_is_reported_as_such_although_it_is_first_and_resumed() -> None:
     decision = release(returns=True, first=True, resumed_by_person=True)
     assert said(decision) == (PERMIT, Reason.ROLLBACK_PERMITTED, True)
 
@@ -473,7 +473,7 @@ def test_r1_a_return_never_opens_the_gate() -> None:
         assert not both.gate.proceeds
 
 
-def test_r2_a_first_release_is_told_as_such_although_it_is_resumed() -> None:
+def test_r2_a_first_release_is_reported_as_such_although_it_is_resumed() -> None:
     decision = release(first=True, resumed_by_person=True)
     assert said(decision) == (PERMIT, Reason.FIRST_RELEASE_PERMITTED, True)
 
@@ -528,7 +528,7 @@ def test_r5_comes_before_what_the_slos_say_of_a_release() -> None:
         ("0.0001", "1.01", Reason.BUDGET_HEALTHY),
     ],
 )
-def test_r6_without_budget_a_release_is_held_only_while_errors_go_on(
+def test_r6_without_budget_a_release_is_held_only_while_errors_continue(
     left: str, burn: str, reason: Reason
 ) -> None:
     decision = release(slo(left, looks={"1h": burn}))
@@ -544,7 +544,7 @@ def test_r6_without_budget_a_release_is_held_only_while_errors_go_on(
         ("0.0501", "2.01", Reason.BUDGET_HEALTHY),
     ],
 )
-def test_r6_keeps_to_what_the_author_wrote_for_releases_under_way(
+def test_r6_keeps_to_what_the_author_wrote_for_releases_in_progress(
     left: str, burn: str, reason: Reason
 ) -> None:
     one = slo(left, looks={"1h": burn}, policy=floor("0%", "5%", "2"))
@@ -566,7 +566,7 @@ def test_r6_comes_before_evidence_that_another_lacks() -> None:
     assert said(decision) == (HOLD, Reason.BURNING_FAST, False)
 
 
-def test_r6_a_written_pair_judges_whether_errors_go_on_by_its_own_look() -> None:
+def test_r6_a_written_pair_judges_whether_errors_continue_by_its_own_window() -> None:
     policy = Policy(burn=(pair("20s", "5s", "50"),))
     going_on = slo("0", looks={"20s": "1.01"}, policy=policy)
     assert said(release(going_on)) == (HOLD, Reason.BUDGET_EXHAUSTED, False)
@@ -642,20 +642,20 @@ def test_r8_a_release_that_is_not_held_waits_for_nothing() -> None:
     assert said(decision) == (PERMIT, Reason.BUDGET_HEALTHY, True)
 
 
-def test_r9_otherwise_it_goes_on_and_the_poorest_slo_is_named() -> None:
+def test_r9_otherwise_it_continues_and_the_poorest_slo_is_named() -> None:
     decision = release(slo(name="a"), slo("0", name="b"))
     assert said(decision) == (PERMIT, Reason.BUDGET_HEALTHY, True)
     assert named(decision) == "b"
 
 
-def test_r9_a_release_that_began_goes_on_although_nothing_new_may_start() -> None:
+def test_r9_a_release_that_began_continues_although_nothing_new_may_start() -> None:
     both = answers(slo("0.05", policy=floor("10%")), release=RELEASE)
     assert said(both.gate) == (HOLD, Reason.BUDGET_LOW, False)
     assert said(both.release) == (PERMIT, Reason.BUDGET_HEALTHY, True)
 
 
 def test_one_slo_without_evidence_is_enough_for_the_time_to_begin() -> None:
-    memory = case(
+    memory = decision_input(
         slo(name="a"), unmeasured(name="b"), slo(kind=EvidenceKind.NO_TRAFFIC, name="c")
     ).memory
     assert (memory.unknown, memory.unknown_since) == (EvidenceGrade.OUTAGE, ago("0s"))

@@ -23,7 +23,7 @@ from penstock.domain.policy import (
     UnknownThen,
 )
 from penstock.domain.quantities import Duration, Objective, Percentage
-from support.cases import pair
+from support.decision_fixtures import pair
 
 Told = tuple[str, str, Decimal, int]
 
@@ -150,14 +150,14 @@ CALM_LOOKS: dict[str, tuple[str, tuple[BurnPair, ...] | None, tuple[str, str], s
 
 
 @pytest.mark.parametrize("name", CALM_LOOKS)
-def test_calm_and_errors_are_judged_on_looks_that_suit_the_window(name: str) -> None:
+def test_calm_and_errors_are_judged_on_windows_that_suit_the_window(name: str) -> None:
     window, written, calm, errors = CALM_LOOKS[name]
     one = completed(Policy(burn=written), window=window)
     assert tuple(map(str, one.calm_windows)) == calm
     assert str(one.errors_window) == errors
 
 
-def test_every_look_back_that_a_decision_needs_is_asked_for() -> None:
+def test_every_burn_window_that_a_decision_needs_is_asked_for() -> None:
     assert sorted(map(str, completed().burn_windows)) == ["1h", "30m", "5m", "6h"]
     demo = completed(Policy(burn=(pair("20s", "5s", "5"),)), window="2m")
     assert sorted(map(str, demo.burn_windows)) == ["20s", "5s"]

@@ -15,8 +15,8 @@ from penstock.domain.policy import (
     UnknownThen,
 )
 from penstock.domain.quantities import Duration, Percentage
-from support.cases import pair, slo
-from support.standings import ROLLOUT
+from support.decision_fixtures import pair, slo
+from support.rollout_fixtures import ROLLOUT
 
 
 def told(policy: Policy, *slos) -> dict[str, tuple[str, str]]:
@@ -25,7 +25,7 @@ def told(policy: Policy, *slos) -> dict[str, tuple[str, str]]:
     return {one.field: (one.value, one.source) for one in made}
 
 
-def test_defaults_are_told_as_defaults_in_the_order_of_the_manifest() -> None:
+def test_defaults_are_reported_as_defaults_in_the_order_of_the_manifest() -> None:
     assert list(told(Policy()).items()) == [
         ("start.holdAt", ("0%", "Default")),
         ("inFlight.holdAt", ("0%", "Default")),
@@ -40,7 +40,7 @@ def test_defaults_are_told_as_defaults_in_the_order_of_the_manifest() -> None:
     ]
 
 
-def test_what_the_author_wrote_is_told_as_the_rollouts() -> None:
+def test_what_the_author_wrote_is_reported_as_the_rollouts() -> None:
     policy = Policy(
         StartPolicy(Percentage.parse("10%")),
         InFlightPolicy(Percentage.parse("0%"), Decimal("2.5")),
@@ -56,7 +56,7 @@ def test_what_the_author_wrote_is_told_as_the_rollouts() -> None:
     ]
 
 
-def test_pairs_are_told_for_each_slo_with_those_that_are_left_out() -> None:
+def test_pairs_are_reported_for_each_slo_with_those_that_are_left_out() -> None:
     all_told = told(Policy(), slo(name="a"), slo(name="b", window="1d"), slo(name="c", window="1h"))
     assert all_told["burn[a]"][0] == "1h/5m at 14.4, 6h/30m at 6"
     assert all_told["burn[b]"][0] == (
@@ -67,14 +67,14 @@ def test_pairs_are_told_for_each_slo_with_those_that_are_left_out() -> None:
     )
 
 
-def test_no_pairs_at_all_are_a_choice_that_is_told() -> None:
+def test_no_pairs_at_all_are_a_choice_that_is_reported() -> None:
     assert told(Policy(burn=()))["burn[checkout]"] == ("none", "Rollout")
 
 
-def test_a_missing_slo_has_no_pairs_to_tell() -> None:
+def test_a_missing_slo_has_no_pairs_to_report() -> None:
     assert "burn[checkout]" not in told(Policy(), replace(slo(), policy=None))
 
 
-def test_of_many_slos_no_more_are_told_than_a_status_can_bear() -> None:
+def test_of_many_slos_no_more_are_reported_than_a_status_can_bear() -> None:
     many = [slo(name=f"slo-{number}") for number in range(MOST_SLOS_SHOWN + 5)]
     assert sum(field.startswith("burn[") for field in told(Policy(), *many)) == MOST_SLOS_SHOWN

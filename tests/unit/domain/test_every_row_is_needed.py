@@ -23,7 +23,7 @@ from penstock.domain import (
     release_tracking,
     thresholds,
 )
-from support.row_mutants import Check, checks, killer, mutants, planted, unchanged
+from support.mutants import Check, checks, killer, mutants, planted, unchanged
 
 TABLES = ("GATE_RULES", "RELEASE_RULES")
 ROWS = [(table, row) for table in TABLES for row in range(len(getattr(decide, table)))]

@@ -39,12 +39,12 @@ def at(hours: int, minutes: int = 0) -> int:
     return T0 + hours * HOUR + minutes * 60
 
 
-def test_an_hour_is_ripe_two_hours_after_its_end() -> None:
+def test_an_hour_is_final_two_hours_after_its_end() -> None:
     assert final_until(at(3)) == at(1)
     assert final_until(at(3) - 1) == at(0)
 
 
-def test_counters_begin_with_the_last_ripe_hour() -> None:
+def test_counters_begin_with_the_last_final_hour() -> None:
     found = count_final_hours(None, ledger(count(1, 10), count(2, 20)), 0, at(4, 5))
     assert found == CounterTotals(at(1), at(2), count(2, 20))
 
@@ -137,14 +137,14 @@ def test_two_hours_that_others_contradict_prove_neither(first: EventCounts) -> N
     assert FIRST + 1 not in found
 
 
-def test_a_second_hour_that_two_tell_differently_is_not_known() -> None:
+def test_a_second_hour_that_two_report_differently_is_not_known() -> None:
     other = CounterSamples(at(1), {at(2): count(2, 21)})
     assert FIRST + 1 not in hours_from_counters([UNSEEN_AT_FIRST, BEFORE, other])
     third = CounterSamples(at(1), {at(2): count(2, 22)})
     assert FIRST + 1 not in hours_from_counters([UNSEEN_AT_FIRST, BEFORE, other, third])
 
 
-def test_what_two_tell_differently_is_not_known() -> None:
+def test_what_two_report_differently_is_not_known() -> None:
     samples = CounterSamples(at(0), {at(1): count(1, 10), at(2): count(2, 20)})
     other = CounterSamples(at(1), {at(2): count(1, 11), at(3): count(2, 21)})
     assert hours_from_counters([samples, other]) == {FIRST: count(1, 10), FIRST + 2: count(1, 10)}

@@ -29,8 +29,8 @@ from penstock.domain.rollout_state import HISTORY_KEPT, Hold, RolloutState, Spen
 from penstock.domain.template import LARGEST_TEMPLATE
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import HoldEffect, Phase
-from support.cases import HOT_FAST, NOW, burn_hold, slo, span, unmeasured
-from support.standings import MANAGER, MISSING, ROLLOUT, Story, saw, version
+from support.decision_fixtures import HOT_FAST, NOW, burn_hold, slo, span, unmeasured
+from support.rollout_fixtures import MANAGER, MISSING, ROLLOUT, GateStory, version, workload_state
 
 BURNING = (slo(looks=HOT_FAST),)
 SPENT = (slo("-0.2", "20"),)
@@ -40,23 +40,23 @@ HOLD, RELEASE = [HoldWorkload], [ReleaseWorkload]
 ENFORCING = replace(ROLLOUT, on_external_resume=OnExternalResume.ENFORCE)
 
 
-def begun(**facts: Any) -> Story:
+def begun(**facts: Any) -> GateStory:
     """Version 1 ran, and version 2 rolls out through an open gate."""
-    story = Story(**facts)
+    story = GateStory(**facts)
     story.goes()
     story.release()
     story.goes("10s")
     return story
 
 
-def held(**facts: Any) -> Story:
+def held(**facts: Any) -> GateStory:
     """The release of version 2 burns, and is held."""
     story = begun(**facts)
     assert story.acts("10s", slos=BURNING) == HOLD
     return story
 
 
-def person_resumes(story: Story) -> None:
+def person_resumes(story: GateStory) -> None:
     story.seen = replace(story.seen, held_by_us=False, paused=False)
 
 
@@ -64,22 +64,22 @@ def person_resumes(story: Story) -> None:
 
 
 def test_at_rest_nothing_is_done() -> None:
-    story = Story()
+    story = GateStory()
     assert [story.acts("10s") for _ in range(3)] == [[], [], []]
-    assert story.standing.hold == Hold()
+    assert story.state.hold == Hold()
 
 
 def test_a_closed_gate_holds_nothing_that_is_at_rest() -> None:
-    story = Story()
+    story = GateStory()
     assert story.acts(slos=SPENT) == []
-    assert story.standing.gate is not None
-    assert story.standing.gate.state is GateState.CLOSED
+    assert story.state.gate is not None
+    assert story.state.gate.state is GateState.CLOSED
 
 
 def test_a_release_that_burns_is_held_once() -> None:
     story = held()
     assert [story.acts("10s") for _ in range(3)] == [[], [], []]
-    hold = story.standing.hold
+    hold = story.state.hold
     assert (hold.active, hold.manager, hold.effect) == (True, MANAGER, HoldEffect.PARTIAL)
     assert hold.since == NOW + span("20s")
 
@@ -87,28 +87,28 @@ def test_a_release_that_burns_is_held_once() -> None:
 def test_a_hold_counts_once_it_was_read_back() -> None:
     story = begun()
     assert isinstance(story.goes("10s", slos=BURNING).workload_action, HoldWorkload)
-    assert not story.standing.hold.active
-    assert story.standing.hold.effect is HoldEffect.PARTIAL
+    assert not story.state.hold.active
+    assert story.state.hold.effect is HoldEffect.PARTIAL
 
 
-def test_a_held_release_goes_on_after_its_calm() -> None:
+def test_a_held_release_continues_after_its_calm() -> None:
     story = held()
     assert story.acts("1s", slos=FINE) == []
-    assert story.standing.gate.reason is Reason.RECOVERING
+    assert story.state.gate.reason is Reason.RECOVERING
     assert story.acts("9m59s") == []
     assert story.acts("1s") == RELEASE
-    assert story.standing.gate.reason is Reason.BUDGET_HEALTHY
-    assert story.standing.hold == Hold()
-    assert story.standing.release is not None
+    assert story.state.gate.reason is Reason.BUDGET_HEALTHY
+    assert story.state.hold == Hold()
+    assert story.state.release is not None
 
 
-def test_a_release_is_told_as_done_before_it_is() -> None:
+def test_a_release_is_reported_as_done_before_it_is() -> None:
     """A crash in between then repeats it, instead of taking it for a person's doing."""
     story = held()
     story.goes("1s", slos=FINE)
     assert isinstance(story.goes("10m").workload_action, ReleaseWorkload)
     assert story.seen.held_by_us
-    assert not story.standing.hold.active
+    assert not story.state.hold.active
     assert isinstance(story.goes("1s").workload_action, ReleaseWorkload)
 
 
@@ -116,7 +116,7 @@ def test_a_return_to_a_stable_template_releases_at_once_and_opens_no_gate() -> N
     story = held()
     story.release(1)
     assert story.acts("1s") == RELEASE
-    assert story.standing.gate.state is GateState.CLOSED
+    assert story.state.gate.state is GateState.CLOSED
     story.completes()
     assert story.acts("1s") == []
     assert not story.last.record.admits
@@ -126,14 +126,14 @@ def test_a_hold_that_would_stop_nothing_is_not_applied() -> None:
     story = begun()
     story.seen = replace(story.seen, effect=HoldEffect.NONE)
     assert story.acts(slos=BURNING) == []
-    assert story.standing.hold == Hold(effect=HoldEffect.NONE)
+    assert story.state.hold == Hold(effect=HoldEffect.NONE)
 
 
 def test_a_hold_in_force_is_not_given_back_for_having_lost_its_effect() -> None:
     story = held()
     story.seen = replace(story.seen, effect=HoldEffect.NONE)
     assert story.acts("1s") == []
-    assert story.standing.hold.active
+    assert story.state.hold.active
 
 
 def test_a_workload_that_cannot_be_held_is_not() -> None:
@@ -150,12 +150,12 @@ def test_a_workload_that_cannot_be_held_is_not() -> None:
     ],
     ids=["Audit", "inFlight Off"],
 )
-def test_without_enforcement_in_flight_a_hold_is_given_back_and_the_gate_told_all_the_same(
+def test_without_enforcement_in_flight_a_hold_is_released_and_the_gate_reported_all_the_same(
     change: Callable[..., Any],
 ) -> None:
     story = held()
     assert story.acts("1s", rollout=change(ROLLOUT)) == RELEASE
-    assert story.standing.gate.reason is Reason.BURNING_FAST
+    assert story.state.gate.reason is Reason.BURNING_FAST
 
 
 def test_a_persons_hold_by_spec_or_label_holds_a_release_and_its_end_ends_it() -> None:
@@ -164,7 +164,7 @@ def test_a_persons_hold_by_spec_or_label_holds_a_release_and_its_end_ends_it() -
     assert story.acts("1s", rollout=ROLLOUT) == RELEASE
     story.seen = replace(story.seen, person_holds="")
     assert story.acts("1s") == HOLD
-    assert story.standing.gate.reason is Reason.HELD_BY_PERSON
+    assert story.state.gate.reason is Reason.HELD_BY_PERSON
     story.seen = replace(story.seen, person_holds=None)
     assert story.acts("1s") == RELEASE
 
@@ -175,7 +175,7 @@ def test_an_outage_keeps_a_release_going_for_five_minutes_and_aborts_nothing() -
     assert not story.last.record.admits
     assert story.acts("4m59s") == []
     assert story.acts("1s") == HOLD
-    assert story.standing.gate.state is GateState.UNKNOWN
+    assert story.state.gate.state is GateState.UNKNOWN
     assert story.acts("1h") == []
     assert story.acts("1s", slos=FINE) == RELEASE
 
@@ -184,9 +184,9 @@ def test_an_outage_ends_no_hold() -> None:
     story = held()
     assert story.acts("1s", slos=LOST) == []
     assert story.acts("2h") == []
-    assert story.standing.hold.active
+    assert story.state.hold.active
     assert story.acts("1s", slos=FINE) == []
-    assert story.standing.gate.reason is Reason.RECOVERING
+    assert story.state.gate.reason is Reason.RECOVERING
 
 
 def test_a_hold_for_the_release_alone_closes_the_gate_until_it_is_over() -> None:
@@ -195,11 +195,11 @@ def test_a_hold_for_the_release_alone_closes_the_gate_until_it_is_over() -> None
     low = (slo("0.04", "2", policy=policy),)
     story = begun()
     assert story.acts("10s", slos=low) == HOLD
-    assert story.standing.memory.held_for is HoldCause.BUDGET
+    assert story.state.memory.held_for is HoldCause.BUDGET
     for _ in range(100):
         assert story.acts("1m") == []
-    assert len(story.standing.memory.recent_holds) == 1
-    assert story.standing.gate.reason is Reason.RECOVERING
+    assert len(story.state.memory.recent_holds) == 1
+    assert story.state.gate.reason is Reason.RECOVERING
     calm = (slo("0.04", policy=policy),)
     assert story.acts("1s", slos=calm) == []
     assert story.acts("10m") == RELEASE
@@ -218,16 +218,16 @@ def test_a_burn_hold_that_ended_on_thin_evidence_does_not_come_back_with_silence
     assert story.acts("10m") == RELEASE
     assert story.acts("10s") == []
     assert story.acts("1h", slos=silent) == []
-    assert story.standing.gate.state is GateState.OPEN
-    assert story.standing.memory.held_for is None
-    assert len(story.standing.memory.recent_holds) == 1
+    assert story.state.gate.state is GateState.OPEN
+    assert story.state.memory.held_for is None
+    assert len(story.state.memory.recent_holds) == 1
 
 
 def test_it_is_not_over_before_it_was_given_back() -> None:
     story = held()
     story.goes("1s", slos=(slo(kind=EvidenceKind.INSUFFICIENT_EVENTS),))
     assert isinstance(story.goes("10m").workload_action, ReleaseWorkload)
-    assert story.standing.memory.held_for is HoldCause.BURN
+    assert story.state.memory.held_for is HoldCause.BURN
     assert isinstance(story.goes("5s").workload_action, ReleaseWorkload)
 
 
@@ -238,8 +238,8 @@ def test_a_person_who_resumes_is_obeyed_for_this_release() -> None:
     story = held()
     person_resumes(story)
     assert story.acts("10s") == []
-    assert story.standing.release.resumed_at == story.now
-    assert story.standing.hold.lost_at == (story.now,)
+    assert story.state.release.resumed_at == story.now
+    assert story.state.hold.lost_at == (story.now,)
     assert story.acts("10m", slos=SPENT) == []
     assert not story.last.record.admits
 
@@ -250,7 +250,7 @@ def test_the_next_release_is_held_again() -> None:
     story.goes("10s")
     story.release(3)
     assert story.acts("10s") == HOLD
-    assert story.standing.release.origin is ReleaseOrigin.WHILE_CLOSED
+    assert story.state.release.origin is ReleaseOrigin.WHILE_CLOSED
 
 
 def test_one_who_puts_another_template_in_its_place_has_not_resumed_it() -> None:
@@ -258,16 +258,16 @@ def test_one_who_puts_another_template_in_its_place_has_not_resumed_it() -> None
     person_resumes(story)
     story.release(3)
     assert story.acts("10s") == HOLD
-    assert story.standing.release.resumed_at is None
+    assert story.state.release.resumed_at is None
 
 
-def test_a_held_workload_that_is_made_anew_was_resumed_by_nobody() -> None:
+def test_a_held_workload_that_is_recreated_was_resumed_by_nobody() -> None:
     story = held()
     story.seen = replace(story.seen, uid="d2", held_by_us=False, paused=False)
     assert story.acts("1s") == HOLD
-    assert story.standing.release.origin is ReleaseOrigin.RECREATED
-    assert story.standing.release.resumed_at is None
-    assert story.standing.hold.lost_at == ()
+    assert story.state.release.origin is ReleaseOrigin.RECREATED
+    assert story.state.release.resumed_at is None
+    assert story.state.hold.lost_at == ()
 
 
 def test_a_resume_is_respected_only_while_the_author_says_so() -> None:
@@ -281,16 +281,16 @@ def test_enforce_holds_again_then_waits_then_leaves_it() -> None:
     story = held(rollout=ENFORCING)
     person_resumes(story)
     assert story.acts("10s") == HOLD
-    assert story.standing.release.resumed_at is None
+    assert story.state.release.resumed_at is None
     person_resumes(story)
     assert story.acts("10s") == []
     assert story.acts("29s") == []
     assert story.acts("1s") == HOLD
     story.seen = replace(story.seen, held_by_us=False, paused=False, pinned_by="kubectl apply")
     assert story.acts("10s") == []
-    assert story.standing.hold.contested_by == "kubectl apply"
+    assert story.state.hold.contested_by == "kubectl apply"
     assert story.acts("5h") == []
-    assert story.standing.gate.state is GateState.CLOSED
+    assert story.state.gate.state is GateState.CLOSED
 
 
 def test_a_release_that_a_person_resumed_and_that_is_whole_is_nothing_to_respect() -> None:
@@ -298,14 +298,14 @@ def test_a_release_that_a_person_resumed_and_that_is_whole_is_nothing_to_respect
     person_resumes(story)
     story.completes()
     assert story.acts("10s") == []
-    assert (story.standing.release, story.standing.hold) == (None, Hold())
+    assert (story.state.release, story.state.hold) == (None, Hold())
 
 
 def test_a_hold_without_a_release_that_is_lost_is_nobodys_resumption() -> None:
     story = begun()
-    story.standing = replace(story.standing, release=None, hold=Hold(active=True))
+    story.state = replace(story.state, release=None, hold=Hold(active=True))
     assert story.acts("1s", slos=BURNING) == HOLD
-    assert story.standing.release.resumed_at is None
+    assert story.state.release.resumed_at is None
 
 
 def test_an_unknown_writer_is_named_as_such() -> None:
@@ -314,7 +314,7 @@ def test_an_unknown_writer_is_named_as_such() -> None:
         person_resumes(story)
         story.acts("1s")
         story.acts("31s")
-    assert story.standing.hold.contested_by == "an unknown writer"
+    assert story.state.hold.contested_by == "an unknown writer"
 
 
 def test_losses_of_ten_minutes_ago_are_forgotten() -> None:
@@ -322,20 +322,20 @@ def test_losses_of_ten_minutes_ago_are_forgotten() -> None:
     for _ in range(6):
         person_resumes(story)
         assert story.acts("10m") == HOLD
-    assert story.standing.hold.contested_by == ""
-    assert len(story.standing.hold.lost_at) == 1
+    assert story.state.hold.contested_by == ""
+    assert len(story.state.hold.lost_at) == 1
 
 
 def test_a_contest_ends_with_its_release() -> None:
     story = held(rollout=ENFORCING)
-    story.standing = replace(
-        story.standing, hold=replace(story.standing.hold, contested_by="argocd-controller")
+    story.state = replace(
+        story.state, hold=replace(story.state.hold, contested_by="argocd-controller")
     )
     person_resumes(story)
     assert story.acts("1s") == []
     story.completes()
     story.goes("1s")
-    assert story.standing.hold == Hold()
+    assert story.state.hold == Hold()
 
 
 def test_a_persons_pause_is_neither_taken_nor_undone() -> None:
@@ -347,20 +347,17 @@ def test_a_persons_pause_is_neither_taken_nor_undone() -> None:
     assert story.acts("1s") == []
 
 
-def test_why_the_api_server_refused_a_hold_is_told_until_it_took_one() -> None:
+def test_why_the_api_server_refused_a_hold_is_reported_until_it_took_one() -> None:
     story = begun()
     story.goes("1s", slos=BURNING)
-    story.standing = replace(
-        story.standing, hold=replace(story.standing.hold, refused="quota exceeded")
-    )
+    story.state = replace(story.state, hold=replace(story.state.hold, refused="quota exceeded"))
     assert isinstance(story.goes("1s").workload_action, HoldWorkload)
-    assert story.standing.hold.refused == "quota exceeded"
+    assert story.state.hold.refused == "quota exceeded"
     assert (
-        "is not held: the API server refused the hold (quota exceeded)"
-        in story.standing.gate.message
+        "is not held: the API server refused the hold (quota exceeded)" in story.state.gate.message
     )
     assert story.acts("1s") == HOLD
-    assert story.standing.hold.refused == ""
+    assert story.state.hold.refused == ""
 
 
 @pytest.mark.parametrize("on_delete", list(OnDelete))
@@ -374,7 +371,7 @@ def test_a_hold_in_force_learns_what_becomes_of_it_when_its_rollout_goes(
     assert isinstance(story.goes("1s").workload_action, HoldWorkload)
     story.seen = replace(story.seen, keep_held=keeps)
     assert story.acts("1s") == []
-    assert story.standing.hold.since == NOW + span("20s")
+    assert story.state.hold.since == NOW + span("20s")
 
 
 def test_each_rollout_holds_under_a_manager_of_its_own() -> None:
@@ -397,23 +394,23 @@ def test_one_that_stands_down_gives_back_its_hold_and_admits(
 ) -> None:
     story = held()
     assert story.acts("1s", **changes) == RELEASE
-    gate = story.standing.gate
+    gate = story.state.gate
     assert (gate.verdict, gate.state, gate.reason) == (Verdict.UNKNOWN, GateState.OPEN, reason)
     assert story.last.record.admits
     assert story.last.decisions is None
-    assert story.standing.memory == Memory(serial=story.standing.memory.serial)
-    assert story.standing.hold == Hold()
+    assert story.state.memory == Memory(serial=story.state.memory.serial)
+    assert story.state.hold == Hold()
 
 
 def test_what_stood_down_takes_up_again_where_the_evidence_is() -> None:
     story = held()
     story.acts("1s", rival="elder")
     assert story.acts("1s", rival=None) == HOLD
-    assert story.standing.memory.serial == 4
+    assert story.state.memory.serial == 4
 
 
 def test_off_needs_no_evidence() -> None:
-    story = Story(rollout=replace(ROLLOUT, mode=Mode.OFF), slos=())
+    story = GateStory(rollout=replace(ROLLOUT, mode=Mode.OFF), slos=())
     assert story.goes().record.admits
 
 
@@ -432,7 +429,7 @@ def test_admits_has_mode_and_enforcement_in_it(
 ) -> None:
     enforcement = Enforcement(admission=admission)
     rollout = replace(ROLLOUT, mode=mode, enforcement=enforcement)
-    record = Story(rollout=rollout).goes(slos=slos).record
+    record = GateStory(rollout=rollout).goes(slos=slos).record
     enforced = mode is Mode.ENFORCE and admission is not Admission.OFF
     assert record.admits is (admits or not enforced)
     assert record.warns is (admission is Admission.WARN)
@@ -440,26 +437,26 @@ def test_admits_has_mode_and_enforcement_in_it(
 
 def test_an_outage_that_permits_admits_in_the_end() -> None:
     policy = Policy(outage=UnknownPolicy(Duration.parse("1m"), UnknownThen.PERMIT))
-    story = Story(slos=(unmeasured(policy=policy),))
+    story = GateStory(slos=(unmeasured(policy=policy),))
     assert not story.goes().record.admits
     assert not story.goes("59s").record.admits
     assert story.goes("1s").record.admits
-    assert story.standing.gate.state is GateState.OPEN
+    assert story.state.gate.state is GateState.OPEN
 
 
 def test_the_record_names_the_workload_and_says_the_sentence() -> None:
-    story = Story()
+    story = GateStory()
     record = story.goes(slos=SPENT).record
     assert (record.api_version, record.kind, record.workload) == (
         "apps/v1",
         "Deployment",
         "checkout",
     )
-    assert record.message == story.standing.gate.message
+    assert record.message == story.state.gate.message
 
 
 def test_the_record_shows_what_may_be_returned_to_also_while_it_is_closed() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("1s")
@@ -474,28 +471,28 @@ def test_the_record_shows_what_may_be_returned_to_also_while_it_is_closed() -> N
 
 def test_one_stable_template_too_large_to_show_makes_admission_warn() -> None:
     huge = version(1, env="x" * LARGEST_TEMPLATE)
-    story = Story(seen=saw(huge))
+    story = GateStory(seen=workload_state(huge))
     record = story.goes(slos=SPENT).record
     assert (record.admits, record.warns, record.templates) == (False, True, ())
-    assert too_large(story.standing)
-    assert not too_large(Story().goes().state)
+    assert too_large(story.state)
+    assert not too_large(GateStory().goes().state)
 
 
 def test_one_too_large_among_several_is_enough() -> None:
-    story = Story(seen=saw(version(1, env="x" * LARGEST_TEMPLATE)))
+    story = GateStory(seen=workload_state(version(1, env="x" * LARGEST_TEMPLATE)))
     story.goes()
     story.release()
     story.goes("1s")
     story.completes()
     record = story.goes("1s").record
     assert (record.warns, len(record.templates)) == (True, 1)
-    assert too_large(story.standing)
+    assert too_large(story.state)
 
 
 def test_a_stable_template_whose_body_is_lost_makes_admission_warn() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
-    story.standing = replace(story.standing, bodies={})
+    story.state = replace(story.state, bodies={})
     story.seen = replace(story.release(2), former_templates=(version(2),))
     record = story.goes(slos=SPENT).record
     assert (record.admits, record.warns) == (False, True)
@@ -505,10 +502,10 @@ def test_a_stable_template_whose_body_is_lost_makes_admission_warn() -> None:
 
 
 def test_history_has_one_entry_for_each_transition_the_newest_first() -> None:
-    story = Story()
+    story = GateStory()
     for slos in (FINE, FINE, SPENT, SPENT, LOST, SPENT):
         story.goes("1m", slos=slos)
-    told = [(transition.state, transition.reason) for transition in story.standing.history]
+    told = [(transition.state, transition.reason) for transition in story.state.history]
     spent = (GateState.CLOSED, Reason.BUDGET_EXHAUSTED)
     assert told == [
         spent,
@@ -516,53 +513,53 @@ def test_history_has_one_entry_for_each_transition_the_newest_first() -> None:
         spent,
         (GateState.OPEN, Reason.BUDGET_HEALTHY),
     ]
-    assert story.standing.memory.serial == 4
-    newest = story.standing.history[0]
+    assert story.state.memory.serial == 4
+    newest = story.state.history[0]
     assert (newest.at, newest.verdict, newest.slo) == (story.now, Verdict.HOLD, "checkout")
-    assert newest.message == story.standing.gate.message
+    assert newest.message == story.state.gate.message
 
 
 def test_no_more_than_twenty_transitions_are_kept() -> None:
-    story = Story()
+    story = GateStory()
     for _ in range(HISTORY_KEPT):
         story.goes("1m", slos=FINE)
         story.goes("1m", slos=LOST)
-    assert len(story.standing.history) == HISTORY_KEPT == 20
-    assert story.standing.memory.serial == 40
+    assert len(story.state.history) == HISTORY_KEPT == 20
+    assert story.state.memory.serial == 40
 
 
 def test_since_is_of_the_last_transition_and_decided_at_of_the_last_round() -> None:
-    story = Story()
+    story = GateStory()
     story.goes(slos=SPENT)
     for left in ("-0.3", "-0.4"):
         story.goes("1m", slos=(slo(left),))
-        gate = story.standing.gate
+        gate = story.state.gate
         assert (gate.since, gate.decided_at) == (NOW, story.now)
     story.goes("1m", slos=BURNING)
-    assert story.standing.gate.since == story.now
+    assert story.state.gate.since == story.now
 
 
 def test_slos_with_almost_the_same_budget_do_not_take_turns_in_being_named() -> None:
-    story = Story()
+    story = GateStory()
     for left in ("0.9003", "0.8998", "0.9002", "0.8997"):
         story.goes("30s", slos=(slo("0.9", name="a"), slo(left, name="b")))
-        assert story.standing.gate.slo == "a"
+        assert story.state.gate.slo == "a"
     story.goes("30s", slos=(slo("0.9", name="a"), slo("0.89", name="b")))
-    assert story.standing.gate.slo == "b"
+    assert story.state.gate.slo == "b"
 
 
 def test_a_release_remembers_what_was_left_when_it_began() -> None:
     story = begun(slos=(slo("0.812345"),))
-    assert story.standing.release.remaining_at_start == "0.8123"
+    assert story.state.release.remaining_at_start == "0.8123"
     story.goes("1m", slos=(slo("0.5"),))
-    assert story.standing.release.remaining_at_start == "0.8123"
+    assert story.state.release.remaining_at_start == "0.8123"
 
 
 def test_what_was_left_is_filled_in_once_it_is_known() -> None:
     story = begun(slos=(unmeasured(),))
-    assert story.standing.release.remaining_at_start == ""
+    assert story.state.release.remaining_at_start == ""
     story.goes("1s", slos=(slo("0.5"),))
-    assert story.standing.release.remaining_at_start == "0.5000"
+    assert story.state.release.remaining_at_start == "0.5000"
 
 
 def having_spent(
@@ -578,23 +575,23 @@ def having_spent(
 
 def test_a_release_says_what_it_has_spent_of_the_slo_that_the_gate_names() -> None:
     story = begun()
-    assert story.standing.release.spent is None
-    began = story.standing.release.started_at
+    assert story.state.release.spent is None
+    began = story.state.release.started_at
     known = having_spent("0.05123", began, left="0.4"), having_spent("0.5", began, name="other")
     story.goes("1m", slos=known)
-    assert story.standing.gate.slo == "checkout"
-    assert story.standing.release.spent == Spent("checkout", Decimal("0.0512"))
-    assert story.standing.gate.message.endswith(
+    assert story.state.gate.slo == "checkout"
+    assert story.state.release.spent == Spent("checkout", Decimal("0.0512"))
+    assert story.state.gate.message.endswith(
         "5.1% of the error budget of checkout was spent since 14:02 UTC"
     )
     story.goes("1m", slos=(unmeasured(),))
-    assert story.standing.release.spent is None
-    assert "spent since" not in story.standing.gate.message
+    assert story.state.release.spent is None
+    assert "spent since" not in story.state.gate.message
 
 
 def test_what_was_spent_decides_nothing() -> None:
     thrifty, costly = begun(), begun()
-    began = costly.standing.release.started_at
+    began = costly.state.release.started_at
     thrifty.goes("1m", slos=(having_spent("0", began),))
     costly.goes("1m", slos=(having_spent("1", began),))
     assert costly.last.decisions.gate.verdict is thrifty.last.decisions.gate.verdict
@@ -604,35 +601,35 @@ def test_what_was_spent_decides_nothing() -> None:
 
 def test_off_nothing_is_said_of_what_was_spent() -> None:
     story = begun()
-    story.goes("1m", slos=(having_spent("0.1", story.standing.release.started_at),))
-    assert story.standing.release.spent is not None
+    story.goes("1m", slos=(having_spent("0.1", story.state.release.started_at),))
+    assert story.state.release.spent is not None
     story.goes("1m", rollout=replace(ROLLOUT, mode=Mode.OFF))
-    assert story.standing.release.spent is None
+    assert story.state.release.spent is None
 
 
 def test_a_persons_hold_says_nothing_of_what_was_left() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.acts("1s", rollout=replace(ROLLOUT, hold_reason="migration"))
-    assert story.standing.release.remaining_at_start == ""
+    assert story.state.release.remaining_at_start == ""
 
 
-def test_the_generation_that_was_decided_is_told() -> None:
-    assert Story().goes().state.generation == 3
+def test_the_generation_that_was_decided_is_reported() -> None:
+    assert GateStory().goes().state.generation == 3
 
 
 def test_a_version_whose_errors_close_the_gate_is_stable_no_longer() -> None:
     story = begun()
     story.completes()
     story.goes("1s")
-    assert len(story.standing.stable) == 2
+    assert len(story.state.stable) == 2
     story.goes("1s", slos=BURNING)
-    assert [stable.hash for stable in story.standing.stable] == [version(1).hash]
+    assert [stable.hash for stable in story.state.stable] == [version(1).hash]
 
 
 def test_what_was_returned_to_is_no_suspect_while_the_same_hold_lasts() -> None:
-    story = Story()
+    story = GateStory()
     story.goes()
     for number in (2, 3):
         story.release(number)
@@ -645,12 +642,12 @@ def test_what_was_returned_to_is_no_suspect_while_the_same_hold_lasts() -> None:
     story.completes()
     story.goes("1s")
     story.goes("1s")
-    assert [stable.hash for stable in story.standing.stable] == [version(2).hash, version(1).hash]
+    assert [stable.hash for stable in story.state.stable] == [version(2).hash, version(1).hash]
 
 
-def test_while_a_release_is_under_way_it_is_that_which_is_suspect() -> None:
+def test_while_a_release_is_in_progress_it_is_that_which_is_suspect() -> None:
     story = held()
-    assert [stable.hash for stable in story.standing.stable] == [version(1).hash]
+    assert [stable.hash for stable in story.state.stable] == [version(1).hash]
 
 
 def test_an_outage_or_a_person_makes_nothing_suspect() -> None:
@@ -659,59 +656,59 @@ def test_an_outage_or_a_person_makes_nothing_suspect() -> None:
     story.goes("1s")
     for changes in ({"slos": LOST}, {"slos": FINE, "rollout": replace(ROLLOUT, hold_reason="")}):
         story.goes("1s", **changes)
-        assert len(story.standing.stable) == 2
+        assert len(story.state.stable) == 2
 
 
 # A restart
 
 
-def test_a_started_operator_goes_on_with_the_hold_that_it_finds() -> None:
+def test_a_started_operator_continues_with_the_hold_that_it_finds() -> None:
     story = held()
-    resumed = Story(standing=story.standing, seen=story.seen, slos=FINE, now=story.now)
+    resumed = GateStory(state=story.state, seen=story.seen, slos=FINE, now=story.now)
     assert resumed.acts("1s") == []
-    assert resumed.standing.gate.reason is Reason.RECOVERING
-    assert resumed.standing.hold.lost_at == ()
+    assert resumed.state.gate.reason is Reason.RECOVERING
+    assert resumed.state.hold.lost_at == ()
 
 
 def test_one_that_died_between_its_hold_and_telling_it_finds_its_own_hold() -> None:
     story = begun()
-    untold = story.standing
+    untold = story.state
     story.seen = replace(story.seen, held_by_us=True, paused=True)
-    resumed = Story(standing=untold, seen=story.seen, slos=BURNING, now=story.now)
+    resumed = GateStory(state=untold, seen=story.seen, slos=BURNING, now=story.now)
     assert resumed.acts("1s") == []
-    assert resumed.standing.hold.active
+    assert resumed.state.hold.active
 
 
-def test_one_without_a_status_decides_afresh_and_gives_back_what_nothing_asks_for() -> None:
+def test_one_without_a_status_decides_afresh_and_releases_what_nothing_asks_for() -> None:
     story = held()
-    assert Story(seen=story.seen, slos=BURNING).acts() == []
-    assert Story(seen=story.seen, slos=FINE).acts() == RELEASE
+    assert GateStory(seen=story.seen, slos=BURNING).acts() == []
+    assert GateStory(seen=story.seen, slos=FINE).acts() == RELEASE
 
 
 def test_a_missing_workload_is_judged_and_nothing_is_done() -> None:
     story = held()
     assert story.acts("1s", seen=MISSING) == []
-    assert story.standing.gate.reason is Reason.BURNING_FAST
-    assert story.standing.release is None
+    assert story.state.gate.reason is Reason.BURNING_FAST
+    assert story.state.release is None
 
 
 def test_a_release_that_completes_under_a_hold_gives_the_hold_back() -> None:
     story = held()
     story.completes()
     assert story.acts("1s") == RELEASE
-    assert story.standing.release is None
+    assert story.state.release is None
 
 
 def test_calm_follows_the_strictest_of_several_policies() -> None:
     calm = replace(BURNING[0].policy, calm=Duration.parse("1h"))
     slos = (replace(BURNING[0], policy=calm), slo(name="other"))
-    story = Story()
+    story = GateStory()
     story.goes(slos=slos)
-    assert story.standing.memory.calm_required == Duration.parse("1h")
+    assert story.state.memory.calm_required == Duration.parse("1h")
 
 
 def test_recovering_lasts_across_rounds_of_a_gate_without_a_release() -> None:
-    story = Story(standing=RolloutState(memory=burn_hold("9m")))
+    story = GateStory(state=RolloutState(memory=burn_hold("9m")))
     assert not story.goes().record.admits
     assert not story.goes("59s").record.admits
     assert story.goes("1s").record.admits
@@ -727,24 +724,24 @@ def test_the_phase_of_a_release_that_failed_is_no_end_of_it() -> None:
 # Why the release goes on or does not
 
 
-def test_the_release_tells_its_own_reason_apart_from_the_gates() -> None:
+def test_the_release_shows_its_own_reason_separately_from_the_gates() -> None:
     story = begun()
-    assert story.standing.release.reason is Reason.BUDGET_HEALTHY
+    assert story.state.release.reason is Reason.BUDGET_HEALTHY
     story.goes("1s", slos=BURNING)
-    assert story.standing.release.reason is Reason.BURNING_FAST
+    assert story.state.release.reason is Reason.BURNING_FAST
     story.release(1)
     story.goes("1s")
-    assert story.standing.gate.reason is Reason.BURNING_FAST
-    assert story.standing.release is None
+    assert story.state.gate.reason is Reason.BURNING_FAST
+    assert story.state.release is None
 
-    past = Story(slos=(slo("-0.2"),))
+    past = GateStory(slos=(slo("-0.2"),))
     past.goes()
     past.release()
     past.acts("1s")
-    assert past.standing.gate.reason is Reason.BUDGET_EXHAUSTED
-    assert past.standing.release.reason is Reason.ADMITTED_WHILE_CLOSED
+    assert past.state.gate.reason is Reason.BUDGET_EXHAUSTED
+    assert past.state.release.reason is Reason.ADMITTED_WHILE_CLOSED
     past.acts("1s", rollout=replace(ROLLOUT, mode=Mode.OFF))
-    assert past.standing.release.reason is None
+    assert past.state.release.reason is None
 
 
 # Whom a hold is for
@@ -759,49 +756,49 @@ def test_a_hold_remembers_the_slos_that_crossed_for_either_question() -> None:
     )
     story = begun()
     story.goes("10s", slos=slos)
-    assert story.standing.memory.held_by == ("hot", "low")
+    assert story.state.memory.held_by == ("hot", "low")
 
 
 def test_a_release_held_alone_remembers_for_whom() -> None:
     policy = Policy(in_flight=InFlightPolicy(Percentage.parse("5%")))
     story = begun()
     story.goes("10s", slos=(slo("0.04", "2", policy=policy, name="low"), slo(name="fine")))
-    assert story.standing.memory.held_by == ("low",)
+    assert story.state.memory.held_by == ("low",)
 
 
 def test_a_hold_is_over_although_another_slo_gets_no_traffic_any_more() -> None:
-    story = Story()
+    story = GateStory()
     story.goes("1s", slos=(slo(looks=HOT_FAST, name="a"), slo(name="b")))
     resting = slo(name="b", kind=EvidenceKind.NO_TRAFFIC, total=0)
     story.goes("1s", slos=(slo(name="a"), resting))
     assert not story.last.record.admits
     assert story.goes("10m").record.admits
-    assert story.standing.memory.held_for is None
+    assert story.state.memory.held_for is None
 
 
 # What proves itself
 
 
-def past_a_shut_gate() -> Story:
+def past_a_shut_gate() -> GateStory:
     """Version 2 completed behind a shut gate, which has just opened."""
     story = begun(rollout=replace(ROLLOUT, enforcement=Enforcement(in_flight=InFlight.OFF)))
     story.goes("10s", slos=BURNING)
     story.completes()
     story.goes("1s")
-    assert [stable.hash for stable in story.standing.stable] == [version(1).hash]
+    assert [stable.hash for stable in story.state.stable] == [version(1).hash]
     story.goes("1s", slos=FINE)
     story.goes("10m")
-    assert story.standing.gate.state is GateState.OPEN
+    assert story.state.gate.state is GateState.OPEN
     return story
 
 
-def test_what_completed_past_a_shut_gate_is_stable_after_a_calm_time_of_permit() -> None:
+def test_what_completed_past_a_closed_gate_is_stable_after_a_calm_time_of_permit() -> None:
     story = past_a_shut_gate()
     story.goes("9m59s")
-    assert len(story.standing.stable) == 1
+    assert len(story.state.stable) == 1
     record = story.goes("1s").record
     hashes = [version(2).hash, version(1).hash]
-    assert [stable.hash for stable in story.standing.stable] == hashes
+    assert [stable.hash for stable in story.state.stable] == hashes
     assert [stable.hash for stable, _ in record.templates] == hashes
 
 
@@ -810,12 +807,12 @@ def test_nothing_proves_itself_without_evidence(slos: Any) -> None:
     story = past_a_shut_gate()
     story.goes("5m", slos=slos)
     story.goes("1h")
-    assert len(story.standing.stable) == 1
-    assert story.standing.proving_since is None
+    assert len(story.state.stable) == 1
+    assert story.state.proving_since is None
 
 
 def test_what_is_off_proves_nothing() -> None:
     story = past_a_shut_gate()
-    assert story.standing.proving_since is not None
+    assert story.state.proving_since is not None
     story.goes("1s", rollout=replace(ROLLOUT, mode=Mode.OFF))
-    assert story.standing.proving_since is None
+    assert story.state.proving_since is None

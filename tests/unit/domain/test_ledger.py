@@ -39,7 +39,7 @@ def filled_in(ledger: Ledger, start: int) -> list[int]:
     return found
 
 
-def test_closing_moves_the_border_as_far_as_there_is_no_hole() -> None:
+def test_closing_advances_up_to_the_first_gap() -> None:
     ledger = filled(hours=1)
     assert ledger.closed_until == T0 + HOUR
     ledger.close(T0 + HOUR + 2 * FIVE, count(1, 10))
@@ -87,13 +87,13 @@ def test_the_hour_that_a_window_cuts_counts_by_its_share_where_buckets_are_gone(
     assert found.events == count(24 + 20, 240 + 200)
 
 
-def test_a_stretch_that_was_never_asked_for_is_told() -> None:
+def test_a_range_that_was_never_queried_is_reported() -> None:
     found = filled(hours=1).counts_between(T0 - HOUR, T0 + HOUR)
     assert found.queried == Decimal("0.5")
     assert found.events == count(12, 120)
 
 
-def test_a_stretch_of_nothing_is_asked_for_and_not_covered() -> None:
+def test_a_range_of_nothing_is_asked_for_and_not_covered() -> None:
     ledger = filled(hours=1)
     for end in range(T0 + HOUR + FIVE, T0 + 2 * HOUR + 1, FIVE):
         ledger.close(end, None)
@@ -188,7 +188,7 @@ class TestGap:
         ledger.close(T0 + 20 * FIVE, count(1, 10))
         assert ledger.gap_before(T0 + 20 * FIVE) is None
 
-    def test_a_mended_gap_is_covered_and_found_no_more(self) -> None:
+    def test_a_repaired_gap_is_covered_and_found_no_more(self) -> None:
         ledger, end = self.ledger(empty=20)
         ledger.repair_gap(T0 + HOUR, end, count(30, 300))
         assert ledger.gap_before(end) is None
@@ -230,7 +230,7 @@ class TestSlices:
         assert ledger.to_backfill(T0 - HOUR) is None
 
 
-def test_hours_in_a_row_that_were_never_asked_for_are_found() -> None:
+def test_hours_in_a_row_that_were_never_queried_are_found() -> None:
     ledger = Ledger(300, 24 * HOUR)
     first = T0 // HOUR
     ledger.backfill(first + 2, [None], BucketState.APPROXIMATE)

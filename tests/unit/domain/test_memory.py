@@ -10,7 +10,7 @@ from penstock.domain.evidence import EvidenceGrade
 from penstock.domain.memory import HELD_BY_KEPT, HOLD_CAUSES, HoldCause, Memory
 from penstock.domain.quantities import Duration
 from penstock.domain.verdict import Reason, Verdict
-from support.cases import NOW, ago, burn_hold, span
+from support.decision_fixtures import NOW, ago, burn_hold, span
 
 HOLD, PERMIT, UNKNOWN = Verdict.HOLD, Verdict.PERMIT, Verdict.UNKNOWN
 CALM = Duration.parse("10m")
@@ -67,7 +67,7 @@ def test_a_hold_that_lacks_budget_at_any_time_waits_for_budget(
     assert held(Memory(held_for=before), reason).held_for is after
 
 
-def test_what_crosses_again_begins_calm_anew() -> None:
+def test_what_crosses_again_restarts_calm() -> None:
     assert held(burn_hold("9m")).calm_since is None
 
 
@@ -79,7 +79,7 @@ def test_what_crosses_again_begins_calm_anew() -> None:
         (UNKNOWN, Reason.METRICS_UNREACHABLE),
     ],
 )
-def test_a_hold_goes_on_until_it_is_permitted(verdict: Verdict, reason: Reason) -> None:
+def test_a_hold_lasts_until_it_is_permitted(verdict: Verdict, reason: Reason) -> None:
     before = burn_hold("9m")
     after = before.after_decision(verdict, reason, CALM, NOW)
     assert (after.held_for, after.calm_since) == (before.held_for, before.calm_since)
@@ -119,7 +119,7 @@ def crossed(memory: Memory, *names: str) -> Memory:
     return memory.after_decision(HOLD, Reason.BURNING_FAST, CALM, NOW, names)
 
 
-def test_a_hold_is_for_each_slo_that_crosses_while_it_lasts_and_spares_the_others() -> None:
+def test_a_hold_is_for_each_slo_that_crosses_while_it_lasts_and_excludes_the_others() -> None:
     memory = crossed(crossed(Memory(), "b"), "c", "a")
     assert memory.held_by == ("a", "b", "c")
     assert not memory.excludes("b")

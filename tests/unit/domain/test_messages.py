@@ -20,10 +20,20 @@ from penstock.domain.rollout import Admission, Enforcement, InFlight, Mode, OnEx
 from penstock.domain.window import RollingWindow
 from penstock.domain.wording import LONGEST, percent
 from penstock.domain.workload import HoldEffect, Phase
-from support.cases import HOT_FAST, HOT_SLOW, NOW, OBJECTIVE, WINDOW, reading, slo, span, unmeasured
+from support.decision_fixtures import (
+    HOT_FAST,
+    HOT_SLOW,
+    NOW,
+    OBJECTIVE,
+    WINDOW,
+    reading,
+    slo,
+    span,
+    unmeasured,
+)
+from support.decision_strategies import several
 from support.reports import SLO
-from support.standings import MISSING, ROLLOUT, Story, saw, version
-from support.worlds import several
+from support.rollout_fixtures import MISSING, ROLLOUT, GateStory, version, workload_state
 
 BURNING = (slo("0.621", looks=HOT_FAST),)
 SPENT = (slo("-0.031", "20"),)
@@ -52,27 +62,27 @@ SERVER = (
 )
 
 
-def begun(**facts: Any) -> Story:
-    story = Story(**facts)
+def begun(**facts: Any) -> GateStory:
+    story = GateStory(**facts)
     story.goes()
     story.release()
     story.goes("10s")
     return story
 
 
-def told(story: Story, *rounds: dict[str, Any]) -> str:
+def told(story: GateStory, *rounds: dict[str, Any]) -> str:
     for changes in rounds:
         story.acts("1s", **changes)
-    assert story.standing.gate is not None
-    return story.standing.gate.message
+    assert story.state.gate is not None
+    return story.state.gate.message
 
 
-def seen(story: Story, **facts: Any) -> Story:
+def seen(story: GateStory, **facts: Any) -> GateStory:
     story.seen = replace(story.seen, **facts)
     return story
 
 
-def returned() -> Story:
+def returned() -> GateStory:
     """Version 2 was suspect and complete, and version 1 comes back."""
     story = begun()
     story.acts("1s", slos=BURNING, rollout=replace(ROLLOUT, enforcement=OFF))
@@ -91,7 +101,7 @@ UNUSABLE = [
 ]
 STRICT = Policy(thin=UnknownPolicy(then=UnknownThen.HOLD))
 GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
-    "open": (lambda: told(Story(), {}), f"Open since 14:02 UTC: {LEFT}. {MAY}"),
+    "open": (lambda: told(GateStory(), {}), f"Open since 14:02 UTC: {LEFT}. {MAY}"),
     "a release that continues": (
         lambda: told(begun()),
         f"Open since 14:02 UTC: {LEFT}. {MAY}; release {ID} continues",
@@ -101,7 +111,7 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"Closed since 14:02 UTC: {BURNS}. {HELD}. {OPENS}. {BACK}",
     ),
     "closed for burning slowly": (
-        lambda: told(Story(), {"slos": (slo(looks=HOT_SLOW),)}),
+        lambda: told(GateStory(), {"slos": (slo(looks=HOT_SLOW),)}),
         "Closed since 14:02 UTC: checkout burns at 6.1x over 6h (limit 6.0x), 50.0% left. "
         f"{REFUSED}. {OPENS}",
     ),
@@ -115,14 +125,14 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"Closed since 14:02 UTC: {OVER}. {HELD}. {REFILLS}. {BACK}",
     ),
     "recovering without margin": (
-        lambda: told(Story(), {"slos": SPENT}, {"slos": (slo("0.005"),)}),
+        lambda: told(GateStory(), {"slos": SPENT}, {"slos": (slo("0.005"),)}),
         "Closed since 14:02 UTC: checkout is recovering from a low budget, 0.5% left. "
         f"{REFUSED}. Opens once 1.0% of the budget is left and burn rates have stayed low until "
         "14:12 UTC",
     ),
     "under the author's floor": (
         lambda: told(
-            Story(),
+            GateStory(),
             {"slos": (slo("0.05", policy=Policy(StartPolicy(Percentage.parse("10%")))),)},
         ),
         "Closed since 14:02 UTC: checkout has 5.0% of its error budget left. "
@@ -138,11 +148,11 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"Unknown since 14:02 UTC: {LOST}. {HELD}. {MEASURABLE}. {SERVER}. {BACK}",
     ),
     "no traffic": (
-        lambda: told(Story(), {"slos": (slo(kind=EvidenceKind.NO_TRAFFIC),)}),
+        lambda: told(GateStory(), {"slos": (slo(kind=EvidenceKind.NO_TRAFFIC),)}),
         f"Open since 14:02 UTC: not enough data for checkout (NoTraffic): no data. {MAY}",
     ),
     "no traffic where that closes the gate": (
-        lambda: told(Story(), {"slos": (slo(kind=EvidenceKind.NO_TRAFFIC, policy=STRICT),)}),
+        lambda: told(GateStory(), {"slos": (slo(kind=EvidenceKind.NO_TRAFFIC, policy=STRICT),)}),
         f"Unknown since 14:02 UTC: not enough data for checkout (NoTraffic): no data. {REFUSED}. "
         f"{MEASURABLE}. Nobody has to act: it opens by itself once there is enough data",
     ),
@@ -152,12 +162,12 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"Opens when spec.hold is removed. {BACK}",
     ),
     "a person's hold by label": (
-        lambda: told(seen(Story(), person_holds=""), {}),
+        lambda: told(seen(GateStory(), person_holds=""), {}),
         f"Closed since 14:02 UTC: a person closed the gate. {REFUSED}. "
         "Opens when the label penstock.dev/hold is removed from Deployment/checkout",
     ),
     "a person's hold by label with a word": (
-        lambda: told(seen(Story(), person_holds="migration"), {}),
+        lambda: told(seen(GateStory(), person_holds="migration"), {}),
         f"Closed since 14:02 UTC: a person closed the gate: migration. {REFUSED}. "
         "Opens when the label penstock.dev/hold is removed from Deployment/checkout",
     ),
@@ -167,7 +177,7 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"held. Mode is Audit, so nothing is refused or held. {OPENS}",
     ),
     "audit of an open gate": (
-        lambda: told(Story(rollout=replace(ROLLOUT, mode=Mode.AUDIT)), {}),
+        lambda: told(GateStory(rollout=replace(ROLLOUT, mode=Mode.AUDIT)), {}),
         f"Open since 14:02 UTC: {LEFT}. {MAY}",
     ),
     "not enforced in flight": (
@@ -176,11 +186,11 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"(enforcement.inFlight is Off). {OPENS}. {STOP}",
     ),
     "not enforced at admission": (
-        lambda: told(Story(rollout=replace(ROLLOUT, enforcement=OPEN_DOOR)), {"slos": BURNING}),
+        lambda: told(GateStory(rollout=replace(ROLLOUT, enforcement=OPEN_DOOR)), {"slos": BURNING}),
         f"Closed since 14:02 UTC: {BURNS}. {MAY} (enforcement.admission is Off). {OPENS}",
     ),
     "warned about at admission": (
-        lambda: told(Story(rollout=replace(ROLLOUT, enforcement=WARN)), {"slos": BURNING}),
+        lambda: told(GateStory(rollout=replace(ROLLOUT, enforcement=WARN)), {"slos": BURNING}),
         f"Closed since 14:02 UTC: {BURNS}. New releases are admitted with a warning. {OPENS}",
     ),
     "too late for a pause": (
@@ -214,7 +224,10 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"stable template and continues. {OPENS}",
     ),
     "a first release": (
-        lambda: told(Story(seen=saw(phase=Phase.ROLLING, ever_complete=False)), {"slos": SPENT}),
+        lambda: told(
+            GateStory(seen=workload_state(phase=Phase.ROLLING, ever_complete=False)),
+            {"slos": SPENT},
+        ),
         f"Closed since 14:02 UTC: {OVER}. {REFUSED}; release {version(1).hash} is the first "
         f"release and continues. {REFILLS}",
     ),
@@ -228,10 +241,10 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         f"Closed since 14:02 UTC: {OVER}. {REFUSED}; release {ID} is held (the Deployment was "
         f"deleted and re-created with it) at 1 of 3 pods, partly effective. {REFILLS}. {BACK}",
     ),
-    "missing": (lambda: told(Story(seen=MISSING), {}), f"Open since 14:02 UTC: {LEFT}. {MAY}"),
+    "missing": (lambda: told(GateStory(seen=MISSING), {}), f"Open since 14:02 UTC: {LEFT}. {MAY}"),
     "an SLO that is missing": (
         lambda: told(
-            Story(),
+            GateStory(),
             {"slos": (replace(slo(), evidence=Evidence(EvidenceKind.SLO_NOT_FOUND), policy=None),)},
         ),
         "Unknown since 14:02 UTC: cannot evaluate checkout (SLONotFound): no data. "
@@ -239,21 +252,21 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
         "spec.slos or spec.sloSelector",
     ),
     "of yesterday": (
-        lambda: told(Story(slos=SPENT), {}, {"now": NOW + span("1d")}),
+        lambda: told(GateStory(slos=SPENT), {}, {"now": NOW + span("1d")}),
         f"Closed since 2026-11-24 14:02 UTC: {OVER}. {REFUSED}. {REFILLS}",
     ),
     "off": (
-        lambda: told(Story(rollout=replace(ROLLOUT, mode=Mode.OFF)), {}),
+        lambda: told(GateStory(rollout=replace(ROLLOUT, mode=Mode.OFF)), {}),
         "Not enforcing: spec.mode is Off. This Rollout refuses and holds nothing. "
         "Set spec.mode to Enforce or Audit to use the gate",
     ),
     "a second Rollout": (
-        lambda: told(Story(rival="elder"), {}),
+        lambda: told(GateStory(rival="elder"), {}),
         "Not enforcing: Deployment/checkout is already guarded by Rollout elder. "
         "This Rollout refuses and holds nothing. Delete one of the two Rollouts",
     ),
     "a second Rollout beside one of a long name": (
-        lambda: told(Story(rival="elder-" * 12), {}),
+        lambda: told(GateStory(rival="elder-" * 12), {}),
         "Not enforcing: Rollout elder-elder-elder-el…-elder-elder-elder- already guards this "
         "workload. This Rollout refuses and holds nothing. Delete one of the two Rollouts of "
         f"Deployment/checkout: this one, or {'elder-' * 12}",
@@ -261,22 +274,22 @@ GOLDEN: dict[str, tuple[Callable[[], str], str]] = {
 }
 
 
-def _held() -> Story:
+def _held() -> GateStory:
     story = begun()
     story.acts("1s", slos=BURNING)
     return story
 
 
-def _contested() -> Story:
+def _contested() -> GateStory:
     story = begun(rollout=replace(ROLLOUT, on_external_resume=OnExternalResume.ENFORCE))
     story.acts("1s", slos=BURNING)
-    hold = replace(story.standing.hold, contested_by="argocd-controller")
-    story.standing = replace(story.standing, hold=hold)
+    hold = replace(story.state.hold, contested_by="argocd-controller")
+    story.state = replace(story.state, hold=hold)
     return story
 
 
-def _slipped() -> Story:
-    story = Story(slos=SPENT)
+def _slipped() -> GateStory:
+    story = GateStory(slos=SPENT)
     story.goes()
     story.release()
     return story
@@ -306,7 +319,7 @@ def test_a_pair_with_too_few_bad_events_is_not_the_one_that_is_named() -> None:
     one = replace(
         both, evidence=replace(both.evidence, reading=replace(read, burn_windows=burn_windows))
     )
-    assert "6.1x over 6h (limit 6.0x)" in told(Story(), {"slos": (one,)})
+    assert "6.1x over 6h (limit 6.0x)" in told(GateStory(), {"slos": (one,)})
 
 
 LONG_TEXTS = st.text(max_size=30) | st.just("line\nbreak " * 500)
@@ -317,13 +330,13 @@ LONG_TEXTS = st.text(max_size=30) | st.just("line\nbreak " * 500)
 def test_every_message_is_one_line_of_at_most_1024_that_begins_with_its_summary(
     slos, releasing, reason, mode
 ) -> None:
-    story = Story(rollout=replace(ROLLOUT, hold_reason=reason, mode=mode))
+    story = GateStory(rollout=replace(ROLLOUT, hold_reason=reason, mode=mode))
     story.goes()
     if releasing:
         story.release()
     for number in range(3):
         story.acts("4m", slos=slos)
-        gate = story.standing.gate
+        gate = story.state.gate
         assert 10 < len(gate.message) <= LONGEST == 1_024
         assert len(gate.message.splitlines()) == 1, number
         assert gate.message == " ".join(gate.message.split())
@@ -354,10 +367,10 @@ def lacking(name: str, kind: EvidenceKind, detail: str) -> SloEvidence:
     st.sampled_from(["0s", "1d", "400d"]),
 )
 def test_every_summary_is_one_line_of_at_most_100(one, reason, rival, later) -> None:
-    story = Story(rollout=replace(ROLLOUT, hold_reason=reason), rival=rival)
+    story = GateStory(rollout=replace(ROLLOUT, hold_reason=reason), rival=rival)
     story.acts("1s", slos=(one,))
     story.acts("1s", now=NOW + span(later))
-    gate = story.standing.gate
+    gate = story.state.gate
     assert 10 < len(gate.summary) <= messages.LONGEST_SUMMARY == 100
     assert gate.summary == " ".join(gate.summary.split())
     assert gate.message.startswith(gate.summary)
@@ -369,16 +382,16 @@ def test_every_summary_is_one_line_of_at_most_100(one, reason, rival, later) -> 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_each_kind_of_missing_evidence_says_who_must_act(kind: EvidenceKind) -> None:
-    message = told(Story(), {"slos": (lacking("checkout", kind, "it is away"),)})
+    message = told(GateStory(), {"slos": (lacking("checkout", kind, "it is away"),)})
     thin = Evidence(kind).grade is EvidenceGrade.THIN
     assert (" must act: " in message) is not thin
 
 
 def summary(name: str, later: str = "0s") -> str:
-    story = Story()
+    story = GateStory()
     story.acts("1s", slos=(measured(name, "0.625", "14.5"),))
     story.acts("1s", now=NOW + span(later))
-    return story.standing.gate.summary
+    return story.state.gate.summary
 
 
 def test_a_name_over_40_characters_is_cut_in_the_middle_and_further_beside_a_date() -> None:
@@ -398,9 +411,9 @@ def test_a_name_over_40_characters_is_cut_in_the_middle_and_further_beside_a_dat
 
 
 def test_a_name_stays_whole_where_the_detail_can_leave_the_summary_instead() -> None:
-    story, name = Story(), "a" * 38
+    story, name = GateStory(), "a" * 38
     story.acts("1s", slos=(lacking(name, EvidenceKind.UNREACHABLE, "connection refused"),))
-    gate = story.standing.gate
+    gate = story.state.gate
     assert gate.summary == f"Unknown since 14:02 UTC: cannot evaluate {name} (MetricsUnreachable)"
     assert gate.advice == f"Details: connection refused. {SERVER}"
 
@@ -423,16 +436,16 @@ def test_a_name_stays_whole_where_the_detail_can_leave_the_summary_instead() -> 
     ],
 )  # fmt: skip
 def test_what_a_summary_has_no_room_for_leads_the_advice(detail, ending, advice) -> None:
-    story = Story()
+    story = GateStory()
     story.acts("1s", slos=(lacking("web", EvidenceKind.UNREACHABLE, detail),))
-    gate = story.standing.gate
+    gate = story.state.gate
     assert gate.summary.endswith(ending)
     assert gate.advice == f"{advice}{SERVER}"
 
 
 def test_what_is_too_long_is_cut_with_a_sign() -> None:
     rollout = replace(ROLLOUT, hold_reason="x" * 2_000)
-    message = told(Story(rollout=rollout), {})
+    message = told(GateStory(rollout=rollout), {})
     assert message.endswith("x…")
     assert len(message) <= 1_024
 

@@ -151,7 +151,7 @@ def test_a_duration_prints_in_its_shortest_exact_form(written: str, printed: str
     assert str(Duration.parse(written)) == printed
 
 
-def test_a_duration_tells_its_seconds_exactly() -> None:
+def test_a_duration_shows_its_seconds_exactly() -> None:
     assert Duration.parse("1s1ms").seconds == Decimal("1.001")
     assert Duration.of_seconds(90) == Duration.parse("1m30s")
 

@@ -18,8 +18,8 @@ from penstock.domain.release_tracking import (
 from penstock.domain.rollout_state import Gate, Hold, RolloutState
 from penstock.domain.verdict import GateState, Reason, Verdict
 from penstock.domain.workload import Phase
-from support.cases import NOW, span
-from support.standings import MISSING, saw, version
+from support.decision_fixtures import NOW, span
+from support.rollout_fixtures import MISSING, version, workload_state
 
 V1, V2, V3 = (version(number) for number in (1, 2, 3))
 ROLLING = Phase.ROLLING
@@ -47,17 +47,17 @@ def running(*versions, state: GateState = GateState.OPEN) -> RolloutState:
     """These versions ran completely, one after the other."""
     standing = RolloutState()
     for one in versions:
-        standing = shut(observe_workload(standing, saw(one), NOW), state=GateState.OPEN)
+        standing = shut(observe_workload(standing, workload_state(one), NOW), state=GateState.OPEN)
     return shut(standing, state)
 
 
 def rolling(state: RolloutState, present=V2, **facts) -> RolloutState:
     known = {"former_templates": (present, V1), **facts}
-    return observe_workload(state, saw(present, ROLLING, **known), NOW + span("1m"))
+    return observe_workload(state, workload_state(present, ROLLING, **known), NOW + span("1m"))
 
 
 def test_what_runs_when_its_rollout_is_made_is_stable_at_once() -> None:
-    state = observe_workload(RolloutState(), saw(V1), NOW)
+    state = observe_workload(RolloutState(), workload_state(V1), NOW)
     assert (state.complete, stable(state), state.release) == (V1.hash, [V1.hash], None)
     assert state.stable[0].images == ("checkout:1",)
     assert state.stable[0].source == "checkout-1"
@@ -67,11 +67,13 @@ def test_what_runs_when_its_rollout_is_made_is_stable_at_once() -> None:
 @pytest.mark.parametrize("state", [None, *GateState])
 def test_what_ran_before_anything_was_judged_is_stable_whatever_the_gate_says(state) -> None:
     before = RolloutState() if state is None else RolloutState(gate=gate(state))
-    assert stable(observe_workload(before, saw(V1), NOW)) == [V1.hash]
+    assert stable(observe_workload(before, workload_state(V1), NOW)) == [V1.hash]
 
 
-def test_the_workload_is_told_as_it_was_seen() -> None:
-    seen = observe_workload(RolloutState(), saw(V1, ROLLING, updated=2, total=3), NOW).workload
+def test_the_workload_is_reported_as_it_was_seen() -> None:
+    seen = observe_workload(
+        RolloutState(), workload_state(V1, ROLLING, updated=2, total=3), NOW
+    ).workload
     assert seen is not None
     assert (seen.name, seen.uid, seen.phase) == ("Deployment/checkout", "d1", ROLLING)
     assert (seen.updated, seen.total) == (2, 3)
@@ -86,7 +88,9 @@ def test_a_release_begins_with_a_new_template() -> None:
 
 def test_a_release_keeps_its_beginning() -> None:
     state = rolling(running(V1))
-    again = observe_workload(state, saw(V2, ROLLING, former_templates=(V2, V1)), NOW + span("5m"))
+    again = observe_workload(
+        state, workload_state(V2, ROLLING, former_templates=(V2, V1)), NOW + span("5m")
+    )
     assert again.release == state.release
 
 
@@ -97,14 +101,14 @@ def test_another_template_in_the_middle_is_another_release_from_the_same_stable_
 
 
 @pytest.mark.parametrize("phase", [ROLLING, Phase.SCALING, Phase.PENDING, Phase.FAILED])
-def test_what_is_complete_is_no_release_while_it_scales_or_loses_pods(phase: Phase) -> None:
-    standing = observe_workload(running(V1), saw(V1, phase), NOW)
+def test_what_is_complete_is_not_a_release_while_it_scales_or_loses_pods(phase: Phase) -> None:
+    standing = observe_workload(running(V1), workload_state(V1, phase), NOW)
     assert (standing.release, standing.complete) == (None, V1.hash)
 
 
 def test_a_release_completes_and_is_the_newest_stable_template() -> None:
     state = observe_workload(
-        rolling(running(V1)), saw(V2, former_templates=(V2, V1)), NOW + span("2m")
+        rolling(running(V1)), workload_state(V2, former_templates=(V2, V1)), NOW + span("2m")
     )
     assert (state.release, state.complete) == (None, V2.hash)
     assert stable(state) == [V2.hash, V1.hash]
@@ -113,18 +117,24 @@ def test_a_release_completes_and_is_the_newest_stable_template() -> None:
 
 
 def test_a_release_that_completes_while_the_gate_is_closed_is_not_stable() -> None:
-    state = observe_workload(shut(rolling(running(V1))), saw(V2, former_templates=(V2, V1)), NOW)
+    state = observe_workload(
+        shut(rolling(running(V1))), workload_state(V2, former_templates=(V2, V1)), NOW
+    )
     assert (state.complete, stable(state)) == (V2.hash, [V1.hash])
     assert not is_stable(state, V2.hash)
-    later = observe_workload(shut(state, GateState.OPEN), saw(V2, former_templates=(V2, V1)), NOW)
+    later = observe_workload(
+        shut(state, GateState.OPEN), workload_state(V2, former_templates=(V2, V1)), NOW
+    )
     assert stable(later) == [V1.hash]
 
 
 def test_evidence_that_goes_missing_during_a_hold_makes_nothing_stable() -> None:
     before = shut(rolling(running(V1)), GateState.UNKNOWN)
     held = replace(before, memory=Memory(held_for=HoldCause.BURN))
-    assert stable(observe_workload(held, saw(V2, former_templates=(V2, V1)), NOW)) == [V1.hash]
-    assert stable(observe_workload(before, saw(V2, former_templates=(V2, V1)), NOW)) == [
+    assert stable(observe_workload(held, workload_state(V2, former_templates=(V2, V1)), NOW)) == [
+        V1.hash
+    ]
+    assert stable(observe_workload(before, workload_state(V2, former_templates=(V2, V1)), NOW)) == [
         V2.hash,
         V1.hash,
     ]
@@ -132,7 +142,9 @@ def test_evidence_that_goes_missing_during_a_hold_makes_nothing_stable() -> None
 
 def test_a_return_completes_also_while_the_gate_is_closed_and_is_the_newest_again() -> None:
     before = shut(rolling(running(V1, V2), V1, former_templates=(V1, V2)))
-    state = observe_workload(before, saw(V1, former_templates=(V1, V2)), NOW + span("2m"))
+    state = observe_workload(
+        before, workload_state(V1, former_templates=(V1, V2)), NOW + span("2m")
+    )
     assert (state.complete, stable(state)) == (V1.hash, [V1.hash, V2.hash])
 
 
@@ -160,7 +172,9 @@ def test_a_dropped_suspect_does_not_come_back_while_it_runs() -> None:
     standing = drop_from_stable(running(V1, V2))
     for state in (GateState.CLOSED, GateState.OPEN):
         assert stable(
-            observe_workload(shut(standing, state), saw(V2, former_templates=(V2, V1)), NOW)
+            observe_workload(
+                shut(standing, state), workload_state(V2, former_templates=(V2, V1)), NOW
+            )
         ) == [V1.hash]
 
 
@@ -172,11 +186,13 @@ CALM = Duration.parse("10m")
 
 def suspected() -> RolloutState:
     """Version 2 completed while the gate was closed; only version 1 is stable."""
-    return observe_workload(shut(rolling(running(V1))), saw(V2, former_templates=(V2, V1)), NOW)
+    return observe_workload(
+        shut(rolling(running(V1))), workload_state(V2, former_templates=(V2, V1)), NOW
+    )
 
 
 def proves(state: RolloutState, after: str, seen=None, *, permitted: bool = True) -> RolloutState:
-    seen = seen or saw(V2, former_templates=(V2, V1))
+    seen = seen or workload_state(V2, former_templates=(V2, V1))
     now = NOW + span(after)
     known = observe_workload(state, seen, now)
     return update_probation(known, seen, permitted=permitted, calm=CALM, now=now)
@@ -198,7 +214,7 @@ def test_a_suspect_that_the_gate_closed_on_proves_itself_alike() -> None:
     assert stable(state) == [V2.hash, V1.hash]
 
 
-def test_anything_but_a_permit_begins_the_time_anew() -> None:
+def test_anything_but_a_permit_restarts_the_time() -> None:
     state = proves(proves(suspected(), "0s"), "9m", permitted=False)
     assert (stable(state), state.proving_since) == ([V1.hash], None)
     state = proves(proves(state, "9m1s"), "19m")
@@ -206,15 +222,15 @@ def test_anything_but_a_permit_begins_the_time_anew() -> None:
 
 
 @pytest.mark.parametrize("phase", [ROLLING, Phase.SCALING, Phase.FAILED])
-def test_scaling_and_lost_pods_do_not_begin_the_time_anew(phase: Phase) -> None:
+def test_scaling_and_lost_pods_do_not_restart_the_time(phase: Phase) -> None:
     standing = proves(suspected(), "0s")
-    standing = proves(standing, "5m", saw(V2, phase, former_templates=(V2, V1)))
+    standing = proves(standing, "5m", workload_state(V2, phase, former_templates=(V2, V1)))
     assert stable(proves(standing, "10m")) == [V2.hash, V1.hash]
 
 
-def test_another_template_begins_the_time_anew() -> None:
+def test_another_template_restarts_the_time() -> None:
     state = proves(suspected(), "0s")
-    state = proves(state, "5m", saw(V3, ROLLING, former_templates=(V3, V2, V1)))
+    state = proves(state, "5m", workload_state(V3, ROLLING, former_templates=(V3, V2, V1)))
     assert (stable(state), state.proving_since) == ([V1.hash], None)
 
 
@@ -236,7 +252,7 @@ def test_stable_templates_are_re_read_where_the_api_server_has_new_defaults() ->
     state = running(V1, V2)
     now1, now2 = version(1, terminationMessagePolicy="File"), version(2, pullPolicy="Always")
     assert {now1.hash, now2.hash}.isdisjoint({V1.hash, V2.hash})
-    after = observe_workload(state, saw(now2, former_templates=(now2, now1)), NOW)
+    after = observe_workload(state, workload_state(now2, former_templates=(now2, now1)), NOW)
     assert (after.release, after.complete) == (None, now2.hash)
     assert stable(after) == [now2.hash, now1.hash]
     assert set(after.bodies) == {now1.hash, now2.hash}
@@ -246,24 +262,30 @@ def test_stable_templates_are_re_read_where_the_api_server_has_new_defaults() ->
 def test_what_ran_is_known_under_its_new_hash_in_the_middle_of_a_release_too() -> None:
     now1 = version(1, terminationMessagePolicy="File")
     for state in (running(V1), rolling(running(V1))):
-        after = observe_workload(state, saw(V3, ROLLING, former_templates=(V3, now1)), NOW)
+        after = observe_workload(
+            state, workload_state(V3, ROLLING, former_templates=(V3, now1)), NOW
+        )
         assert after.complete == now1.hash
         assert after.release is not None
         assert after.release.from_hash == now1.hash
-    scaling = observe_workload(running(V1), saw(now1, Phase.SCALING, former_templates=(now1,)), NOW)
+    scaling = observe_workload(
+        running(V1), workload_state(now1, Phase.SCALING, former_templates=(now1,)), NOW
+    )
     assert scaling.release is None
 
 
 def test_a_stable_template_whose_replica_set_is_gone_stays_as_it_was() -> None:
     now2 = version(2, pullPolicy="Always")
-    after = observe_workload(running(V1, V2), saw(now2, former_templates=(now2,)), NOW)
+    after = observe_workload(running(V1, V2), workload_state(now2, former_templates=(now2,)), NOW)
     assert stable(after) == [now2.hash, V1.hash]
     assert set(after.bodies) == {now2.hash, V1.hash}
 
 
 def test_templates_without_a_source_are_never_taken_for_one_another() -> None:
     bare, other = version(1, ""), version(2, "")
-    state = observe_workload(running(bare), saw(other, ROLLING, former_templates=(other,)), NOW)
+    state = observe_workload(
+        running(bare), workload_state(other, ROLLING, former_templates=(other,)), NOW
+    )
     assert state.release is not None
     assert stable(state) == [bare.hash]
 
@@ -272,25 +294,25 @@ def test_templates_without_a_source_are_never_taken_for_one_another() -> None:
 
 
 def test_a_workload_that_never_was_complete_makes_its_first_release() -> None:
-    workload = saw(V1, ROLLING, ever_complete=False)
+    workload = workload_state(V1, ROLLING, ever_complete=False)
     release = observe_workload(RolloutState(), workload, NOW).release
     assert release is not None
     assert (release.id, release.from_hash) == (V1.hash, "")
 
 
 def test_a_first_release_that_is_corrected_is_still_the_first() -> None:
-    before = observe_workload(RolloutState(), saw(V1, ROLLING, ever_complete=False), NOW)
-    workload = saw(V2, ROLLING, former_templates=(V2, V1), ever_complete=False)
+    before = observe_workload(RolloutState(), workload_state(V1, ROLLING, ever_complete=False), NOW)
+    workload = workload_state(V2, ROLLING, former_templates=(V2, V1), ever_complete=False)
     release = observe_workload(before, workload, NOW).release
     assert release is not None
     assert (release.id, release.from_hash) == (V2.hash, "")
 
 
-def test_a_first_release_that_is_made_anew_is_still_the_first() -> None:
-    before = observe_workload(RolloutState(), saw(V1, ROLLING, ever_complete=False), NOW)
+def test_a_first_release_that_is_recreated_is_still_the_first() -> None:
+    before = observe_workload(RolloutState(), workload_state(V1, ROLLING, ever_complete=False), NOW)
     for present in (V1, V2):
         release = observe_workload(
-            before, saw(present, ROLLING, uid="d2", ever_complete=False), NOW
+            before, workload_state(present, ROLLING, uid="d2", ever_complete=False), NOW
         ).release
         assert release is not None
         assert (release.id, release.from_hash) == (present.hash, "")
@@ -306,7 +328,7 @@ def test_a_rollout_made_in_the_middle_of_a_release_knows_what_ran_before_it() ->
 
 def test_a_running_workload_without_history_makes_no_first_release() -> None:
     """Pods are missing as its Rollout is made: a node died, or it was restarted."""
-    state = observe_workload(RolloutState(), saw(V1, Phase.SCALING), NOW)
+    state = observe_workload(RolloutState(), workload_state(V1, Phase.SCALING), NOW)
     assert (state.release, state.complete, stable(state)) == (None, V1.hash, [V1.hash])
 
 
@@ -314,7 +336,7 @@ def test_a_running_workload_without_history_makes_no_first_release() -> None:
 
 
 @pytest.mark.parametrize("state", [GateState.CLOSED, GateState.UNKNOWN])
-def test_a_template_that_changes_past_a_shut_gate_is_known_as_such(state: GateState) -> None:
+def test_a_template_that_changes_past_a_closed_gate_is_known_as_such(state: GateState) -> None:
     release = rolling(running(V1, state=state)).release
     assert release is not None
     assert release.origin is ReleaseOrigin.WHILE_CLOSED
@@ -346,7 +368,7 @@ def test_a_missing_workload_has_no_release_and_no_hold_and_its_past_is_kept() ->
 
 @pytest.mark.parametrize("seen_missing", [True, False])
 @pytest.mark.parametrize("state", list(GateState))
-def test_one_that_is_made_anew_with_a_new_template_is_released_ungated(
+def test_one_that_is_recreated_with_a_new_template_is_released_ungated(
     seen_missing: bool, state: GateState
 ) -> None:
     before = running(V1, state=state)
@@ -357,7 +379,7 @@ def test_one_that_is_made_anew_with_a_new_template_is_released_ungated(
     assert (release.origin, release.from_hash) == (ReleaseOrigin.RECREATED, V1.hash)
 
 
-def test_a_release_under_way_that_is_made_anew_is_released_ungated() -> None:
+def test_a_release_in_progress_that_is_recreated_is_released_ungated() -> None:
     before = rolling(running(V1))
     release = rolling(shut(before), uid="d2").release
     assert release is not None
@@ -366,17 +388,19 @@ def test_a_release_under_way_that_is_made_anew_is_released_ungated() -> None:
 
 @pytest.mark.parametrize("suspect", [True, False])
 @pytest.mark.parametrize("phase", [ROLLING, Phase.SCALING, Phase.COMPLETE])
-def test_one_that_is_made_anew_as_it_was_is_no_release(phase: Phase, suspect: bool) -> None:
+def test_one_that_is_recreated_as_it_was_is_not_a_release(phase: Phase, suspect: bool) -> None:
     before = running(V1, V2)
     if suspect:
         before = shut(drop_from_stable(before))
     after = observe_workload(
-        before, saw(V2, phase, uid="d2", former_templates=(V2,), ever_complete=False), NOW
+        before,
+        workload_state(V2, phase, uid="d2", former_templates=(V2,), ever_complete=False),
+        NOW,
     )
     assert (after.release, after.complete) == (None, V2.hash)
 
 
-def test_one_that_is_made_anew_with_a_stable_template_is_a_return() -> None:
+def test_one_that_is_recreated_with_a_stable_template_is_a_return() -> None:
     before = shut(observe_workload(running(V1, V2), MISSING, NOW), GateState.OPEN)
     release = rolling(before, V1, uid="d2").release
     assert release is not None
@@ -385,4 +409,7 @@ def test_one_that_is_made_anew_with_a_stable_template_is_a_return() -> None:
 
 
 def test_one_that_cannot_be_read_has_no_release() -> None:
-    assert observe_workload(rolling(running(V1)), saw(V2, template=None), NOW).release is None
+    assert (
+        observe_workload(rolling(running(V1)), workload_state(V2, template=None), NOW).release
+        is None
+    )

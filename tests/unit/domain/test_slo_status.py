@@ -23,7 +23,7 @@ from penstock.domain.indicator import (
 from penstock.domain.rollout_state import Condition
 from penstock.domain.slo_status import SloState, SloStatus, condition, indicator_name, slo_status
 from penstock.domain.verdict import Reason
-from support.cases import NOW, reading
+from support.decision_fixtures import NOW, reading
 from support.indicators import latency, probe
 from support.reports import SLO
 
@@ -54,7 +54,7 @@ def test_the_state_is_of_the_budget_that_is_left(left: str, burn: str, state: Sl
     assert reported(left, burn).state is state
 
 
-def test_burning_faster_than_even_over_the_longest_look_is_a_risk() -> None:
+def test_burning_faster_than_even_over_the_longest_window_is_a_risk() -> None:
     assert reported(_6h="1.01").state is SloState.AT_RISK
     assert reported(_6h="1", _1h="50").state is SloState.HEALTHY
 
@@ -155,7 +155,7 @@ def statuses(status: SloStatus) -> dict[str, str]:
         ("0.5", EvidenceKind.UNREACHABLE, ("False", "False", "Unknown")),
     ],
 )
-def test_conditions_tell_measured_from_available(
+def test_conditions_distinguish_measured_from_available(
     left: str, kind: EvidenceKind, told: tuple[str, str, str]
 ) -> None:
     assert statuses(reported(left, kind=kind)) == dict(

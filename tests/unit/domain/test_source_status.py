@@ -13,7 +13,7 @@ from penstock.domain.refs import ObjectRef
 from penstock.domain.slo import SourceKind
 from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
 from penstock.engine.status_policy import should_write_source, source_is_transition
-from support.cases import NOW
+from support.decision_fixtures import NOW
 
 REF = ObjectRef("shop", "default", "uid-1")
 KIND = SourceKind.METRICS_SOURCE
@@ -100,5 +100,5 @@ def test_a_restart_reads_back_what_was_written(health):
 
 
 @pytest.mark.parametrize("status", [None, {}, {"conditions": []}, {"conditions": 3}, {"a": 1}])
-def test_a_status_that_says_nothing_readable_is_told_anew(status):
+def test_a_status_that_says_nothing_readable_is_written_again(status):
     assert decode_source_status(KIND, REF, status) is None

@@ -50,7 +50,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("what", SAME)
-def test_is_no_release(what: str) -> None:
+def test_is_not_a_release(what: str) -> None:
     assert pod_template(SAME[what]).hash == pod_template(BODY).hash
     assert pod_template(SAME[what]).body == pod_template(BODY).body
 
@@ -95,7 +95,7 @@ def test_its_hash_is_sixteen_digits_and_the_same_for_ever() -> None:
     assert pod_template({}).hash == "44136fa355b3678a"
 
 
-def test_its_source_is_told_and_makes_no_difference() -> None:
+def test_its_source_is_reported_and_makes_no_difference() -> None:
     assert pod_template(BODY, "checkout-5d4f").source == "checkout-5d4f"
     assert pod_template(BODY, "checkout-5d4f").hash == pod_template(BODY).hash
 

@@ -13,7 +13,16 @@ from penstock.domain.evidence import EventCounts, Evidence, EvidenceGrade, Evide
 from penstock.domain.policy import InFlightPolicy, Policy, StartPolicy
 from penstock.domain.quantities import Duration, Percentage
 from penstock.domain.verdict import Reason
-from support.cases import HOT_FAST, HOT_SLOW, OBJECTIVE, completed, pair, reading, slo, unmeasured
+from support.decision_fixtures import (
+    HOT_FAST,
+    HOT_SLOW,
+    OBJECTIVE,
+    completed,
+    pair,
+    reading,
+    slo,
+    unmeasured,
+)
 
 START, GO_ON = DecisionPoint.START, DecisionPoint.CONTINUE
 
@@ -48,13 +57,13 @@ def test_evidence_that_the_policy_can_use_stays_as_it_is() -> None:
         assert thresholds.with_usable_evidence(one) is one
 
 
-def test_a_look_back_that_was_not_read_makes_evidence_absent_and_is_named() -> None:
+def test_a_burn_window_that_was_not_read_makes_evidence_absent_and_is_named() -> None:
     for kind in (EvidenceKind.FRESH, EvidenceKind.NO_TRAFFIC):
         one = thresholds.with_usable_evidence(without_look(slo(kind=kind), "5m", "6h"))
         assert one.evidence == Evidence(EvidenceKind.ABSENT, "no data for the last 5m, 6h")
 
 
-def test_the_window_itself_is_a_look_back_that_is_always_read() -> None:
+def test_the_window_itself_is_a_burn_window_that_is_always_read() -> None:
     read = reading(window="2m")
     slo = SloEvidence(
         "checkout",
@@ -130,13 +139,13 @@ def test_each_question_has_a_threshold_of_its_own() -> None:
     assert go_on == {"0.11": None, "0.1": None, "0.06": None, "0.05": low, "0": none}
 
 
-def test_the_start_of_a_release_does_not_ask_whether_errors_go_on() -> None:
+def test_the_start_of_a_release_does_not_ask_whether_errors_continue() -> None:
     assert thresholds.breach_reason(slo("0", "0"), START) is Reason.BUDGET_EXHAUSTED
     assert thresholds.breach_reason(slo("0", "0"), GO_ON) is None
 
 
 @pytest.mark.parametrize(("bad", "reason"), [("4.999", None), ("5", Reason.BURNING_FAST)])
-def test_a_pair_needs_five_bad_events_in_its_long_look(bad: str, reason: Reason | None) -> None:
+def test_a_pair_needs_five_bad_events_in_its_long_window(bad: str, reason: Reason | None) -> None:
     one = with_counts(slo(), _1h=(bad, "6"), _5m=("1", "1"))
     assert thresholds.breach_reason(one, START) is reason
 
@@ -189,7 +198,7 @@ def test_quiet_is_under_one_and_under_two(short: str, long: str, calm: bool) -> 
     assert thresholds.is_calm(slo(looks={"5m": short, "30m": long})) is calm
 
 
-def test_other_looks_back_may_still_be_loud() -> None:
+def test_other_burn_windows_may_still_be_loud() -> None:
     assert thresholds.is_calm(slo("-3", "50", looks={"5m": "0", "30m": "0"}))
 
 
@@ -208,12 +217,12 @@ def test_nothing_is_quiet_without_a_reading_or_a_policy_or_in_an_outage() -> Non
         assert not thresholds.is_calm(one)
 
 
-def test_a_pair_whose_long_look_was_not_read_is_not_hot() -> None:
+def test_a_pair_whose_long_window_was_not_read_is_not_hot() -> None:
     one = without_look(slo(looks=HOT_SLOW), "1h")
     assert thresholds.breach_reason(one, START) is Reason.BURNING_SLOW
 
 
-def test_an_unread_look_is_not_quiet() -> None:
+def test_an_unread_window_is_not_quiet() -> None:
     assert not thresholds.is_calm(without_look(slo(), "30m"))
     with pytest.raises(LookupError, match="5m was not read"):
         thresholds.is_calm(without_look(slo(), "5m"))
@@ -310,7 +319,7 @@ def test_the_objective_of_these_cases_makes_exact_figures() -> None:
 # silent
 
 
-def test_silence_is_read_where_nothing_happened_in_the_longer_look_of_calm() -> None:
+def test_silence_is_read_where_nothing_happened_in_the_longer_window_of_calm() -> None:
     assert thresholds.has_no_traffic(slo(total=Decimal(0)))
     assert thresholds.has_no_traffic(slo(kind=EvidenceKind.NO_TRAFFIC, total=Decimal(0)))
     assert not thresholds.has_no_traffic(slo())

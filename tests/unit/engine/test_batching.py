@@ -62,7 +62,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_events_that_one_label_tells_apart_are_read_once_and_told_apart_by_the_server():
+def test_events_that_one_label_separates_are_read_once_and_separated_by_the_server():
     assert queried([asked(ratio('x{a="b",code=~"5.."}', 'x{a="b"}'))]) == (
         'sum by (penstock) (label_replace(label_replace(sum by (code) (increase(x{a="b"}[300s])), '
         '"penstock", "0o300000", "", ""), "penstock", "0e300000", "code", "5.."))'
@@ -78,7 +78,7 @@ def test_events_that_one_label_tells_apart_are_read_once_and_told_apart_by_the_s
         ('code=~"[45]..",code!="404"', ["o", 'e "[45].."', 'o "404"']),
     ],
 )
-def test_every_comparison_of_one_label_tells_events_apart(events: str, ways: list[str]):
+def test_every_comparison_of_one_label_separates_events(events: str, ways: list[str]):
     text = queried([asked(ratio(f"x{{{events}}}", "x"))])
     order = [text.index(f'"0{way[0]}300000", "code", {way[2:]}') for way in ways if way[1:]]
     assert f'"0{ways[0]}300000", "", ""' in text
@@ -98,7 +98,7 @@ def test_every_comparison_of_one_label_tells_events_apart(events: str, ways: lis
         ('x{"a.b"="1"}', "x"),
     ],
 )
-def test_other_events_are_asked_apart(events: str, total: str):
+def test_other_events_are_queried_separately(events: str, total: str):
     text = queried([asked(ratio(events, total))])
     assert text.count("[300s]") == 2
     assert '"0e300000", "", ""' in text
@@ -136,7 +136,7 @@ def test_an_authors_own_window_is_written_as_recording_rules_are_named():
 
 
 @pytest.mark.parametrize("legs", [[LOOK], [CLOSE], [LOOK, CLOSE]])
-def test_questions_that_differ_in_one_label_share_their_legs(legs: list[CountRange]):
+def test_questions_that_differ_in_one_label_share_their_ranges(legs: list[CountRange]):
     questions = [asked(service(name), legs, n) for n, name in enumerate(("a|b", "c", "d"))]
     text = queried(questions)
     alone = queried(questions[:1])
@@ -145,7 +145,7 @@ def test_questions_that_differ_in_one_label_share_their_legs(legs: list[CountRan
     assert text.count("increase(") == alone.count("increase(")
 
 
-def test_questions_of_another_length_or_freshness_are_no_company():
+def test_questions_of_another_length_or_freshness_are_not_batched_together():
     count_queries = [
         asked(service("a"), [LOOK]),
         asked(service("b"), [IncreaseOver(HOUR)]),
@@ -203,7 +203,7 @@ def test_a_long_query_is_a_shallow_tree():
     assert deepest <= 8 + 4
 
 
-def test_nothing_asked_is_no_query():
+def test_nothing_asked_is_not_a_query():
     assert queried([]) == ""
     assert list(FORM.cut([], 25)) == []
     assert groups([], Dialect.PROMETHEUS) == []
@@ -232,7 +232,7 @@ def test_batches_have_no_more_questions_than_they_may():
     assert [len(one) for one in FORM.cut(count_queries, 1)] == [1] * 10
 
 
-def test_batches_are_bounded_in_legs_and_in_characters():
+def test_batches_are_bounded_in_ranges_and_in_characters():
     many_legs = [
         distinct(n, [IncreaseOver(Duration.of_seconds(s)) for s in range(60)]) for n in range(12)
     ]
@@ -256,7 +256,7 @@ def row(label: str, **labels: str) -> Series:
     return ({"penstock": label, **labels}, ((0, "1"),))
 
 
-def test_rows_are_told_apart_by_unit_and_by_label():
+def test_rows_are_separated_by_unit_and_by_label():
     shared = [asked(service(name), fresh="2m") for name in ("a", "b", "a")]
     rows = [
         row("0t300000"),
@@ -302,7 +302,7 @@ def test_cutting_loses_and_adds_no_question(questions: list[CountQuery], togethe
     assert sorted(map(id, cut)) == sorted(map(id, questions))
 
 
-def test_both_ways_of_counting_are_no_company():
+def test_both_ways_of_counting_are_not_batched_together():
     one, other = service("a"), ratio('x_total{service="b",code=~"5.."}', 'x_total{service="b"}')
     good = ratio('x_total{service="c",code=~"5.."}', 'x_total{service="c"}', CountedEvents.GOOD)
     text = queried([asked(one), asked(other, key=1), asked(good, key=2)])

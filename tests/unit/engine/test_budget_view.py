@@ -13,7 +13,7 @@ from penstock.engine.budget_view import Budget, BudgetView
 from penstock.engine.evidence_store import CachedEvidence, EvidenceStore
 from penstock.engine.evidence_view import EvaluationIntervals
 from penstock.engine.object_cache import ObjectCache
-from support.cases import NOW, reading
+from support.decision_fixtures import NOW, reading
 from support.reports import SLO
 
 KEY = (SLO.ref.namespace, SLO.ref.name)

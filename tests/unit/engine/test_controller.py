@@ -110,7 +110,7 @@ def test_failures_are_forgotten_once_it_is_well() -> None:
     assert scene.times() == [0.0, 1.0, 3.0, 103.0, 104.0]
 
 
-def test_one_that_was_throttled_waits_as_long_as_it_was_told() -> None:
+def test_one_that_was_throttled_waits_as_long_as_it_was_reported() -> None:
     scene = Scene(answer=raising(Throttled("slowly", 20.0), 1))
     scene.plays("a", until=1_000.0)
     assert scene.times() == [0.0, 20.0]

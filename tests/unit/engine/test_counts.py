@@ -88,7 +88,7 @@ def test_what_is_remembered_is_stale_once_it_is_older_than_it_may_be():
 
 
 @pytest.mark.parametrize("indicator", [query("a$window", "b$window"), raw_ratio("r")])
-def test_an_expression_whose_age_nobody_can_tell_is_absent_whatever_is_remembered(indicator):
+def test_an_expression_of_unknown_age_is_absent_whatever_is_remembered(indicator):
     found = lately(indicator, remembered=True)
     assert isinstance(found, Evidence)
     assert found.kind is EvidenceKind.ABSENT
@@ -155,7 +155,7 @@ def test_an_instant_that_cannot_be_used_costs_no_other():
     assert none_left.kind is EvidenceKind.MALFORMED
 
 
-def test_an_instant_is_used_for_all_legs_or_for_none():
+def test_an_instant_is_used_for_all_ranges_or_for_none():
     """One number that is wrong throws doubt on the others of its moment."""
     answer = {f"o{LOOK}": [({}, ((1, "9"), (2, "9")))], f"o{CLOSE}": [({}, ((1, "x"),))]}
     found = decode_counts(
@@ -207,7 +207,7 @@ def bucket(boundary: str, label: str = "0") -> Series:
         ([], ""),
     ],
 )
-def test_the_nearest_buckets_are_told_in_words_of_the_threshold(borders, nearest):
+def test_the_nearest_buckets_are_given_in_terms_of_the_threshold(borders, nearest):
     answer = {"borders": [bucket(border) for border in borders]}
     assert no_bucket(SLOW, answer) == Evidence(
         EvidenceKind.SLO_INVALID,
@@ -216,7 +216,7 @@ def test_the_nearest_buckets_are_told_in_words_of_the_threshold(borders, nearest
     assert no_bucket(SLOW, Evidence(EvidenceKind.PARTIAL)) == no_bucket(SLOW)
 
 
-def test_buckets_are_asked_of_many_at_once_and_told_apart():
+def test_buckets_are_asked_of_many_at_once_and_separated():
     questions = [BucketBoundsKey(n, SLOW.histogram) for n in range(3)]
     form = BucketBoundsQuery()
     assert [len(batch) for batch in form.cut(questions, 2)] == [2, 1]

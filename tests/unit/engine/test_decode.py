@@ -79,7 +79,7 @@ def test_binary_noise_is_no_event():
 
 
 @pytest.mark.parametrize(("counted", "bad"), [(CountedEvents.BAD, 0), (CountedEvents.GOOD, 100)])
-def test_events_that_are_missing_in_a_look_back_are_none(counted, bad):
+def test_events_that_are_missing_in_a_burn_window_are_none(counted, bad):
     found = read(counted, e300000=None)
     assert found.reading is not None
     assert found.reading.burn_windows[FIVE].bad == bad
@@ -115,7 +115,7 @@ def test_few_events_are_insufficient():
     assert read(minimum=1_000).kind is EvidenceKind.FRESH
 
 
-def test_a_look_back_without_a_total_is_left_out():
+def test_a_burn_window_without_a_total_is_left_out():
     evidence = read(t300000=None)
     assert evidence.kind is EvidenceKind.FRESH
     assert evidence.reading is not None

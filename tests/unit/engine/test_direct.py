@@ -36,7 +36,7 @@ def counted(whole: str, look: str | None = None, **more) -> Counts:
     return Counts(at, **more)
 
 
-def test_the_window_and_each_look_back_are_asked_once_with_their_freshness():
+def test_the_window_and_each_burn_window_are_asked_once_with_their_freshness():
     asked = planned(looks=("1h", "5m")).query
     assert asked.ranges == {HOUR, FIVE}
     assert asked.freshness == FRESH
@@ -55,7 +55,7 @@ def test_a_calendar_window_is_asked_from_its_start_daylight_saving_included():
     )
 
 
-def test_counts_are_a_reading_and_a_look_back_without_data_is_left_out():
+def test_counts_are_a_reading_and_a_burn_window_without_data_is_left_out():
     found = evidence_from_counts(planned(), counted("1000", "10"), AT)
     assert found.kind is EvidenceKind.FRESH
     assert found.reading is not None
@@ -64,14 +64,14 @@ def test_counts_are_a_reading_and_a_look_back_without_data_is_left_out():
     assert evidence_from_counts(planned(), counted("1000"), AT).reading.burn_windows == {}
 
 
-def test_a_window_without_data_is_absent_though_a_longer_look_has_some():
+def test_a_window_without_data_is_absent_though_a_longer_window_has_some():
     found = evidence_from_counts(
         planned(), Counts({FIVE: {7: EventCounts(Decimal(1), Decimal(2))}}), AT
     )
     assert found == Evidence(EvidenceKind.ABSENT, "no events in the last 1h")
 
 
-def test_what_could_not_be_counted_is_told_as_it_is():
+def test_what_could_not_be_counted_is_reported_as_it_is():
     trouble = Evidence(EvidenceKind.PARTIAL, "the answer is partial")
     assert evidence_from_counts(planned(), trouble, AT) == trouble
 

@@ -28,7 +28,7 @@ from penstock.engine.stores import Queues, Stores
 from penstock.settings import Settings
 from support.clocks import SimulatedLoop
 from support.reports import SLO
-from support.standings import ROLLOUT
+from support.rollout_fixtures import ROLLOUT
 
 INTERVALS = EvaluationIntervals(rest=60.0, hot=10.0)
 NAMES = ("hot", "cold", "other")
@@ -151,7 +151,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.interval == 60
 
 
-def test_at_rest_all_slos_of_a_source_are_asked_once_a_minute_and_together() -> None:
+def test_at_rest_all_slos_of_a_source_are_evaluated_once_a_minute_and_together() -> None:
     scene = played(Scene(), until=3_600)
     first, *later = scene.rounds
     assert first.at < 1
@@ -159,14 +159,16 @@ def test_at_rest_all_slos_of_a_source_are_asked_once_a_minute_and_together() -> 
     assert gaps([one.at for one in later]) == {60}
 
 
-def test_what_a_release_hangs_on_is_asked_every_ten_seconds_the_others_no_more_often() -> None:
+def test_what_a_release_depends_on_is_evaluated_every_ten_seconds_the_others_no_more_often() -> (
+    None
+):
     scene = played(Scene(hot=True), until=1_800)
     assert gaps(scene.times("hot")[1:]) == {10}
     assert gaps(scene.times("cold")[1:]) == {60}
     assert {one.slos for one in scene.rounds} == {frozenset({"hot"}), frozenset({"cold", "other"})}
 
 
-def test_it_is_asked_the_moment_that_a_release_begins_and_calms_down_after_it() -> None:
+def test_it_is_evaluated_the_moment_that_a_release_begins_and_calms_down_after_it() -> None:
     scene = Scene()
 
     def begins() -> None:
@@ -206,7 +208,7 @@ def test_no_evidence_gets_too_old_because_its_source_is_spared() -> None:
     assert max(gaps(scene.times("cold"))) < MISSED_EVALUATIONS * INTERVALS.rest
 
 
-def test_a_gate_that_is_merely_shut_does_not_press_a_source_with_too_much_to_do() -> None:
+def test_a_gate_that_is_merely_closed_does_not_press_a_source_with_too_much_to_do() -> None:
     """Else it would be asked six times as often, the moment that its answers fail."""
     scene = played(Scene(shut=True, complains=lambda at: at >= 600), until=2_400)
     times = scene.times("hot")

@@ -19,9 +19,9 @@ from penstock.engine.evidence_view import EvaluationIntervals, EvidenceView
 from penstock.engine.gate_view import GateDecision, GateView, Leadership
 from penstock.engine.object_cache import ObjectCache
 from penstock.errors import SpecInvalid
-from support.cases import NOW, slo
+from support.decision_fixtures import NOW, slo
 from support.reports import SLO
-from support.standings import ROLLOUT, Story
+from support.rollout_fixtures import ROLLOUT, GateStory
 
 KEY = (ROLLOUT.ref.namespace, ROLLOUT.ref.name)
 LEADER, STANDBY = Leadership(True), Leadership(False)
@@ -42,17 +42,17 @@ class Clock:
         return self.seconds
 
 
-def decided(story: Story) -> RolloutState:
+def decided(story: GateStory) -> RolloutState:
     story.goes()
-    return story.standing
+    return story.state
 
 
 def closed() -> RolloutState:
-    return decided(Story(slos=(slo("-0.1"),)))
+    return decided(GateStory(slos=(slo("-0.1"),)))
 
 
 def opened() -> RolloutState:
-    return decided(Story())
+    return decided(GateStory())
 
 
 def ask(
@@ -147,7 +147,7 @@ def test_an_invalid_rollout_keeps_the_gate_that_was_decided_last() -> None:
 
 
 def releasing(*, held: bool, burns: bool) -> RolloutState:
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("1m")
@@ -156,7 +156,7 @@ def releasing(*, held: bool, burns: bool) -> RolloutState:
     if held:
         story.acts("1m")
     story.goes("1m")
-    return story.standing
+    return story.state
 
 
 def test_a_release_continues_while_nothing_is_against_it() -> None:

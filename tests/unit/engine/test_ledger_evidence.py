@@ -79,7 +79,7 @@ def test_a_new_ledger_is_being_filled() -> None:
     assert (evidence.kind, evidence.detail) == (EvidenceKind.WARMING_UP, "Backfilling 0%")
 
 
-def test_how_much_of_the_past_has_been_read_is_told() -> None:
+def test_how_much_of_the_past_has_been_read_is_reported() -> None:
     evidence = read(slo("a", SHOP, window="1d"), ledger(hours=3))
     assert (evidence.kind, evidence.detail) == (EvidenceKind.WARMING_UP, "Backfilling 41%")
     assert evidence.reading is not None
@@ -96,7 +96,7 @@ def so_far(slo: Slo, book: Ledger, *looks: str) -> Reading:
     return found.so_far
 
 
-def test_what_is_known_so_far_is_told_as_if_the_rest_had_no_errors() -> None:
+def test_what_is_known_so_far_is_reported_as_if_the_rest_had_no_errors() -> None:
     """Of the day 10 hours and 3 minutes are known: their 122 bad of what would be 2,880 events."""
     reading = so_far(slo("a", SHOP, window="1d"), ledger(hours=3), "12h")
     assert reading.window_counts.bad == 10 * 12 + 2
@@ -145,7 +145,7 @@ def test_a_window_without_any_data_is_absent() -> None:
     assert read(slo("a", SHOP, window="1d"), empty, {}).kind is EvidenceKind.ABSENT
 
 
-def test_a_pause_in_the_data_is_judged_by_what_is_known_and_its_looks_by_nothing() -> None:
+def test_a_pause_in_the_data_is_judged_by_what_is_known_and_its_windows_by_nothing() -> None:
     """Whether the pause is too long is a matter of freshness, which the question itself settles."""
     evidence = read(slo("a", SHOP, window="1d"), ledger(), {})
     assert evidence.kind is EvidenceKind.FRESH
@@ -243,7 +243,7 @@ def test_shares_have_no_number_of_bad_events() -> None:
     assert evidence.reading.bad_events(FIVE) is None
 
 
-def test_looks_that_the_ledger_lacks_are_asked_for() -> None:
+def test_burn_windows_that_the_ledger_lacks_are_asked_for() -> None:
     one = slo("a", SHOP, window="1d")
     asked = {str(burn_window) for burn_window in plan_ledger_read(one, LOOKS, ledger(), NOW).asked}
     assert asked == {"3m", "5m"}
@@ -254,7 +254,7 @@ def test_looks_that_the_ledger_lacks_are_asked_for() -> None:
     assert asked == {"3m", "5m", "6h"}
 
 
-def test_while_a_release_hangs_on_it_short_looks_are_read_exactly() -> None:
+def test_while_a_release_depends_on_it_short_windows_are_read_exactly() -> None:
     exact, plainly = (
         plan_ledger_read(
             slo("a", SHOP, window="1d"), LOOKS, ledger(buckets=12), NOW, hot=hot
@@ -317,7 +317,7 @@ def test_what_was_spent_is_a_share_of_the_whole_windows_budget() -> None:
     assert evidence.reading.spent_since(NOW) is None
 
 
-def test_what_the_ledger_does_not_know_yet_is_not_told_as_spent() -> None:
+def test_what_the_ledger_does_not_know_yet_is_not_reported_as_spent() -> None:
     one = slo("a", SHOP, window="1d")
     assert spent(one, ledger(hours=0, buckets=12), "300") is None
     new = Ledger(300, 24 * HOUR)
@@ -334,7 +334,7 @@ def test_slices_that_were_bad_since_a_release_began() -> None:
     assert spent(one, ledger(one), "16") == 3  # and a part of one more, which is not counted
 
 
-def test_of_recorded_shares_nothing_is_told_of_what_is_open() -> None:
+def test_of_recorded_shares_nothing_is_reported_of_what_is_open() -> None:
     one = slo("a", raw_ratio("r$window"), window="1d")
     fresh = {"5m": count(0, 1)}
     assert spent(one, ledger(), "2", fresh) is None

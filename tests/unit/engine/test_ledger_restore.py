@@ -177,7 +177,7 @@ def test_some_ledgers_at_a_time_and_each_once() -> None:
         EvidenceKind.UNAUTHORIZED,
     ],
 )
-def test_who_does_not_tell_of_counters_is_not_asked_again(kind: EvidenceKind) -> None:
+def test_who_does_not_export_counters_is_not_asked_again(kind: EvidenceKind) -> None:
     (account,) = accounts(availability())
     assert recall(Answering(Evidence(kind)), [account])
     assert account.lacks_before is None

@@ -13,7 +13,7 @@ from penstock.domain.slo import Slo, Timeslices
 from penstock.engine.budget.migration import Migrations, while_migrating
 from penstock.engine.budget.source_ledgers import UNUSED_SECONDS
 from penstock.engine.ports import EvidenceRequest
-from support.cases import reading
+from support.decision_fixtures import reading
 from support.indicators import ratio
 from support.measuring import slo, source
 
@@ -84,7 +84,9 @@ def test_one_that_changes_again_meanwhile_is_answered_by_what_was_known() -> Non
     "kind",
     [EvidenceKind.REJECTED, EvidenceKind.ABSENT, EvidenceKind.STALE, EvidenceKind.UNREACHABLE],
 )
-def test_a_new_indicator_that_cannot_be_measured_is_told_and_nothing_stands_in_for_it(kind) -> None:
+def test_a_new_indicator_that_cannot_be_measured_is_reported_and_nothing_stands_in_for_it(
+    kind,
+) -> None:
     told = Told()
     told.round(FIRST, KNOWN)
     broken = Evidence(kind, "it is wrong")
@@ -114,7 +116,7 @@ def test_what_was_never_measured_whole_has_nothing_to_answer_by() -> None:
     assert told.round(SECOND, YOUNG) == ([], YOUNG)
 
 
-def test_another_source_or_other_buckets_begin_anew_in_any_case() -> None:
+def test_another_source_or_other_buckets_restart_in_any_case() -> None:
     told = Told()
     told.round(FIRST, KNOWN)
     elsewhere = source("http://elsewhere:9090")

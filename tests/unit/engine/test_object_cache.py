@@ -19,9 +19,9 @@ from penstock.domain.slo import Slo, SourceKind, SourceRef
 from penstock.domain.slo_status import slo_status
 from penstock.engine.object_cache import Named, ObjectCache, ObjectChange, key_of, parsed_source
 from penstock.errors import SpecInvalid
-from support.cases import NOW
+from support.decision_fixtures import NOW
 from support.reports import SLO
-from support.standings import ROLLOUT, WORKLOAD
+from support.rollout_fixtures import ROLLOUT, WORKLOAD
 
 NAMESPACES, NAMES = ("shop", "bank"), ("default", "checkout", "search")
 INVALID = SpecInvalid("spec.slos", "give at least one")
@@ -228,7 +228,7 @@ def test_a_default_source_that_is_gone_served_those_that_the_next_one_serves_now
     assert served == [("shop", "checkout")]
 
 
-def test_the_elder_of_two_rollouts_guards_a_workload_the_name_breaks_a_tie() -> None:
+def test_the_older_one_of_two_rollouts_guards_a_workload_the_name_breaks_a_tie() -> None:
     known = cache(
         rollout=[
             rollout_entry(name="a", created="2026-11-24T10:00:01Z"),

@@ -30,7 +30,7 @@ from penstock.engine.ports import Deleted, Upserted
 from penstock.engine.status_writer import StatusWriter
 from penstock.engine.stores import Queues, Stores
 from penstock.errors import SpecInvalid
-from support.cases import NOW
+from support.decision_fixtures import NOW
 
 
 class Toy(KubeModel):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from penstock.adapters.metrics import MetricsRegistry
 from penstock.domain.rollout_state import ReleaseState, RolloutState, Spent
 from penstock.engine.rollout_metrics import record
-from support.cases import NOW
+from support.decision_fixtures import NOW
 
 KEY = ("shop", "checkout")
 NOTHING = RolloutState()

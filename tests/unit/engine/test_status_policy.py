@@ -28,9 +28,9 @@ from penstock.engine.status_policy import (
     should_write_rollout,
     should_write_slo,
 )
-from support.cases import HOT_FAST, NOW, reading, slo
+from support.decision_fixtures import HOT_FAST, NOW, reading, slo
 from support.reports import SLO
-from support.standings import ROLLOUT, Story
+from support.rollout_fixtures import ROLLOUT, GateStory
 
 LATER = NOW + timedelta(seconds=30)
 
@@ -54,7 +54,7 @@ def reported(left: str = "0.5", after: str = "0") -> SloStatus:
         ("0.4951", "299.9", False),
     ],
 )
-def test_an_slo_is_told_when_its_budget_moved_by_half_a_point_and_every_ten_minutes(
+def test_an_slo_is_written_when_its_budget_moved_by_half_a_point_and_every_ten_minutes(
     left: str, after: str, told: bool
 ) -> None:
     assert should_write_slo(reported(left, after), reported()) is told
@@ -62,7 +62,7 @@ def test_an_slo_is_told_when_its_budget_moved_by_half_a_point_and_every_ten_minu
 
 @pytest.mark.parametrize("kind", [EvidenceKind.WARMING_UP, EvidenceKind.MIGRATING])
 @pytest.mark.parametrize(("after", "told"), [("59.9", False), ("60", True)])
-def test_how_far_the_past_is_read_is_told_once_a_minute(
+def test_how_far_the_past_is_read_is_written_once_a_minute(
     after: str, told: bool, kind: EvidenceKind
 ) -> None:
     def filled(percent: int, after: str) -> SloStatus:
@@ -73,7 +73,7 @@ def test_how_far_the_past_is_read_is_told_once_a_minute(
     assert not should_write_slo(filled(12, after), filled(12, "0"))
 
 
-def test_an_slo_that_was_never_told_is() -> None:
+def test_an_slo_without_a_written_status_is_written() -> None:
     assert should_write_slo(reported(), None)
 
 
@@ -88,14 +88,14 @@ SLO_TRANSITIONS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("field", SLO_TRANSITIONS)
-def test_a_transition_of_an_slo_is_told_at_once(field: str) -> None:
+def test_a_transition_of_an_slo_is_written_at_once(field: str) -> None:
     moved = replace(reported(after="1"), **{field: SLO_TRANSITIONS[field]})
     assert should_write_slo(moved, reported())
     assert should_write_slo(reported(after="1"), replace(moved, evaluated_at=NOW))
 
 
 @pytest.mark.parametrize("field", [one.name for one in fields(SloStatus)])
-def test_moving_numbers_and_words_of_an_slo_are_no_transition(field: str) -> None:
+def test_moving_numbers_and_words_of_an_slo_are_not_a_transition(field: str) -> None:
     if field in {*SLO_TRANSITIONS, "ref", "evaluated_at"}:
         return
     moved = replace(reported(after="1"), **{field: Decimal("0.1") if field == "burns" else "x"})
@@ -109,14 +109,14 @@ def test_a_budget_that_is_unknown_is_not_moved_by_staying_so() -> None:
 
 def standing() -> RolloutState:
     """A standing in the middle of a hold, as the keeper tells it."""
-    story = Story()
+    story = GateStory()
     story.goes()
     story.release()
     story.goes("1s")
     story.acts("1s", slos=(slo(looks=HOT_FAST),))
-    told = conditions(ROLLOUT, story.standing, story.seen, story.now)
+    told = conditions(ROLLOUT, story.state, story.seen, story.now)
     settings = (EffectiveSetting("start.holdAt", "0%", "Default"),)
-    return replace(story.standing, conditions=told, settings=settings)
+    return replace(story.state, conditions=told, settings=settings)
 
 
 def worth(state: RolloutState, other: RolloutState | None, after: float = 1.0) -> bool:
@@ -130,18 +130,18 @@ def at(decided: datetime, state: RolloutState) -> RolloutState:
     return replace(state, gate=state.gate and replace(state.gate, decided_at=decided))
 
 
-def test_a_rollout_at_rest_is_told_every_ten_minutes_and_not_before_five() -> None:
+def test_a_rollout_at_rest_is_written_every_ten_minutes_and_not_before_five() -> None:
     state = standing()
     assert not worth(state, state, 0)
     assert not worth(state, state, 299.9)
     assert worth(state, state, 600)
 
 
-def test_a_rollout_that_was_never_told_is() -> None:
+def test_a_rollout_without_a_written_status_is_written() -> None:
     assert worth(standing(), None)
 
 
-def test_what_was_told_together_drifts_apart_until_each_has_its_own_moment() -> None:
+def test_what_was_written_together_drifts_apart_until_each_has_its_own_moment() -> None:
     """200 objects, written in one second at a start."""
     refs = [ObjectRef("shop", f"checkout-{number}", "a1") for number in range(200)]
     told = dict.fromkeys(refs, NOW)
@@ -199,18 +199,18 @@ ACTED_ON = {
 
 
 @pytest.mark.parametrize("what", ACTED_ON)
-def test_what_is_acted_on_or_must_survive_a_restart_is_told_at_once(what: str) -> None:
+def test_what_is_acted_on_or_must_survive_a_restart_is_written_at_once(what: str) -> None:
     assert worth(ACTED_ON[what], standing(), 0)
     assert worth(standing(), ACTED_ON[what], 0)
 
 
-def test_moving_words_and_times_are_told_with_the_heartbeat() -> None:
+def test_moving_words_and_times_are_written_with_the_heartbeat() -> None:
     state = within("gate", message="Closed since 14:02 UTC: 3.1% left")
     reworded = tuple(replace(cond, message="reworded") for cond in state.conditions)
     assert not worth(replace(state, conditions=reworded, bodies={}), standing(), 299.9)
 
 
-def test_what_a_release_spends_is_told_by_half_points_and_at_most_every_minute() -> None:
+def test_what_a_release_spends_is_written_by_half_points_and_at_most_every_minute() -> None:
     known = within("release", spent=Spent("checkout", Decimal("0.0100")))
     little = within("release", spent=Spent("checkout", Decimal("0.0149")))
     more = within("release", spent=Spent("checkout", Decimal("0.0150")))
@@ -222,7 +222,7 @@ def test_what_a_release_spends_is_told_by_half_points_and_at_most_every_minute()
     assert not rollout_is_transition(more, known)
 
 
-def test_progress_is_told_every_five_seconds() -> None:
+def test_progress_is_written_every_five_seconds() -> None:
     further = within("workload", updated=2)
     assert not worth(further, standing(), 4.9)
     assert worth(further, standing(), 5)
@@ -250,5 +250,5 @@ def test_anything_else_is_not(what: str) -> None:
     assert not rollout_is_transition(ACTED_ON[what], standing())
 
 
-def test_the_first_standing_is_worth_an_event() -> None:
+def test_the_first_state_is_worth_an_event() -> None:
     assert rollout_is_transition(standing(), None)

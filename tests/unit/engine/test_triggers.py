@@ -18,7 +18,7 @@ from penstock.engine.object_cache import ObjectCache, ObjectChange
 from penstock.engine.triggers import Keys
 from penstock.errors import SpecInvalid
 from support.reports import SLO
-from support.standings import ROLLOUT, WORKLOAD
+from support.rollout_fixtures import ROLLOUT, WORKLOAD
 
 KEY = ("shop", "checkout")
 TIME = Duration.parse("8s")

@@ -160,7 +160,7 @@ def test_a_key_that_fails_comes_later_each_time_until_it_succeeds() -> None:
     scene.play(story())
 
 
-def test_one_that_was_told_when_to_come_back_does_not_come_earlier() -> None:
+def test_one_that_was_reported_when_to_come_back_does_not_come_earlier() -> None:
     scene = Scene()
 
     async def story() -> None:

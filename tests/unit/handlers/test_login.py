@@ -41,7 +41,7 @@ def test_an_ipv6_address_is_put_in_brackets(account: Path, monkeypatch: pytest.M
     assert found.server == "https://[fd00::1]:443"
 
 
-def test_a_rotated_token_is_read_anew(account: Path) -> None:
+def test_a_rotated_token_is_read_again(account: Path) -> None:
     log_in()
     (account / "token").write_text("second\n")
     found = log_in()

@@ -35,11 +35,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from demo.backstage import Backstage
     from demo.bed_stage import FOLDER, BedStage
     from demo.kind.cluster import KindCluster, KindError
     from demo.kind.stage import KindStage
-    from demo.story import StoryError, tell
+    from demo.processes import Processes
+    from demo.scenario import StoryError, tell
     from testbed import cluster
     from testbed.binaries import BinariesMissing
     from testbed.cache import CacheError
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
                 if folder.exists() or not in_kind.is_ours:
                     cluster.down(folder)
             case "keep":
-                return Backstage(Lockfile(folder, options.claim), audit=False).run()
+                return Processes(Lockfile(folder, options.claim), audit=False).run()
     except StoryError as error:
         sys.stderr.write(f"\nNOT SEEN: {error}\n")
         return 1

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from demo import backstage
+from demo import processes
+from demo.kubectl_runner import StoryError, kubectl, must_kubectl
 from demo.stage import NAMESPACE, ROOT, Wanted
-from demo.stagehand import StoryError, kubectl, must_kubectl
 from testbed import cluster
 from testbed.lockfile import Record
 
@@ -52,11 +52,11 @@ class BedStage:
     def want(self, wanted: Wanted) -> None:
         """By the process behind the stage."""
         self._wanted = wanted
-        backstage.want(self.folder, wanted, self._interval)
+        processes.want(self.folder, wanted, self._interval)
 
     def kill_operator(self) -> str:
         """By SIGKILL."""
-        os.kill(backstage.now(self.folder).operator, signal.SIGKILL)
+        os.kill(processes.now(self.folder).operator, signal.SIGKILL)
         self.want(replace(self._wanted, operator=False))
         return "kill -9; nothing of Penstock runs any more."
 

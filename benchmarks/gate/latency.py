@@ -2,8 +2,8 @@
 
 The clock is simulated, nothing else: a real Prometheus is given what is scraped of services whose
 errors jump, the operator's own engine asks it after every 15 s of that clock, and the gate of a
-release under way decides by what it is told. What a request and a write to the cluster take is not
-in it.
+release in progress decides by what it is told. What a request and a write to the cluster take is
+not in it.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def decided(url: str, services: Sequence[Failing]) -> Delays:
 
 
 def alerted(url: str, services: Sequence[Failing]) -> Delays:
-    """By a rule of Prometheus, as people write it: `increase` over both looks back."""
+    """By a rule of Prometheus, as people write it: `increase` over both burn windows."""
     client, fired = Client(url), {}
     start, end = (1_000 * (ORIGIN + at) for at in (BEGIN, _until(services)))
     for passed in (BURN, FLOOR, CAP):

@@ -1,4 +1,4 @@
-"""A month shown to a release that is always under way: how often would it have been held?
+"""A month shown to a release that is always in progress: how often would it have been held?
 
 What truly happened in each service is closed bucket by bucket in a ledger, as the operator keeps
 it, and after each bucket the gate decides by what the ledger says, under the default policy. Each
@@ -109,7 +109,7 @@ def seen(counts: Sequence[TrueCount], start: int, service: Service) -> Iterator[
 
 
 def replay(slo: Slo, buckets: Sequence[Bucket]) -> Replayed:
-    """A release that is under way all the time, and looked at after each bucket."""
+    """A release that is in progress all the time, and looked at after each bucket."""
     window = length(slo.window, _moment(buckets[0].end))
     release = UnderWay(resolve_policy(Policy(), slo.objective, window))
     ledger, bare = _as_before(window, buckets), _without_minimum(release.guard)

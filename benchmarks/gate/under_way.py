@@ -1,4 +1,4 @@
-"""A release that is under way for as long as anybody watches, and the gate that guards it.
+"""A release that is in progress for as long as anybody watches, and the gate that guards it.
 
 Each round is the operator's own: what is seen and measured goes in, the next standing and one act
 come out. The act is done at once, as by an API server that never fails.

@@ -315,7 +315,7 @@ class SampleServer(http.server.ThreadingHTTPServer):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or ctrl-C, then let requests under way finish for a moment."""
+    """Serve until SIGTERM or ctrl-C, then let requests in progress finish for a moment."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # Raising out of the handler ends the wait for connections at once, without polling.
         signal.signal(number, lambda *_: sys.exit(0))

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
-from demo import backstage
+from demo import processes
 from demo.kind import cluster as kind
 from demo.kind.cluster import HERE, OPERATOR_IMAGE, PROMETHEUS, PROMETHEUS_URL, KindCluster
 from demo.kind.stage import REPLICAS, SAMPLES, KindStage
+from demo.scenario import Scenario
 from demo.stage import Wanted
-from demo.story import Story
 from support import draws
 from support.fake_kind_cli import FakeKind
 from support.operator_process import wait_for
@@ -220,7 +220,7 @@ def test_the_scenario_runs_through_deployments_that_are_scaled_and_killed(
         stage = KindStage(ours, record.env["PROMETHEUS_URL"])
         with guests_follow(bed, kube):
             stage.begin()
-            story = Story(stage)
+            story = Scenario(stage)
             story.set_up()
             for step in story.steps if draws.is_full() else where_the_stage_acts(story):
                 step()
@@ -239,7 +239,7 @@ def test_the_scenario_runs_through_deployments_that_are_scaled_and_killed(
     assert played.clusters == []
 
 
-def where_the_stage_acts(story: Story) -> Sequence[Callable[[], None]]:
+def where_the_stage_acts(story: Scenario) -> Sequence[Callable[[], None]]:
     """The others ask the cluster alone, as they do on the test bed: tests/demo/test_story.py."""
     return (
         story.budget_is_seen,
@@ -269,7 +269,7 @@ def guests_follow(bed: Path, kube: Kube) -> Iterator[None]:
         while not over.wait(0.2):
             after = Wanted(**{name: wanted(path) for name, path in GUESTS.items()})
             if after != before:
-                backstage.want(bed, after, 1.0)
+                processes.want(bed, after, 1.0)
             before = after
 
     thread = threading.Thread(target=follow)

@@ -40,7 +40,7 @@ CRIPPLED = """
 import sys
 from pathlib import Path
 from demo.bed_stage import BedStage
-from demo.story import Story, StoryError
+from demo.scenario import Story, StoryError
 
 stage = BedStage(Path(sys.argv[1]), **eval(sys.argv[2]))
 stage.begin()

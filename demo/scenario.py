@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from demo import shop
+from demo.kubectl_runner import KubectlRunner, StoryError, aside, chapter
 from demo.stage import NAMESPACE, Stage, Wanted
-from demo.stagehand import Hands, StoryError, aside, chapter
 from testbed.workloads import is_complete
 
 __all__ = ["StoryError", "tell"]
@@ -21,19 +21,19 @@ def tell(state: Stage) -> None:
     """Run all steps; raises StoryError for what was not seen."""
     begun = time.monotonic()
     state.begin()
-    story = Story(state)
-    story.set_up()
-    for step in story.steps:
+    scenario = Scenario(state)
+    scenario.set_up()
+    for step in scenario.steps:
         step()
-    story.say_how_to_look_around(time.monotonic() - begun)
+    scenario.say_how_to_look_around(time.monotonic() - begun)
 
 
-class Story:
+class Scenario:
     """The steps."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._hands = Hands(stage.env, NAMESPACE)
+        self._hands = KubectlRunner(stage.env, NAMESPACE)
         self._everybody = Wanted(operator=True, load=True)
         self._manifests = stage.folder / "manifests"
         self.steps = (

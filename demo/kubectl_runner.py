@@ -36,7 +36,7 @@ def must_kubectl(env: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-class Hands:
+class KubectlRunner:
     """One namespace of a cluster, as a person with kubectl sees it."""
 
     def __init__(self, env: Mapping[str, str], namespace: str) -> None:

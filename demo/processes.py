@@ -25,7 +25,7 @@ _WANTED, _RUNNING = "wanted.json", "running.json"
 
 
 @dataclass(frozen=True)
-class Asked(Wanted):
+class Request(Wanted):
     """Who is to run, and the seconds between evaluations of an operator that is started."""
 
     interval: float = 1.0
@@ -42,7 +42,7 @@ class Running:
 
 def want(folder: Path, wanted: Wanted, interval: float) -> None:
     """Ask who stays behind the story, and wait until it is so."""
-    _save(folder / _WANTED, asdict(Asked(**asdict(wanted), interval=interval)))
+    _save(folder / _WANTED, asdict(Request(**asdict(wanted), interval=interval)))
     end = time.monotonic() + 60
     while time.monotonic() < end:
         running = now(folder)
@@ -64,7 +64,7 @@ def now(folder: Path) -> Running:
         return Running()
 
 
-class Backstage(Daemon):
+class Processes(Daemon):
     """Keeps the bed, and its guests."""
 
     def _stay(self, bed: Bed) -> None:
@@ -78,15 +78,15 @@ class Backstage(Daemon):
                 self._serve(self._wanted())
                 time.sleep(_LOOK_SECONDS)
         finally:
-            self._serve(Asked())
+            self._serve(Request())
 
-    def _wanted(self) -> Asked:
+    def _wanted(self) -> Request:
         try:
-            return Asked(**json.loads((self._lockfile.folder / _WANTED).read_text()))
+            return Request(**json.loads((self._lockfile.folder / _WANTED).read_text()))
         except (OSError, ValueError):
-            return Asked()
+            return Request()
 
-    def _serve(self, wanted: Asked) -> None:
+    def _serve(self, wanted: Request) -> None:
         if self._operator is not None and self._operator.poll() is not None:
             self._operator = None
         if wanted.operator and self._operator is None:

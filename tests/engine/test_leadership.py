@@ -63,15 +63,18 @@ async def test_one_that_is_asked_to_stop_lets_the_other_in_at_once(world: World)
     "method",
     ["observe", "write_record", "write_rollout", "hold", "release", "write_slo", "list", "held"],
 )
+@pytest.mark.parametrize("seconds", [0.2, 3])
 async def test_leadership_lost_between_decision_and_write_nothing_is_written_afterwards(
-    world: World, method: str
+    world: World, method: str, seconds: float
 ) -> None:
-    """Lost while a call is under way: what that call does it does, and nothing follows."""
+    """Lost while a call is under way: what that call does it does, and only its Event follows.
+
+    A short call is answered before the engine ends because its lease was not renewed.
+    """
     await world.guarded()
     one = world.process
     await under_way(world)
-    world.trouble(Fault(seconds=3, answer_seconds=3), method, first=1)
-    begun = world.loop.time()
+    world.trouble(Fault(seconds=seconds, answer_seconds=seconds), method, first=1)
     world.measures(BURNING)
     world.hold()
     if method == "release":
@@ -82,10 +85,11 @@ async def test_leadership_lost_between_decision_and_write_nothing_is_written_aft
         world.watch_again()
     await world.until("it is asked", lambda: world.under_way(method), 700)
     one.lease.lose()
-    lost, written = world.loop.time(), writes_of(world, one)
-    assert lost >= begun
+    logged, in_progress = len(one.connection.log), {*map(id, one.connection.pending)}
     await world.passes(300)
-    assert writes_of(world, one) <= written + 1
+    afterwards = [done.call for done in one.connection.log[logged:] if done.call.writes]
+    begun = [call.method for call in afterwards if id(call) not in in_progress]
+    assert begun in ([], ["tell"])
     assert not one.is_running
     world.leadership.holder = ""
 

@@ -49,6 +49,7 @@ LONGEST_FIRST = (
     "tests/faults/test_metrics_faults.py",
     "tests/faults/test_secrets.py",
     "tests/contract/test_every_rule_is_needed.py",
+    "tests/mutation/test_planted_faults.py",
     "tests/testbed_tests/test_shared.py",
 )
 

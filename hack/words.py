@@ -17,6 +17,7 @@ from pathlib import Path
 FILES = (
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "docs/**/*.md",
     "crds/**/*.yaml",
     "deploy/**/*.yaml",

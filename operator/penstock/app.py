@@ -1,7 +1,7 @@
-"""Wires everything, and ends with whatever ends: the only place that knows all rooms.
+"""Wires everything, and stops when any part ends: the only module that knows all packages.
 
-One task group: if the informer, a controller or the lease ends, the process does, and Kubernetes
-starts a new one that resumes from status. The feed alone is started again in place.
+One task group: if the informer, a controller or the Lease ends, the process ends, and Kubernetes
+starts a new one that resumes from the statuses. Only the feed is restarted in place.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class LeadershipLost(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """All that runs, wired."""
+    """All parts that run, wired."""
 
     metrics: MetricsRegistry
     engine: Engine
@@ -71,7 +71,7 @@ class Components:
 
 
 def run(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTERS) -> int:
-    """Run until asked to stop, guarding the kinds of these adapters; the exit code."""
+    """Run until asked to stop, guarding the kinds of these adapters; returns the exit code."""
     logs.set_up(settings.log_level, settings.log_format)
     log.info("penstock %s starts with %s", __version__, settings.model_dump(mode="json"))
     try:
@@ -81,7 +81,7 @@ def run(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTERS) -> in
     except BaseExceptionGroup as group:
         if group.subgroup(LeadershipLost):
             return LOST_LEADERSHIP
-        log.exception("penstock ends")
+        log.exception("penstock stops")
     return FAILED
 
 
@@ -91,7 +91,7 @@ def release_all(settings: Settings, adapters: Sequence[AdapterFactory] = ADAPTER
     try:
         return asyncio.run(_release_all(settings, adapters))
     except (PenstockError, OSError) as error:
-        log.error("not everything is released: %s", error)
+        log.error("could not release all holds: %s", error)
         return FAILED
 
 
@@ -142,7 +142,7 @@ async def _main(settings: Settings, adapters: Sequence[AdapterFactory]) -> int:
 
 
 async def _shutdown(components: Components, lease: LeaderElector | AlwaysLeader) -> None:
-    """What the next process begins with; none of it may take long."""
+    """Save what the next process starts from; none of it may take long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(3):
             if lease.held:
@@ -158,7 +158,7 @@ def wire(
     lease: LeaderElector | AlwaysLeader,
     adapters: Sequence[AdapterFactory],
 ) -> Components:
-    """Every part, each given what it needs."""
+    """Build every part and pass it what it needs."""
     registry = MetricsRegistry()
     resources = CustomResources(kube, settings.namespaces)
     workloads = WorkloadRegistry.of(kube, settings.namespaces, adapters)
@@ -259,14 +259,14 @@ def _lease(
 
 
 def _own_namespace(settings: Settings) -> str:
-    """Where the operator lives; empty outside of a cluster, where nobody has said it."""
+    """The operator's namespace; empty outside a cluster if it is not configured."""
     if settings.lease_namespace or not POD_NAMESPACE.exists():
         return settings.lease_namespace
     return POD_NAMESPACE.read_text(encoding="utf-8").strip()
 
 
 def _liveness(components: Components, clock: SystemClock) -> str:
-    """What a restart would heal: neither Prometheus nor the API server are among it."""
+    """What a restart would fix; an unreachable Prometheus or API server does not count."""
     stuck = components.engine.stuck_seconds()
     if stuck > STUCK_SECONDS:
         return f"the evaluator has not moved for {stuck:.0f} s"

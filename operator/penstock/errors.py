@@ -2,8 +2,8 @@
 
 PenstockError
 ├── SpecInvalid        a manifest says something that we cannot act on; field and remedy
-└── ClusterError       the API server did not do what it was asked
-    ├── Conflict       somebody else was quicker, or owns the field; look again
+└── ClusterError       the API server did not do what was asked
+    ├── Conflict       somebody else was quicker, or owns the field; read again
     ├── NotFound       there is no such object, or not of this uid any more
     ├── Forbidden      a permission is missing; names verb and resource
     ├── Throttled      too many requests; says when to come back
@@ -33,7 +33,7 @@ class SpecInvalid(PenstockError):
 
 
 class ClusterError(PenstockError):
-    """The API server did not do what it was asked."""
+    """The API server did not do what was asked."""
 
 
 class Conflict(ClusterError):

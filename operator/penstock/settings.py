@@ -1,6 +1,6 @@
 """Operator settings: by flag, environment or file, in this order.
 
-Read once, in ``app``; nothing else looks at the environment.
+Read once, in ``app``; nothing else reads the environment.
 """
 
 from __future__ import annotations

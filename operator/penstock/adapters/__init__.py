@@ -1,1 +1,1 @@
-"""The outside things, one file each: the only code that knows Kubernetes or Prometheus."""
+"""The only code that knows Kubernetes or Prometheus: one file for each external concern."""

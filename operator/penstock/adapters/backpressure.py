@@ -1,14 +1,14 @@
-"""How much a metrics source is asked: a limiter, overload detection and a circuit breaker.
+"""Limits what is sent to a metrics source: a limiter, overload detection and a circuit breaker.
 
-``AdaptiveLimiter``: how many requests go to one source at once. Halved when the source says that it
-is too much, one more after a run of good answers: it gives way at once and comes back slowly, so
-that many clients of one server find a rate that it bears.
+``AdaptiveLimiter`` bounds how many requests go to one source at once. It halves the limit when the
+source reports overload, and raises it by one after a run of good answers. It backs off at once and
+recovers slowly, so that many clients of one server find a rate that it can bear.
 
-``OverloadDetector``: whether a source has said lately that it has too much to do, so that it is
-asked less often. One answer begins it; only a while of good ones ends it, because a source that
-bears one query does not bear all of them yet.
+``OverloadDetector`` says whether a source has recently reported overload, so that it is queried
+less often. One answer starts that; only a period of good answers ends it, because a source that
+bears one query may not bear all of them yet.
 
-``CircuitBreaker``: without it, a source that hangs would cost its time limit once for each request.
+``CircuitBreaker``: without it, each request to a source that hangs would cost the whole timeout.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ANSWERS_FOR_ONE_MORE = 10
 
 
 class AdaptiveLimiter:
-    """An asynchronous context manager, entered by at most ``limit`` at once."""
+    """An asynchronous context manager that at most ``limit`` callers enter at once."""
 
     def __init__(self, most: int) -> None:
         self.limit = most
@@ -28,12 +28,12 @@ class AdaptiveLimiter:
         self._freed = asyncio.Event()
 
     def slow_down(self) -> None:
-        """The source has asked for it."""
+        """The source has reported overload."""
         self.limit = max(1, self.limit // 2)
         self._answers = 0
 
     def answered(self) -> None:
-        """It answered; after enough of these it is trusted with one more at once."""
+        """It answered; after enough answers one more request at once is allowed."""
         self._answers += 1
         if self.limit < self._most and self._answers >= ANSWERS_FOR_ONE_MORE:
             self.limit += 1
@@ -60,18 +60,18 @@ WELL_SECONDS = 60.0
 
 
 class OverloadDetector:
-    """Begun by a complaint (429, 503), over when good answers have come for ``WELL_SECONDS``."""
+    """Begins with a 429 or 503, ends when answers were good for ``WELL_SECONDS``."""
 
     def __init__(self) -> None:
         self._is_overloaded = False
         self._well_since: float | None = None
 
     def record_refusal(self) -> None:
-        """The source has complained."""
+        """The source has reported overload."""
         self._is_overloaded, self._well_since = True, None
 
     def record_answer(self, now: float) -> None:
-        """It answered well, at this time of the monotonic clock."""
+        """It answered well, at this time on the monotonic clock."""
         if self._well_since is None:
             self._well_since = now
 
@@ -87,7 +87,7 @@ LONGEST_ASKED_BREAK = 300.0
 
 
 class CircuitBreaker:
-    """Closed: ask. Open: do not ask until a time. After that: one trial decides."""
+    """Closed: send. Open: do not send until a given time. After that, one trial decides."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -96,15 +96,15 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the source is given up, until a trial succeeds."""
+        """Whether no requests are sent until a trial succeeds."""
         return self._until is not None
 
     def may_try(self, now: float) -> bool:
-        """Whether the break is over, so that one request may find out how things are."""
+        """Whether the pause is over, so that one trial request may be sent."""
         return self._until is not None and now >= self._until
 
     def succeeded(self) -> None:
-        """The source answered, whatever it was."""
+        """The source answered, whatever the answer was."""
         self._failures = self._openings = 0
         self._until = None
 
@@ -114,7 +114,7 @@ class CircuitBreaker:
         Args:
             now: on the monotonic clock.
             at_once: open without waiting for more failures.
-            asked: how long the source itself wants to be left alone.
+            asked: how long the source itself asked for a pause.
         """
         self._failures += 1
         already = self.is_open and not self.may_try(now)

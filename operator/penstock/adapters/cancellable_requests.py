@@ -1,8 +1,9 @@
 """Runs blocking requests in a few threads of their own, and ends those that take too long.
 
-A thread cannot be stopped from outside, but the connection that it waits for can be cut, which ends
-it within moments. Time limits of the HTTP client do not serve: they restart with each byte that
-a slow server sends. The threads are daemons, so that none of them delays the operator's own end.
+A thread cannot be stopped from outside, but the connection that it waits for can be cut,
+which ends it within moments. Timeouts of the HTTP client are not enough: they restart with each
+byte that a slow server sends. The threads are daemons, so that none of them delays the operator's
+exit.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 
 class ThreadsExhausted(Exception):
-    """Earlier requests have not come back, so no more threads are started."""
+    """Earlier requests have not ended, so no more threads are started."""
 
 
 class _HasSocket(Protocol):
@@ -42,7 +43,7 @@ class Cancellation:
         self._is_cut = False
 
     def use(self, connection: _HasSocket | None) -> None:
-        """Called by the thread itself, before it waits for anything."""
+        """Called by the thread itself, before it waits."""
         with self._lock:
             if self._is_cut:
                 raise TimeoutError("cut before it began")
@@ -55,7 +56,7 @@ class Cancellation:
             used = self._connection.sock if self._connection is not None else None
             if used is not None:
                 with suppress(OSError):
-                    # The plain socket's: that of TLS would talk to the other side first.
+                    # That of the plain socket: the one of TLS would talk to the other side first.
                     socket.socket.shutdown(used, socket.SHUT_RDWR)
 
     def leave(self) -> None:
@@ -103,12 +104,12 @@ class _HttpsPool(HTTPSConnectionPool):
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """How TLS is spoken, where not as the system does.
+    """TLS options that differ from the system's.
 
     Attributes:
-        context: whom to trust, and what to show.
-        alone: the system's own trust does not count besides.
-        server_name: the name that the server's certificate must carry.
+        context: what to trust, and which certificate to present.
+        alone: do not trust the system's certificates as well.
+        server_name: the name that the server's certificate must have.
     """
 
     context: ssl.SSLContext | None = None
@@ -117,7 +118,7 @@ class TlsOptions:
 
 
 class CancellableAdapter(HTTPAdapter):
-    """Connections of `requests` that can be cancelled; it never repeats a request by itself."""
+    """Connections of `requests` that can be cut; it never repeats a request by itself."""
 
     def __init__(self, connections: int, tls: TlsOptions | None = None) -> None:
         self._tls = tls or TlsOptions()
@@ -128,7 +129,7 @@ class CancellableAdapter(HTTPAdapter):
     def build_connection_pool_key_attributes(
         self, request: Any, verify: Any, cert: Any = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """As `requests` documents it for a TLS context of one's own."""
+        """As `requests` documents it for a custom TLS context."""
         host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
         if host["scheme"] == "https":
             if self._tls.alone:
@@ -140,7 +141,7 @@ class CancellableAdapter(HTTPAdapter):
         return host, pool
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Would bring the system's trust back in."""
+        """Does nothing: the original would trust the system's certificates again."""
         if not (self._tls.alone and url.lower().startswith("https")):
             super().cert_verify(conn, url, verify, cert)
 
@@ -150,7 +151,7 @@ class CancellableAdapter(HTTPAdapter):
         _use_our_pools(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """The same through a proxy that the environment asks for."""
+        """The same through a proxy from the environment."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         _use_our_pools(manager)
         return manager
@@ -161,7 +162,7 @@ def _use_our_pools(manager: PoolManager) -> None:
 
 
 class RequestThreads:
-    """A limited number of threads, those included that were cut and have not ended yet."""
+    """A limited number of threads, including those that were cut and have not ended yet."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -172,7 +173,7 @@ class RequestThreads:
 
         Raises:
             TimeoutError: it took longer; its connection was cut.
-            ThreadsExhausted: too many earlier ones have not ended.
+            ThreadsExhausted: too many earlier requests have not ended.
         """
         self._jobs = [job for job in self._jobs if not job.is_over]
         if len(self._jobs) >= self._most:
@@ -189,7 +190,7 @@ class RequestThreads:
 
 
 class _Job(Generic[T]):
-    """One call in one thread; what comes of it is handed to the event loop."""
+    """One call in one thread; its result is handed to the event loop."""
 
     def __init__(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
         self._work, self._loop = work, loop
@@ -203,7 +204,7 @@ class _Job(Generic[T]):
         outcome: Future[T] = Future()
         try:
             outcome.set_result(self._work())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
             outcome.set_exception(error)
         self.cancellation.leave()
         self.is_over = True

@@ -1,22 +1,22 @@
-"""Whether a server's clock and ours agree.
+"""Compares a server's clock with ours.
 
-Windows end where a clock says so: where the two differ, a budget is measured of another time than
-it is decided for.
+Windows end where a clock says so: if the two differ, the budget is measured for another time than
+the decision is made for.
 """
 
 from __future__ import annotations
 
 TOLERANCE = 5.0
 EVERY, AGAIN = 300.0, 5.0
-# Wall time against the clock that never jumps: more than this, and somebody has set our clock.
+# If wall time and monotonic time differ by more than this, somebody has set our clock.
 JUMP = 1.0
 
 
 def skew(sent: float, received: float, theirs: float) -> float:
-    """Seconds by which their clock is ahead of Penstock's, negative when it is behind.
+    """Seconds by which their clock is ahead of Penstock's, negative if it is behind.
 
-    What the way there and back may explain is none: sent at 100.0 and received at 100.4, an answer
-    of 107.0 is 6.6 ahead, one of 98.0 is 2.0 behind, one of 100.3 agrees.
+    A difference that the round trip may explain counts as 0: sent at 100.0 and received at 100.4,
+    an answer of 107.0 is 6.6 ahead, one of 98.0 is 2.0 behind, one of 100.3 agrees.
     """
     if theirs > received:
         return theirs - received
@@ -24,7 +24,7 @@ def skew(sent: float, received: float, theirs: float) -> float:
 
 
 class ClockCheck:
-    """When to compare again, and what came of it."""
+    """When to compare again, and the last result."""
 
     def __init__(self) -> None:
         self.skew = 0.0
@@ -33,15 +33,15 @@ class ClockCheck:
 
     @property
     def agrees(self) -> bool:
-        """Whether the two clocks are near enough to decide by."""
+        """Whether the two clocks are close enough to decide."""
         return abs(self.skew) <= TOLERANCE
 
     def is_due(self, now: float, wall: float, every: float = EVERY) -> bool:
-        """Whether it is time to compare, as when our own clock was set; ``now`` is monotonic."""
+        """Whether to compare now, also after our own clock was set; ``now`` is monotonic."""
         if self._at is None or abs(wall - now - self._offset) > JUMP:
             return True
         return now - self._at >= (every if self.agrees else min(AGAIN, every))
 
     def compared(self, now: float, wall: float, skew_seconds: float) -> None:
-        """Keep what was found."""
+        """Store a result."""
         self._at, self._offset, self.skew = now, wall - now, skew_seconds

@@ -1,8 +1,8 @@
-"""What a source is shown and trusts, read from where its manifest says.
+"""Credentials and trusted certificates of a source, read from where its manifest says.
 
-Each Secret is asked for by its name, so the right to get that one is all that is needed, and looked
-at again every minute: one that was rotated serves without a restart. A server that refuses us is a
-reason to look sooner.
+Each Secret is read by its name, so the permission to get that one is enough, and read again every
+minute: a rotated Secret is used without a restart. When a server rejects the credentials, they are
+read sooner.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from penstock.errors import ClusterError, Forbidden, NotFound
 
 TOKEN_FOLDER = Path("/etc/penstock/tokens")
 LOOK_AGAIN_SECONDS, INVALIDATED_SECONDS = 60.0, 10.0
-# What is used is read every minute; what was not read for this time is dropped from memory.
+# A Secret in use is read every minute; one that was not read for this time is dropped.
 FORGOTTEN_SECONDS = 600.0
 READ_SECONDS = 5.0
 LARGEST_TOKEN = 64 << 10
@@ -49,7 +49,7 @@ class CredentialsUnavailable(Exception):
     """The credentials of the source are unusable.
 
     Attributes:
-        reason: why, as its status says it.
+        reason: the reason in the source's status.
         detail: the field, what is wrong with it, and what to do.
     """
 
@@ -59,13 +59,13 @@ class CredentialsUnavailable(Exception):
 
     @property
     def evidence(self) -> Evidence:
-        """The same for an SLO: we cannot show who we are."""
+        """The same as evidence for an SLO: the source would not authenticate us."""
         return Evidence(EvidenceKind.UNAUTHORIZED, self.detail)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Client:
-    """Credentials that are exchanged for tokens."""
+    """Client credentials, which are exchanged for tokens."""
 
     token_url: str
     name: str
@@ -75,7 +75,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """All that one source is shown and trusts. It has no repr: nothing prints it by accident."""
+    """All that one source is sent and trusts. It has no repr: nothing prints it by accident."""
 
     basic: tuple[str, str] | None = None
     bearer: str | None = None
@@ -108,7 +108,7 @@ class _CachedSecret:
 
 
 class CredentialCache:
-    """Credentials of all sources, kept in memory alone."""
+    """Credentials of all sources, kept only in memory."""
 
     def __init__(
         self, read: ReadSecret, clock: Clock, namespace: str = "", tokens: Path = TOKEN_FOLDER
@@ -144,7 +144,7 @@ class CredentialCache:
         return found
 
     def invalidate(self, source: MetricsSource) -> None:
-        """What was read is refused: read again soon, it may have been fixed or rotated."""
+        """A server rejected the credentials: read again soon, they may be fixed or rotated."""
         for key in _keys(source, self._namespace):
             if key in self._kept:
                 self._kept[key].invalidated = True
@@ -169,7 +169,7 @@ class CredentialCache:
         return {"ca": ca, "certificate": pair, "server_name": tls.server_name}
 
     async def _text(self, source: MetricsSource, field: str, ref: SecretKeyRef) -> str:
-        """A key's text; the line break that editors and `echo` leave at its end is none of it."""
+        """A key's text, without the line break that editors and `echo` leave at its end."""
         content = await self._bytes(source, field, ref)
         try:
             text = content.decode().rstrip("\r\n")
@@ -205,7 +205,7 @@ class CredentialCache:
                 return kept.data
             self._forget(now)
             found = await self._asked(namespace, name)
-            if found is None:  # the API server is away: what was read last is still used
+            if found is None:  # the API server does not answer: what was read last is still used
                 found = kept.data if kept else _away(namespace, name)
             self._kept[key] = _CachedSecret(found, now)
             return found
@@ -255,7 +255,7 @@ def _namespace(source: MetricsSource, own: str) -> str:
 
 
 def _keys(source: MetricsSource, own: str) -> Iterator[tuple[str, str]]:
-    """Under which names a source's secrets are kept."""
+    """The names under which a source's Secrets are cached."""
     if isinstance(source.auth, TokenFileAuth):
         yield "", source.auth.path
     refs = [header.value for header in source.headers] + [source.tls.ca]
@@ -269,7 +269,7 @@ def _keys(source: MetricsSource, own: str) -> Iterator[tuple[str, str]]:
 
 
 def _token_file(folder: Path, path: str) -> Data | CredentialsUnavailable:
-    """A token in a file; links are followed, as those of a mounted Secret, but not out of it."""
+    """A token in a file; links inside the folder are followed, as in a mounted Secret."""
     wanted = folder / Path(path).relative_to(TOKEN_FOLDER)
     try:
         real = wanted.resolve(strict=True)

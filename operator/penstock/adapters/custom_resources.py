@@ -1,4 +1,4 @@
-"""Our own objects in the API server: read into values; statuses and records written."""
+"""Our own objects in the API server: parses what it reads, writes statuses and GateRecords."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ GATE_RECORDS = "gaterecords"
 
 
 class CustomResources:
-    """Implements ``engine.ports.Cluster``.
+    """Implements ``engine.ports.StatusApi``.
 
-    Limited to ``namespaces``, it does without ClusterMetricsSources as long as nobody has granted
-    the right to list them. Once it was granted, a refusal is a failure like any other: no source
-    may seem to be deleted because a right was.
+    Limited to ``namespaces``, it works without ClusterMetricsSources until somebody grants the
+    permission to list them. After that, a refusal is a failure like any other: no source may seem
+    deleted because a permission was.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CustomResources:
         """The kinds that the last lists could read."""
 
     async def list(self, resource: str) -> Sequence[CachedObject]:
-        """All objects of a kind; Rollouts with the template bodies that their records keep."""
+        """All objects of a kind; Rollouts with the template bodies from their GateRecords."""
         kind = self._kinds[resource]
         companions: dict[tuple[str, str], Body] = {}
         if kind.companion:
@@ -84,15 +84,15 @@ class CustomResources:
         await self._apply_status(kind, ref, kind.encode_status(status))
 
     async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
-        """Say on the object itself which field is wrong and what to write instead."""
+        """Write into the status which field is wrong and what to write instead."""
         status = encode_invalid_status(problem, obj.generation, datetime.now(UTC))
         await self._apply_status(self._kinds[resource], obj.ref, status)
 
     async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
         """Write the GateRecord of one Rollout; garbage collection removes it with its owner.
 
-        It is replaced as a whole, because only a plain creation is refused when the record is there
-        already: an apply that comes late would undo what was written since.
+        It is replaced as a whole, because only a plain creation is refused if the record exists
+        already: a late apply would undo what was written since.
         """
         owner = {
             "apiVersion": API_VERSION,
@@ -125,7 +125,7 @@ class CustomResources:
         await self._writer.write(GATE_RECORDS, path, send)
 
     async def secret(self, namespace: str, name: str) -> dict[str, bytes]:
-        """What one Secret holds, by its keys. Asked for by name: neither listed nor watched."""
+        """The data of one Secret, by key. It is read by name, and never listed or watched."""
         path = f"/api/v1/namespaces/{path_segment(namespace)}/secrets/{path_segment(name)}"
         data = (await self._kube.get(path)).get("data") or {}
         return {str(key): _decoded(value) for key, value in data.items()}
@@ -133,7 +133,7 @@ class CustomResources:
     async def _apply_status(
         self, kind: KindSpec, ref: ObjectRef, status: Mapping[str, Any]
     ) -> None:
-        """Only the object of exactly this uid is written to, never a namesake created meanwhile."""
+        """Write only to the object with exactly this uid, never to a namesake created meanwhile."""
         path = object_path(kind.resource, ref.namespace, ref.name)
 
         async def send(version: str) -> Body:

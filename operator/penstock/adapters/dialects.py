@@ -1,7 +1,8 @@
-"""Query parameters for each type of server, so that its answer can be relied on.
+"""Query parameters for each type of server, so that its answers are reliable.
 
-Read in the servers' own sources, and seen on real ones: docs/thanos.md, docs/victoria-metrics.md.
-A server ignores what it does not know, but a proxy in between may not: each gets only its own.
+They are taken from the servers' own sources, and tested on real ones: docs/thanos.md,
+docs/victoria-metrics.md. A server ignores parameters that it does not know, but a proxy in between
+may not: each server gets only its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ LOOKBACK_DELTA = "5m"
 
 
 def parameters(source: MetricsSource) -> Mapping[str, str]:
-    """Form fields that go with each query."""
+    """Form fields to add to each query."""
     match source.dialect:
         case Dialect.THANOS:
             # A store that does not answer is an error, not a smaller sum; replicas count once.
@@ -24,7 +25,7 @@ def parameters(source: MetricsSource) -> Mapping[str, str]:
                 {"replicaLabels[]": source.replica_label} if source.replica_label else {}
             )
         case Dialect.VICTORIA_METRICS:
-            # Without nocache it answers for half a minute ago, or with what it has kept.
+            # Without nocache it answers as of half a minute ago, or from its cache.
             return {"nocache": "1", "deny_partial_response": "1", "max_lookback": LOOKBACK_DELTA}
         case Dialect.PROMETHEUS | Dialect.MIMIR:
             return {}

@@ -1,7 +1,7 @@
 """Which kinds the API server serves, read from its discovery documents.
 
-Anybody who is authenticated may read them, so a kind that is installed or removed later is found
-without a right on CustomResourceDefinitions.
+Every authenticated user may read them. So a kind that is installed or removed later is found
+without a permission on CustomResourceDefinitions.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ COMPONENT = "penstock"
 
 
 class EventNotifier:
-    """Implements ``engine.ports.Notifier``; an Event shows under ``kubectl describe``."""
+    """Implements ``engine.ports.Notifier``; ``kubectl describe`` shows the Event."""
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
 
     async def notify(self, notification: Notification) -> None:
-        """Create one Event; about an object without a namespace, in the namespace default."""
+        """Create one Event; for a cluster-scoped object, in the namespace default."""
         at = notification.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ref, namespace = notification.ref, notification.ref.namespace or "default"
         body: Body = {

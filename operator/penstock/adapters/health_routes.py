@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: what Kubernetes and Prometheus ask of every replica."""
+"""The routes /healthz, /readyz and /metrics of every replica."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penstock.adapters.http_server import Route
 
 
 def probe_route(path: str, check: Callable[[], str]) -> Route:
-    """A probe: 200 while ``check`` finds nothing wrong, else 503 and what it found."""
+    """A probe: 200 while ``check`` finds nothing wrong, else 503 with what it found."""
 
     async def handle(_: web.Request) -> web.StreamResponse:
         wrong = check()
@@ -21,7 +21,7 @@ def probe_route(path: str, check: Callable[[], str]) -> Route:
 
 
 def metrics_route(scrape: Callable[[], bytes]) -> Route:
-    """/metrics; ``scrape`` gives Prometheus' text format as of now."""
+    """/metrics; ``scrape`` returns the current metrics in Prometheus' text format."""
 
     async def handle(_: web.Request) -> web.StreamResponse:
         return web.Response(body=scrape(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,6 +1,6 @@
 """What all HTTP requests to metrics sources have in common.
 
-No logins that nobody asked for, bounded bodies, and failures of the network in our own words, since
+No credentials that nobody configured, bounded bodies, and network failures in our own words, since
 those of the libraries are long and vary.
 """
 
@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 
 
 class NoAuth(AuthBase):
-    """Says nothing; without it `requests` would look for a password in ~/.netrc."""
+    """Sends nothing; without it `requests` would look for a password in ~/.netrc."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Leave the request as it is."""
@@ -34,7 +34,7 @@ def body(response: requests.Response, largest: int) -> bytes:
     """The whole body as it was sent.
 
     Raises:
-        QueryError: it is longer than that, or ends too soon.
+        QueryError: it is longer than the limit, or ends too soon.
     """
     content = bytearray()
     try:
@@ -49,7 +49,7 @@ def body(response: requests.Response, largest: int) -> bytes:
 
 
 def unreachable(error: BaseException, proxy: HttpProxy | None = None) -> QueryError:
-    """A failure of the network, on the way to the server or to the proxy before it."""
+    """A network failure, on the way to the server or to the proxy before it."""
     if proxy is not None and isinstance(error, requests.exceptions.InvalidURL):
         return QueryError(QueryOutcome.UNREACHABLE, f"its address or that of {proxy} is invalid")
     if isinstance(error, requests.exceptions.ProxyError):
@@ -88,7 +88,7 @@ def _network_failure(error: BaseException) -> QueryError:
                 return QueryError(
                     QueryOutcome.UNREACHABLE, f"TLS: {excerpt(cause.reason or 'failed')}"
                 )
-    # Behind a ProxyError `requests` does not name the time-out.
+    # Behind a ProxyError `requests` does not name the timeout.
     if any(type(cause) is ConnectTimeoutError for cause in _chain(error)):
         return QueryError(QueryOutcome.UNREACHABLE, f"no connection within {LONGEST_CONNECT:g} s")
     if isinstance(error, requests.ConnectionError):

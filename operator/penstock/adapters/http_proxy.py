@@ -1,7 +1,7 @@
-"""The HTTP proxy between Penstock and a server, and what people read when it is in the way.
+"""The HTTP proxy between Penstock and a server, and the messages when it causes a failure.
 
 The operator's environment names it (HTTP_PROXY, HTTPS_PROXY, NO_PROXY). Its address is printed
-without the user and the password that the variable may contain.
+without the user and password that the variable may contain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class HttpProxy:
     """One proxy.
 
     Attributes:
-        address: host and port; empty when the variable's value does not show them.
+        address: host and port; empty if the variable's value does not contain them.
         variable: the environment variable that names it.
     """
 
@@ -35,7 +35,7 @@ class HttpProxy:
 
     @property
     def login_required(self) -> str:
-        """What it wants, and what to set."""
+        """What the proxy requires, and which variable to set."""
         value = f"http://USER:PASSWORD@{self.address or 'PROXY'}"
         return (
             f"{self} requires valid credentials; set {self.variable}={value} in the operator's "
@@ -44,7 +44,7 @@ class HttpProxy:
 
 
 def settle(session: requests.Session, url: str) -> HttpProxy | None:
-    """Read the environment's proxy and trust once, not at each request; the proxy for ``url``."""
+    """Read proxy and trust from the environment once, not per request; the proxy for ``url``."""
     found = session.merge_environment_settings(url, {}, stream=True, verify=None, cert=None)
     session.proxies, session.verify = found["proxies"], found["verify"]
     session.trust_env = False
@@ -52,11 +52,11 @@ def settle(session: requests.Session, url: str) -> HttpProxy | None:
 
 
 def proxy_for(url: str, proxies: Mapping[str, str]) -> HttpProxy | None:
-    """The proxy through which `requests` asks ``url``, if any."""
+    """The proxy through which `requests` reaches ``url``, if any."""
     value = select_proxy(url, dict(proxies))
     if not value:
         return None
-    # After the last @, because a password may contain a / that nobody has escaped.
+    # After the last @, because a password may contain an unescaped /.
     behind = value.rpartition("@")[2] if "@" in value else value.rpartition("://")[2]
     address = re.split("[/?#]", behind, maxsplit=1)[0]
     variable = "HTTPS_PROXY" if is_tunnelled(url) else "HTTP_PROXY"
@@ -64,7 +64,7 @@ def proxy_for(url: str, proxies: Mapping[str, str]) -> HttpProxy | None:
 
 
 def is_tunnelled(url: str) -> bool:
-    """Whether a proxy sees only the connection: then no answer to a request is its own."""
+    """Whether a proxy sees only the connection: then no answer to a request comes from it."""
     return url.lower().startswith("https:")
 
 
@@ -79,7 +79,7 @@ def login_required(status: str, proxy: HttpProxy | None) -> str:
 
 
 def tunnel_status(text: str) -> HTTPStatus | None:
-    """The status by which a proxy refused to open a tunnel, from http.client's message."""
+    """The status with which a proxy refused a tunnel, from http.client's message."""
     found = _TUNNEL.search(text)
     try:
         return HTTPStatus(int(found[1])) if found else None

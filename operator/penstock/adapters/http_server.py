@@ -12,7 +12,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path and who answers there; ``path`` may have variables, as ``/v1/gate/{namespace}``."""
+    """One path and its handler; ``path`` may have variables, as in ``/v1/gate/{namespace}``."""
 
     method: str
     path: str
@@ -28,10 +28,10 @@ class HttpServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Begin to listen.
+        """Start to listen.
 
         Raises:
-            OSError: the address is taken, or does not belong to this machine.
+            OSError: the address is in use, or does not belong to this machine.
         """
         app = web.Application()
         for route in self._routes:

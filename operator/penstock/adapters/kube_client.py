@@ -1,8 +1,8 @@
-"""Requests to the API server, and its answers in our words.
+"""Requests to the API server, and its answers as our own errors and plain JSON.
 
-The official client does connection, credentials and TLS; it is asked for plain JSON, because its
-models know neither our kinds nor server-side apply. It repeats nothing: whether a write is tried
-again is the engine's decision.
+The official client does connection, credentials and TLS. It returns plain JSON here, because its
+models know neither our kinds nor server-side apply. It repeats nothing: the engine decides whether
+to retry a write.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from penstock.errors import (
     Unavailable,
 )
 
-# Its own words, and no object: a proxy that answers 404 must not be taken for a deletion.
+# The API server's own text for a missing kind; a proxy's 404 must not be taken for a deletion.
 NO_SUCH_KIND = b"404 page not found"
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
@@ -41,17 +41,17 @@ Body = dict[str, Any]
 
 
 class KubeClient:
-    """One API server and who we are to it."""
+    """One API server, and our credentials for it."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
     @classmethod
     async def connect(cls) -> KubeClient:
-        """As the pod's service account, else as KUBECONFIG says.
+        """Use the pod's service account, or else KUBECONFIG.
 
         Raises:
-            ClusterError: neither is there, with what to do.
+            ClusterError: neither exists; it says what to do.
         """
         configuration = Configuration()
         try:
@@ -68,16 +68,16 @@ class KubeClient:
 
     @classmethod
     def from_configuration(cls, configuration: Configuration) -> KubeClient:
-        """As a configuration says. Its `retries` stay None: even False makes the library repeat."""
+        """Use a configuration. Its `retries` stay None: even False makes the library repeat."""
         configuration.connection_pool_maxsize = CONNECTIONS
-        # Else it would look for a password in ~/.netrc at each request.
+        # Otherwise it would look for a password in ~/.netrc at each request.
         configuration.client_session_kwargs = {"trust_env": False}
         client = ApiClient(configuration)
         client.user_agent = "penstock"
         return cls(client)
 
     async def close(self) -> None:
-        """End its connections."""
+        """Close its connections."""
         await self._client.close()
 
     async def get(self, path: str, **query: str) -> Body:
@@ -85,7 +85,7 @@ class KubeClient:
         return await self._call("GET", path, query, None, JSON)
 
     async def pages(self, path: str, **query: str) -> AsyncIterator[Body]:
-        """All objects of a list, asked for in chunks."""
+        """All objects of a list, read in chunks."""
         more = ""
         while True:
             asked = {**query, "limit": str(CHUNK)} | ({"continue": more} if more else {})
@@ -106,7 +106,7 @@ class KubeClient:
         return await self._call("POST", path, {}, body, JSON)
 
     async def replace(self, path: str, body: Body) -> Body:
-        """PUT; the body's resourceVersion guards it."""
+        """PUT; the resourceVersion in the body guards it."""
         return await self._call("PUT", path, {}, body, JSON)
 
     async def _call(
@@ -185,9 +185,9 @@ def _seconds(text: str) -> float:
 
 
 def collection_paths(root: str, plural: str, namespaces: Sequence[str]) -> list[str]:
-    """The paths under which all objects of a kind are listed: one for each namespace, or one.
+    """The paths to list all objects of a kind: one for each namespace, or one.
 
-    ``root`` is the group's, as ``/apis/apps/v1``; no namespaces mean the whole cluster.
+    ``root`` is that of the group, such as ``/apis/apps/v1``; no namespaces mean the whole cluster.
     """
     if not namespaces:
         return [f"{root}/{plural}"]
@@ -195,17 +195,17 @@ def collection_paths(root: str, plural: str, namespaces: Sequence[str]) -> list[
 
 
 def path_segment(text: str) -> str:
-    """One segment of a path."""
+    """One segment of a path, escaped."""
     return quote(text, safe="")
 
 
 def paths_of(resource: ApiResource, namespaces: Sequence[str] = ()) -> list[str]:
-    """The paths under which all objects of a kind are listed, as ``collection_paths`` has it."""
+    """The paths to list all objects of a kind, like ``collection_paths``."""
     root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
     return collection_paths(root, resource.plural, namespaces if resource.namespaced else ())
 
 
 def object_path(resource: ApiResource, namespace: str, name: str) -> str:
-    """Where one object is; ``namespace`` is empty for a kind without namespaces."""
+    """The path of one object; ``namespace`` is empty for a cluster-scoped kind."""
     (collection,) = paths_of(resource, (namespace,))
     return f"{collection}/{path_segment(name)}"

@@ -1,7 +1,7 @@
-"""Leader election by a Lease, by client-go's rules, judged on the monotonic clock.
+"""Leader election by a Lease, by client-go's rules, on the monotonic clock.
 
 "Expired" means that we have seen the same record for a whole lease duration: clocks of different
-machines are never compared. Whoever loses it stops writing before anything else.
+machines are never compared. A replica that loses the Lease stops writing before anything else.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ RETRY_SECONDS = 2.0
 
 
 class AlwaysLeader:
-    """Outside of a cluster: we are the only one, and always lead."""
+    """Outside a cluster: this is the only replica, and always leads."""
 
     held = True
 
     async def acquire(self) -> None:
-        """At once."""
+        """Return at once."""
 
     async def renew(self) -> None:
-        """For ever; there is nothing to lose."""
+        """Never return: there is nothing to lose."""
         await asyncio.Event().wait()
 
     async def release(self) -> None:
-        """Nothing to give."""
+        """Do nothing."""
 
 
 class LeaderElector:
@@ -64,15 +64,15 @@ class LeaderElector:
         log.info("leading as %s", self._identity)
 
     async def renew(self) -> None:
-        """Renew for as long as it is ours; returns when it is lost."""
+        """Renew while we hold the Lease; returns when it is lost."""
         while self.held:
             await self._try()
             await asyncio.sleep(RETRY_SECONDS)
-        # Never taken back: one who slept through its lease must not write what it decided before.
+        # Final: a process that slept through its Lease must not write what it decided before.
         log.error("leadership is lost")
 
     async def release(self) -> None:
-        """Let the next one in at once."""
+        """Let the next replica take over at once."""
         if not self.held:
             return
         self._valid_until = 0.0
@@ -82,7 +82,7 @@ class LeaderElector:
             lease["spec"]["leaseDurationSeconds"] = 1
             await self._kube.replace(f"{self._collection}/{NAME}", lease)
         except ClusterError as error:
-            log.info("the lease runs out by itself: %s", error)
+            log.info("could not release the lease, it expires by itself: %s", error)
 
     async def _try(self) -> bool:
         """Acquire or renew once."""
@@ -91,10 +91,10 @@ class LeaderElector:
             async with asyncio.timeout(RENEW_DEADLINE_SECONDS / 2):
                 won = await self._write_if_ours()
         except (ClusterError, TimeoutError) as error:
-            log.warning("the lease could not be renewed: %s", error or type(error).__name__)
+            log.warning("could not renew the lease: %s", error or type(error).__name__)
             return False
         if won:
-            # From before the request: the others count from when they see it.
+            # The time before the request: the others count from when they see it.
             self._valid_until = begun + RENEW_DEADLINE_SECONDS
         return won
 

@@ -1,6 +1,6 @@
 """Snapshots of ledgers in ConfigMaps of the operator's own namespace, 150 ledgers in each.
 
-A cache: what is missing or damaged is read again from the metrics source.
+A cache: what is missing or damaged is backfilled from the metrics source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from penstock.errors import NotFound
 log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 150
-# Of the MiB that an object may have, as base64: a few large ledgers fill one before 150 do.
+# Of the MiB that an object may have, as base64: a few large ledgers may fill one.
 MOST_BYTES = 700_000
 MOST_SHARDS = 100
 
@@ -41,7 +41,7 @@ class LedgerStore:
         self._written: dict[int, dict[str, bytes]] = {}
 
     async def load(self) -> Mapping[str, bytes]:
-        """All shards up to the first that there is not."""
+        """Load all shards, up to the first that does not exist."""
         found: dict[str, bytes] = {}
         for shard in range(MOST_SHARDS):
             try:
@@ -53,7 +53,7 @@ class LedgerStore:
         return found
 
     async def save(self, kept: Mapping[str, bytes]) -> None:
-        """Write the shards that have changed; one that is not needed any more is emptied."""
+        """Write the shards that have changed; one that is no longer needed is emptied."""
         shards = _sharded(kept)
         for shard in range(max(len(shards), len(self._written))):
             contents = shards[shard] if shard < len(shards) else {}
@@ -91,7 +91,7 @@ def _contents(body: Body) -> dict[str, bytes]:
 
 
 def _sharded(kept: Mapping[str, bytes]) -> list[dict[str, bytes]]:
-    """By name, so that a ledger stays on its shard while no other comes or goes."""
+    """By name, so that a ledger stays in its shard while no other comes or goes."""
     shards: list[dict[str, bytes]] = []
     room = 0
     for digest, data in sorted(kept.items()):

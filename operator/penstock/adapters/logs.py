@@ -1,4 +1,4 @@
-"""Log lines: JSON for machines or text for people; other libraries are kept quiet."""
+"""Log lines as JSON for machines or text for people; other libraries log only what matters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def set_up(level: str, form: str) -> None:
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Its thread cannot take signals, and need not: ours does.
+    # Its thread cannot handle signals and does not have to: ours does.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     # Kopf logs every event that it handles; Penstock logs what they mean.
     logging.getLogger("kopf.objects").setLevel(logging.ERROR)

@@ -41,7 +41,7 @@ GAUGES: Mapping[GaugeName, str] = {
 
 
 class MetricsRegistry:
-    """Implements ``engine.ports.Tally``, in a registry of its own."""
+    """Implements ``engine.ports.MetricsRecorder``, in a registry of its own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -71,7 +71,7 @@ class MetricsRegistry:
                 gauge.remove_by_labels(labels)
 
     def register_ledger_collector(self, counting: Counting, naming: Naming = tuple) -> None:
-        """Export the ledgers' counters, read at the time of each scrape.
+        """Export the counters of ledgers, read at each scrape.
 
         Args:
             counting: the counters of each ledger, by name.
@@ -85,7 +85,7 @@ class MetricsRegistry:
 
 
 class _Ledgers(Collector):
-    """Counters of ledgers; one that is not up to date is left out, as ``counters`` wants it."""
+    """Counters of ledgers; one that is not up to date is left out."""
 
     def __init__(self, counting: Counting, naming: Naming) -> None:
         self._counting, self._naming = counting, naming

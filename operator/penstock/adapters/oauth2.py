@@ -1,6 +1,7 @@
 """Tokens for client credentials (RFC 6749, 4.4).
 
-Asked for when needed, kept until nearly over. Blocking: for the request threads.
+A token is requested when it is needed and kept until shortly before it expires.
+Everything here blocks: it is for the request threads.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from penstock.adapters.http_proxy import HttpProxy, is_tunnelled, login_required
 from penstock.adapters.prometheus_response import QueryError, QueryOutcome
 
 DEFAULT_SECONDS = 300.0
-# Of the time that a token is good for; the rest is for clocks and ways that differ.
+# Share of a token's lifetime; the rest allows for clock skew and network latency.
 USED_SHARE = 0.9
 LARGEST_ANSWER = 64 << 10
 _ERROR = re.compile("[a-z_]{1,40}")
@@ -48,7 +49,7 @@ class TokenSource:
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._proxy: HttpProxy | None = None
-        with suppress(ValueError):  # an address that is not one fails when it is asked, by its name
+        with suppress(ValueError):  # an invalid address fails when it is used, with its name
             self._proxy = settle(self._session, client.token_url)
         self._session.mount(client.token_url, CancellableAdapter(1, tls))
         self._lock = threading.Lock()
@@ -56,7 +57,7 @@ class TokenSource:
         self._in_body = False
 
     def token(self, seconds: float) -> str:
-        """One that is good, asked for within the time limit.
+        """A valid token, requested within the timeout.
 
         Raises:
             QueryError: there is none.
@@ -74,7 +75,7 @@ class TokenSource:
             self._lock.release()
 
     def forget(self, token: str) -> None:
-        """The server refuses this one; if another has taken its place meanwhile, that one stays."""
+        """The server rejects this token; if another has replaced it meanwhile, that one stays."""
         with self._lock:
             if self._token == token:
                 self._until = 0.0
@@ -88,7 +89,7 @@ class TokenSource:
         return f"the token server {urlsplit(self._client.token_url).hostname}"
 
     def _asked(self, seconds: float) -> tuple[str, float]:
-        """Servers have to take name and secret in a header; some do so only in the body."""
+        """Servers must accept name and secret in a header; some accept them only in the body."""
         status, answer = self._post(seconds, in_body=self._in_body)
         if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
             status, answer = self._post(seconds, in_body=not self._in_body)
@@ -148,7 +149,7 @@ def _decoded(content: bytes) -> dict[str, Any]:
 
 
 def _seconds(given: object) -> float:
-    """How long a token is good for; some servers write the number as text."""
+    """The lifetime of a token; some servers write the number as text."""
     try:
         seconds = float(given) if isinstance(given, int | float | str) else DEFAULT_SECONDS
     except ValueError:

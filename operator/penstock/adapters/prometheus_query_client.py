@@ -1,9 +1,9 @@
-"""Asks servers of the Prometheus query API: the port ``Asker``.
+"""Queries servers with the Prometheus query API: implements the port ``QueryClient``.
 
-Owns which questions are asked together. Many share one query, since a request for each would cost
-forty times as much; a query that is refused is then cut in halves until the question at fault is
-alone, so that it costs no other its answer, and next time it is asked apart from the start. Nothing
-here is kept that a restart would miss.
+It decides which queries share a request, since a request for each would cost forty times as much. A
+rejected request is split in halves until the query at fault is alone, so that it costs no other its
+answer; after that it is sent alone from the start. It keeps nothing that a
+restart would miss.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Found = dict[Hashable, QueryResult | Evidence]
 
 
 class PrometheusQueryClient:
-    """Which questions are asked together, and what their answers are."""
+    """Decides which queries share a request, and returns their answers."""
 
     def __init__(self, pool: SourcePool, clock: Clock) -> None:
         self._pool = pool
@@ -55,7 +55,7 @@ class PrometheusQueryClient:
         groups: Sequence[tuple[QueryBatcher[Q], Sequence[Q]]],
         when: datetime | QueryRange,
     ) -> Mapping[Hashable, QueryResult | Evidence]:
-        """For each question, by its key: its rows, or why there are none."""
+        """For each query, by its key: its rows, or why there are none."""
         queries = [one for _, group in groups for one in group]
         if not queries:
             return {}
@@ -71,30 +71,30 @@ class PrometheusQueryClient:
         return {key: one for part in await asyncio.gather(*batches) for key, one in part.items()}
 
     async def health(self, source: MetricsSource) -> SourceHealth:
-        """How a source stands."""
+        """The health of a source."""
         return await self._pool.health(source)
 
     def is_overloaded(self, source: MetricsSource) -> bool:
-        """Whether a source has said lately that it has too much to do."""
+        """Whether a source has recently reported overload."""
         return self._pool.is_overloaded(source)
 
 
 class BatchLimits:
-    """How many others a question may be asked together with; all, until it has spoilt a query."""
+    """How many others a query may share a request with; all, until it has spoilt one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._most: dict[Hashable, tuple[int, float]] = {}
 
     def limit(self, queries: Iterable[BatchableQuery], most: int) -> None:
-        """From now on put at most this number into one query with these, themselves included."""
+        """From now on put at most this number into one request with these, themselves included."""
         ends = self._clock.monotonic() + APART_SECONDS
         for asked in queries:
             former = self._most.get(asked.key, (most, 0.0))[0]
             self._most[asked.key] = max(1, min(most, former)), ends
 
     def batches(self, batcher: QueryBatcher[Q], queries: Sequence[Q]) -> Iterator[Sequence[Q]]:
-        """Batches, the most trusted first: a query that is too dear delays none but its like."""
+        """Batches, the most trusted first: a query that costs too much delays only its like."""
         now = self._clock.monotonic()
         self._most = {key: kept for key, kept in self._most.items() if kept[1] > now}
         if not self._most:
@@ -109,13 +109,13 @@ class BatchLimits:
 
 
 class _SanityCheck:
-    """Whether a server that refuses a query answers any at all; found out once a round."""
+    """Whether a server that rejects a query answers any at all; checked once a round."""
 
     def __init__(self, client: SourceClient) -> None:
         self._client, self._lock, self._is_sane = client, asyncio.Lock(), False
 
     async def passed(self) -> None:
-        """A server that refuses whatever it is asked must not be asked about each question.
+        """A server that rejects every query must not be sent each query alone.
 
         Raises:
             QueryError: it does.
@@ -128,7 +128,7 @@ class _SanityCheck:
 
 @dataclass(frozen=True)
 class _Batch(Generic[Q]):
-    """Questions of one form that are asked together, and in halves where that is refused."""
+    """Queries of one form that share a request, split in halves if it is rejected."""
 
     client: SourceClient
     limits: BatchLimits
@@ -141,7 +141,7 @@ class _Batch(Generic[Q]):
         return await self._settled(batch, await self._tried(batch))
 
     async def _tried(self, batch: Sequence[Q]) -> Found | QueryError:
-        """What one query for all of them gives."""
+        """The result of one request for all of them."""
         try:
             batched = self.batcher.batched(batch)
             found = await self._sent(batched.query)
@@ -159,7 +159,7 @@ class _Batch(Generic[Q]):
         return await self.client.ask(query, self.when)
 
     async def _settled(self, batch: Sequence[Q], failed: Found | QueryError) -> Found:
-        """The same, where it failed by asking less at once."""
+        """The same; if that failed, by smaller requests."""
         if not isinstance(failed, QueryError):
             return failed
         told = _all(batch, self.client.as_evidence(failed))
@@ -185,7 +185,7 @@ class _Batch(Generic[Q]):
         return _all(batch, self.client.as_evidence(failed))
 
     async def _halves(self, batch: Sequence[Q]) -> Found:
-        """A half that is answered shows that the server answers; without one it is tried first."""
+        """An answered half shows that the server answers; without one, that is checked first."""
         middle = len(batch) // 2
         halves = batch[:middle], batch[middle:]
         tried = await asyncio.gather(*map(self._tried, halves))

@@ -1,7 +1,7 @@
-"""Reads what a server of the Prometheus query API answers: its data, or how it failed.
+"""Decodes answers of the Prometheus query API: their data, or how they failed.
 
-Pure: an answer in. A body that is not understood is never quoted in what people see (it may be
-anybody's page); Prometheus' own error message is, without what is confidential.
+This is pure: it takes an answer. It never quotes a body that it does not understand in what people
+see (it may be anybody's page). It quotes Prometheus' own error message, redacted.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ _KINDS = {
     QueryOutcome.MALFORMED: EvidenceKind.MALFORMED,
     QueryOutcome.SKEWED: EvidenceKind.CLOCK_SKEW,
 }
-# What a network or a restart does to a single request, and the next one may be spared.
+# Failures of a network or a restart, which may not affect the next request.
 _PASSING = frozenset({QueryOutcome.UNREACHABLE, QueryOutcome.MALFORMED})
 
 
 class QueryError(Exception):
-    """A request that was not answered by data.
+    """A request that was not answered with data.
 
     Attributes:
         outcome: how it ended.
         detail: what people read.
-        retry_after: seconds that the server asked us to stay away.
-        too_much: the server says that it has too much to do.
+        retry_after: seconds for which the server asked us to wait.
+        too_much: the server reports overload.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class QueryError(Exception):
 
     @property
     def kind(self) -> EvidenceKind:
-        """What it is as evidence."""
+        """The failure as evidence."""
         return _KINDS.get(self.outcome, EvidenceKind.UNREACHABLE)
 
     @property
     def is_passing(self) -> bool:
-        """Whether asking once more right away may help."""
+        """Whether one more request right away may help."""
         return self.outcome in _PASSING and self.retry_after is None
 
 
 class CircuitOpen(QueryError):
-    """No request was made: the source has been given up for a while, for this reason."""
+    """No request was sent, because the circuit breaker is open, for this reason."""
 
     def __init__(self, reason: QueryError) -> None:
         super().__init__(reason.outcome, reason.detail, reason.retry_after)
@@ -95,7 +95,7 @@ class CircuitOpen(QueryError):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came over the wire, and the proxy that may have written it instead of the source."""
+    """A response, and the proxy that may have written it instead of the source."""
 
     status: int
     headers: Mapping[str, str]
@@ -130,13 +130,13 @@ def read(
     now: datetime,
     hide: Callable[[str], str] = str,
 ) -> T:
-    """The data in an answer, in the shape that was asked for.
+    """The data in a response, in the expected shape.
 
     Args:
         shape: ``as_vector`` or ``as_matrix``.
-        response: what came over the wire.
+        response: the response.
         now: wall time, for dates in headers.
-        hide: takes out of a text what is confidential.
+        hide: redacts a text.
 
     Raises:
         QueryError: there is none.
@@ -150,13 +150,13 @@ def read(
 
 
 def as_vector(body: Body) -> Vector:
-    """Of an instant query."""
+    """The data of an instant query."""
     data, rows = _data(body, "vector")
     return Vector(tuple([_row(row) for row in rows]), _warnings(body), _samples(data))
 
 
 def as_matrix(body: Body) -> Matrix:
-    """Of a range query."""
+    """The data of a range query."""
     data, rows = _data(body, "matrix")
     return Matrix(tuple(_line(row) for row in rows), _warnings(body), _samples(data))
 
@@ -251,7 +251,7 @@ def _labels(row: object) -> dict[str, str]:
     if type(labels) is not dict:
         raise QueryError(QueryOutcome.MALFORMED, "a row of the answer has no labels")
     try:
-        "".join(labels.values())  # finds what is not text ten times as fast as looking at each
+        "".join(labels.values())  # detects what is not text ten times as fast as a check of each
     except TypeError:
         return {name: str(one) for name, one in labels.items()}
     return labels
@@ -284,7 +284,7 @@ def _point(pair: object) -> tuple[float, str]:
 def _warnings(body: Body) -> tuple[str, ...]:
     """``infos`` are not warnings: they say that a metric might not be a counter, and the like.
 
-    VictoriaMetrics says in a field of its own that parts of it did not answer.
+    VictoriaMetrics has a field of its own that says that parts of it did not answer.
     """
     warnings = body.get("warnings") or []
     if not isinstance(warnings, list):

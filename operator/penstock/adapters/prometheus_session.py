@@ -1,8 +1,8 @@
-"""Connections to one metrics source: address, TLS, who we are, and what its dialect needs.
+"""Connections to one metrics source: address, TLS, credentials, and what its dialect needs.
 
-prometheus-api-client gives address, headers, session and authentication. Its own query methods are
-not used: they drop warnings, put a POST's query into the address, and repeat behind our back.
-Everything here blocks: it is for the request threads.
+prometheus-api-client provides address, headers, session and authentication. Its own query methods
+are not used: they drop warnings, put a POST's query into the address, and repeat requests by
+themselves. Everything here blocks: it is for the request threads.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OURS = {
     "Accept-Encoding": "identity",
     "Content-Type": "application/x-www-form-urlencoded",
 }
-# What frames a request is not an author's to say either.
+# An author may not set the headers that frame a request either.
 _NOT_THEIRS = frozenset({*_OURS, "Host", "Connection", "Content-Length", "Transfer-Encoding"})
 
 
@@ -47,10 +47,10 @@ class _Bearer(AuthBase):
 
 
 class PrometheusSession(PrometheusConnect):  # type: ignore[misc]
-    """prometheus-api-client with a query method of our own.
+    """prometheus-api-client with our own query method.
 
     Attributes:
-        proxy: what it asks through, if anything.
+        proxy: the proxy that it uses, if any.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class PrometheusSession(PrometheusConnect):  # type: ignore[misc]
         monotonic: Callable[[], float],
         redactor: Redactor,
     ) -> None:
-        """Connect to nothing yet.
+        """Prepare a session, without connecting yet.
 
         Raises:
-            Unready: certificates or keys that cannot be used.
-            ValueError: an address that is none.
+            CredentialsUnavailable: certificates or keys cannot be used.
+            ValueError: the address is not valid.
         """
         session = requests.Session()
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -74,7 +74,7 @@ class PrometheusSession(PrometheusConnect):  # type: ignore[misc]
         trust = tls.trust(credentials)
         super().__init__(url, session=session, auth=_auth(credentials), headers={**given, **_OURS})
         self.proxy = settle(session, url)
-        # In place of the library's adapter, which repeats.
+        # Replaces the library's adapter, which repeats requests.
         session.mount(url, CancellableAdapter(connections, trust))
         self._always = dialects.parameters(source)
         self._token_source: TokenSource | None = None
@@ -87,10 +87,10 @@ class PrometheusSession(PrometheusConnect):  # type: ignore[misc]
     def ask(self, endpoint: str, form: Mapping[str, str], seconds: float) -> HttpResponse:
         """POST a form; the server has a slightly shorter timeout than the client.
 
-        A token that is refused may have been withdrawn before its time: one new one is tried.
+        A rejected token may have been revoked early: one new token is tried.
 
         Raises:
-            Failed: there is no token, or no whole answer.
+            QueryError: there is no token, or no whole answer.
             requests.RequestException: and other failures of the network.
         """
         limit = seconds - min(1.0, seconds / 4)
@@ -107,7 +107,7 @@ class PrometheusSession(PrometheusConnect):  # type: ignore[misc]
         return response
 
     def close(self) -> None:
-        """Close idle connections; requests in progress end as they would have."""
+        """Close idle connections; requests in progress end normally."""
         self._session.close()
         if self._token_source is not None:
             self._token_source.close()

@@ -1,7 +1,7 @@
-"""Keeps what is confidential out of the texts of others.
+"""Keeps confidential texts out of messages of other programs.
 
-A server may repeat our headers in its error message, as they are or written otherwise. What people
-read goes through here before it is cut: half a password at the end of a line is one too.
+A server may repeat our headers in its error message, verbatim or in another encoding. Texts for
+people are redacted before they are cut: half a password at the end of a line would leak too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "..."
-# Shorter ones would garble every sentence, and are not secrets.
+# Shorter texts would garble every sentence, and are not secrets.
 SHORTEST = 4
 TOKENS_REMEMBERED = 8
 
@@ -28,12 +28,12 @@ class Redactor:
         self._tokens: deque[str] = deque(maxlen=TOKENS_REMEMBERED)
 
     def add(self, token: str) -> None:
-        """A token that was given out meanwhile; the latest few are remembered."""
+        """Add a new token; the latest few are remembered."""
         if token not in self._tokens:
             self._tokens.append(token)
 
     def redact(self, text: str) -> str:
-        """The text without any of them, however it is written."""
+        """The text without any of them, in any encoding."""
         for form in (*self._forms, *_forms(self._tokens)):
             text = text.replace(form, HIDDEN)
         return text
@@ -46,7 +46,7 @@ def _forms(secrets: Iterable[str]) -> list[str]:
 
 
 def _written(secret: str) -> Iterator[str]:
-    """As it is, in an address, in HTML, and in base64, as basic authentication sends it."""
+    """Verbatim, in an address, in HTML, and in base64, as basic authentication sends it."""
     yield secret
     yield quote(secret, safe="")
     yield quote_plus(secret)

@@ -1,9 +1,9 @@
-"""Writes to our own objects that come late change nothing.
+"""Makes late writes to our own objects have no effect.
 
 A request whose answer was lost may still be in progress, and arrive after a newer decision was
-written. So each write names the version that it was made on: the API server refuses it once
-anything else has been written. A version that is not known, because an answer was lost or somebody
-else has written, is asked for.
+written. So each write names the version that it is based on: the API server refuses it once
+anything else was written. If the version is not known, because an answer was lost or somebody else
+wrote, it is read first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Send = Callable[[str], Awaitable[Body]]
 
 
 class Known(NamedTuple):
-    """One state of an object: its version, and the uid of the object that it is a state of."""
+    """One state of an object: its version, and the uid of the object."""
 
     version: str
     uid: str
@@ -32,11 +32,11 @@ class VersionedWriter:
         self._known: dict[str, dict[str, Known]] = {}
 
     def learn(self, plural: str, bodies: Mapping[str, Body]) -> None:
-        """What a fresh list shows, by path; what it does not show is forgotten."""
+        """Store what a fresh list shows, by path; forget what it does not show."""
         self._known[plural] = {path: _known(body) for path, body in bodies.items()}
 
     async def write(self, plural: str, path: str, send: Send, uid: str = "") -> None:
-        """Have ``send`` write upon the version that it is given, empty where there is no object.
+        """Have ``send`` write, with the current version; the version is empty for a new object.
 
         With a ``uid`` only that very object is written to: the API server does not compare the uid
         of a status with the object's, so the version named is always one of this uid.
@@ -44,7 +44,7 @@ class VersionedWriter:
         Raises:
             Conflict: others wrote twice meanwhile.
             NotFound: the object has another uid by now.
-            ClusterError: and its kin, as ``send`` does.
+            ClusterError: or a subclass, as ``send`` raises it.
         """
         known = self._known.setdefault(plural, {})
         found = known.pop(path, None)
@@ -72,5 +72,5 @@ def _known(body: Body) -> Known:
 
 
 def version_of(body: Body) -> str:
-    """What the API server calls this state of the object; empty where an answer lacks it."""
+    """The resourceVersion of this state of the object; empty if an answer lacks it."""
     return str((body.get("metadata") or {}).get("resourceVersion") or "")

@@ -1,7 +1,7 @@
 """Waits until the cluster's CRDs have every field that this version writes.
 
-It reads the OpenAPI document of Penstock's group, as every authenticated user may
-(system:discovery), and so needs no right on CRDs.
+It reads the OpenAPI document of Penstock's group, which every authenticated user may read
+(system:discovery), so it needs no permission on CRDs.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ RECHECK_SECONDS = 3.0
 
 
 class ServedSchema:
-    """Compares, again and again until nothing is missing."""
+    """Compares repeatedly until nothing is missing."""
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
         self.problem = "the cluster's CRDs have not been compared with this version yet"
 
     async def wait(self) -> None:
-        """Return when the CRDs have all that this version writes."""
+        """Return once the CRDs have all fields that this version writes."""
         while found := await self._compare():
             if found != self.problem:
                 log.error("waiting, and writing nothing: %s", found)
@@ -40,7 +40,7 @@ class ServedSchema:
         except (KindNotServed, NotFound):
             return problem(None)
         except (Forbidden, InvalidRequest) as error:
-            # Without this right gates must still be decided; a write that fails says what it lacks.
+            # Gates must be decided without this permission too; a failed write says what it lacks.
             log.warning("the cluster's CRDs cannot be compared with this version: %s", error)
             return ""
         except ClusterError as error:

@@ -1,6 +1,6 @@
-"""One metrics source as it is reached: time limits, bounds, circuit, clock, counts.
+"""The client of one metrics source: timeouts, limits, circuit breaker, clock, metrics.
 
-What is asked is the caller's; here it is whether, how often and how many at once.
+The caller decides what to query; the client decides whether, how often and how many at once.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ AT_ONCE = 4
 THREADS = 2 * AT_ONCE
 PAUSE = 0.2
 OVERLOADED_DETAIL = "it has had too much to do, so SLOs at rest are asked half as often"
-# What every server can answer, and when it thinks that it is; without vector() some give a scalar,
-# others a vector.
+# What every server can answer, with its own time; without vector() some return a scalar, others a
+# vector.
 TRIAL = "vector(time())"
 
 _REASONS = {
@@ -63,7 +63,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class _Wanted(Generic[T]):
-    """One question: where it goes, its form, and the shape of its answer."""
+    """One request: its endpoint, its form, and the shape of its answer."""
 
     endpoint: str
     form: Mapping[str, str]
@@ -71,7 +71,7 @@ class _Wanted(Generic[T]):
 
 
 class SourceClient:
-    """Asks one source, a few requests at a time, and remembers whether it is worth it."""
+    """Queries one source, a few requests at a time, and remembers whether it answers."""
 
     def __init__(
         self,
@@ -82,11 +82,11 @@ class SourceClient:
         everywhere: asyncio.Semaphore,
         refused: Callable[[], None],
     ) -> None:
-        """``refused`` is called when the source does not accept who we say we are.
+        """``refused`` is called when the source rejects our credentials.
 
         Raises:
-            Unready: certificates or keys that cannot be used.
-            ValueError: an address that is none.
+            CredentialsUnavailable: certificates or keys cannot be used.
+            ValueError: the address is not valid.
         """
         self.source, self.credentials = source, credentials
         self.used_at = clock.monotonic()
@@ -107,11 +107,11 @@ class SourceClient:
         self._answered: tuple[float, datetime] | None = None
 
     def close(self) -> None:
-        """Close idle connections; requests in progress end as they would have."""
+        """Close idle connections; requests in progress end normally."""
         self._session.close()
 
     async def ask(self, query: str, at: datetime) -> Vector:
-        """An instant query, asked once, and once more within the time limit if that may help.
+        """An instant query, sent once, and once more within the timeout if that may help.
 
         Raises:
             QueryError: there is no vector.
@@ -124,9 +124,9 @@ class SourceClient:
         return await self._ask(_Wanted("query_range", {**form, "step": f"{step:g}"}, as_matrix))
 
     async def unavailable_reason(self, every: float = EVERY) -> Evidence | None:
-        """Why the source is not worth asking now, if it is not.
+        """Why the source cannot be queried now, if so.
 
-        A trial finds out at first, when a break is over, and periodically.
+        A trial finds out at first, after a pause of the circuit breaker, and periodically.
         """
         async with self._trial:
             now = self._clock.monotonic()
@@ -141,10 +141,10 @@ class SourceClient:
             return None if self._check.agrees else self.as_evidence(self._skewed())
 
     async def probe(self) -> None:
-        """Ask what every server can answer, and compare its clock with ours.
+        """Send a query that every server can answer, and compare its clock with ours.
 
         Raises:
-            QueryError: this one cannot, so nothing is wrong with any particular query.
+            QueryError: this server cannot, so nothing is wrong with any particular query.
         """
         now = self._clock.monotonic()
         if self._last and self._breaker.is_open and not self._breaker.may_try(now):
@@ -165,14 +165,14 @@ class SourceClient:
             raise self._wrong
 
     def as_evidence(self, failed: QueryError) -> Evidence:
-        """A failure as evidence, with the server's name and without what is confidential."""
+        """A failure as evidence, with the server's name and redacted."""
         parts = urlsplit(self.source.url)
         detail = self._redactor.redact(f"{parts.hostname}: {failed.detail}")
         return Evidence(failed.kind, excerpt(detail, 400))
 
     @property
     def health(self) -> SourceHealth:
-        """How it stood when it was asked last."""
+        """Its health when it was last queried."""
         answered = self._answered[1] if self._answered else None
         reason, detail = SourceReason.CONNECTED, ""
         if self._wrong is not None:
@@ -184,11 +184,11 @@ class SourceClient:
 
     @property
     def is_overloaded(self) -> bool:
-        """Whether it has said lately that it has too much to do."""
+        """Whether it has recently reported overload."""
         return self._overload_detector.is_overloaded(self._clock.monotonic())
 
     def was_asked_within(self, seconds: float) -> bool:
-        """Whether it answered lately, or is known not to."""
+        """Whether it answered lately, or is known not to answer."""
         now = self._clock.monotonic()
         if self._breaker.is_open and not self._breaker.may_try(now):
             return True
@@ -258,14 +258,14 @@ class SourceClient:
 
     def _note(self, failed: QueryError, *, at_once: bool = False) -> None:
         if failed.outcome is QueryOutcome.REJECTED:
-            if not self._breaker.is_open:  # it lives, unless it refuses everything
+            if not self._breaker.is_open:  # it is alive, unless it rejects everything
                 self._recovered()
             return
         if failed.too_much:
             self._limiter.slow_down()
             if (
                 failed.outcome is not QueryOutcome.OVERLOADED
-            ):  # by one query: that says nothing of others
+            ):  # caused by one query: that says nothing about others
                 self._overload_detector.record_refusal()
         if self._last is None:
             log.warning("%s fails: %s", self.source.ref, self.as_evidence(failed).detail)
@@ -295,7 +295,7 @@ class SourceClient:
             "time of the server, or of the node where Penstock runs"
         )
         if ahead < 0 and self.source.dialect is not Dialect.VICTORIA_METRICS:
-            # Asked like Prometheus it answers for half a minute ago.
+            # Queried like Prometheus, it answers as of half a minute ago.
             message += "; of VictoriaMetrics say so in spec.dialect"
         return QueryError(QueryOutcome.SKEWED, message)
 

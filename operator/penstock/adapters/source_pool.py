@@ -1,9 +1,9 @@
-"""All metrics sources as they are reached: the small door through which everything is asked.
+"""Clients of all metrics sources: every query goes through here.
 
-    link = await sources.reach(source)
-    if isinstance(link, Evidence):  # why not: for every SLO that it serves
-        return link
-    vector = await link.ask(query, at)
+    client = await sources.client_for(source)
+    if isinstance(client, Evidence):  # why not: for every SLO that it serves
+        return client
+    vector = await client.ask(query, at)
 
 Each source has its own connections and threads, so that none slows another down.
 """
@@ -23,14 +23,14 @@ from penstock.engine.ports import Clock, MetricsRecorder
 
 REQUESTS_EVERYWHERE = 32
 IDLE_SECONDS = 600.0
-# A source that nobody asks is asked so often all the same, so that its status is true.
+# A source that nobody queries is still probed this often, so that its status is true.
 LOOK_SECONDS = 60.0
 
 Key = tuple[SourceKind, ObjectRef]
 
 
 class SourcePool:
-    """Clients, made when they are needed and forgotten when nobody has used them for a while."""
+    """Clients, created when they are needed and dropped when unused for a while."""
 
     def __init__(
         self, credentials: CredentialCache, clock: Clock, metrics: MetricsRecorder
@@ -40,7 +40,7 @@ class SourcePool:
         self._clients: dict[Key, SourceClient] = {}
 
     async def client_for(self, source: MetricsSource) -> SourceClient | Evidence:
-        """The way to a source that is worth asking now, or why there is none."""
+        """The client of a source that can be queried now, or why there is none."""
         try:
             client = await self._client(source)
         except CredentialsUnavailable as unready:
@@ -48,7 +48,7 @@ class SourcePool:
         return await client.unavailable_reason() or client
 
     async def health(self, source: MetricsSource) -> SourceHealth:
-        """How it stands; asked only when nobody has asked it for a while."""
+        """Its health; it is queried only if nobody has queried it for a while."""
         try:
             client = await self._client(source)
         except CredentialsUnavailable as unready:
@@ -58,18 +58,18 @@ class SourcePool:
         return client.health
 
     def is_overloaded(self, source: MetricsSource) -> bool:
-        """Whether it has said lately that it has too much to do."""
+        """Whether it has recently reported overload."""
         client = self._clients.get((source.kind, source.ref))
         return client is not None and client.is_overloaded
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close idle connections."""
         for client in self._clients.values():
             client.close()
         self._clients.clear()
 
     async def _client(self, source: MetricsSource) -> SourceClient:
-        """A changed source or Secret gets a new client, and what the old one failed by is over."""
+        """A changed source or Secret gets a new client, and failures of the old one are dropped."""
         try:
             return self._known(source, await self._credentials.credentials(source))
         except CredentialsUnavailable:
@@ -101,7 +101,7 @@ class SourcePool:
                 self._everywhere,
                 lambda: self._credentials.invalidate(source),
             )
-        except ValueError:  # brackets that do not close, and the like
+        except ValueError:  # unbalanced brackets, for example
             raise _NoAddress from None
 
 

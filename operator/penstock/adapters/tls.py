@@ -1,4 +1,4 @@
-"""Whom a connection trusts and what it shows: PEM in memory to TLS contexts."""
+"""What a connection trusts and presents: TLS contexts from PEM in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.domain.source_status import SourceReason
 
 
 def trust(credentials: Credentials) -> TlsOptions:
-    """How the source itself is spoken to.
+    """TLS options for the source itself.
 
     Raises:
         CredentialsUnavailable: the certificates or the key cannot be used.
@@ -28,7 +28,7 @@ def trust(credentials: Credentials) -> TlsOptions:
 
 
 def token_server_trust(credentials: Credentials) -> TlsOptions:
-    """How a token server is spoken to: one of our own or a public one, so both are trusted.
+    """TLS options for a token server; it may be a public one, so system CAs are trusted too.
 
     Raises:
         CredentialsUnavailable: the certificates cannot be used.
@@ -49,13 +49,13 @@ def _trust(into: ssl.SSLContext, ca: bytes) -> None:
 
 
 def _show(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Python reads a key from a file only: one for our eyes, gone as soon as it has been read."""
+    """Python reads a key only from a file: a private one, removed as soon as it is read."""
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         chain = Path(folder) / "pair.pem"
         chain.touch(mode=0o600)
         chain.write_bytes(certificate + b"\n" + key)
         try:
-            made.load_cert_chain(chain, password=lambda: b"")  # without one it would ask a terminal
+            made.load_cert_chain(chain, password=lambda: b"")  # else it would ask on the terminal
         except (ssl.SSLError, ValueError):
             message = (
                 "spec.tls.clientCertificateRef: tls.crt and tls.key are not a PEM key pair, or the "

@@ -1,7 +1,7 @@
-"""The command line: finds the command, has it run, and returns its exit code.
+"""The command line: finds the command, runs it, and returns its exit code.
 
 It decides nothing about releases and reads no cluster. `main` returns the exit code instead of
-leaving the process, so that tests call it as people do; wrong usage alone leaves, with 64.
+exiting, so that tests can call it as people do; only wrong usage exits, with 64.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ COMMANDS: Sequence[Command] = (run, version, release_all)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; without `arguments` those of the process. Returns the exit code."""
+    """Run one command; `arguments` default to those of the process. Returns the exit code."""
     chosen = parser(COMMANDS).parse_args(arguments)
     command: Command = chosen.command
     return command.run(chosen)
 
 
 def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
-    """A parser of these commands; the one that was typed is in its result as ``command``."""
+    """A parser for these commands; its result has the chosen one as ``command``."""
     root = Parser(
         prog="penstock",
         description="Holds a Kubernetes release while the error budget is spent.",

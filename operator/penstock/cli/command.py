@@ -1,4 +1,4 @@
-"""What a command is, and how wrong usage ends."""
+"""What a command is, and how the program ends on wrong usage."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Command(Protocol):
         """Declare its flags and arguments."""
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do it; the exit code. What takes long to import is imported in here."""
+        """Run it and return the exit code. Slow imports belong inside it."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Exits with 64 on wrong usage; argparse's own 2 means "closed" to those who ask for a gate."""
+    """Exits with 64 on wrong usage; argparse's own 2 means "closed" to those who query a gate."""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and what is wrong to stderr, and exit."""
@@ -45,7 +45,7 @@ def settings_of(command: str, arguments: argparse.Namespace) -> Settings:
     """The operator's settings for a command that takes them as flags.
 
     Raises:
-        SystemExit: with 64, after a setting that does not fit was named on stderr.
+        SystemExit: with 64, after naming a wrong setting on stderr.
     """
     try:
         return from_arguments(arguments)

@@ -64,7 +64,7 @@ class EffectivePolicy:
 
     Attributes:
         burn_rules: fastest first.
-        dropped_rules: default pairs that cannot serve this SLO: too few scrapes in the short look,
+        dropped_rules: default pairs that do not suit this SLO: too few scrapes in the short window,
             or a factor that even a full outage does not reach.
         impossible_rules: pairs that the author wrote and that can never fire.
         errors_window: the burn window in which errors count as continuing.
@@ -86,7 +86,7 @@ class EffectivePolicy:
 
     @property
     def burn_windows(self) -> frozenset[Duration]:
-        """Every look back that a decision by this policy needs."""
+        """Every burn window that a decision by this policy needs."""
         of_pairs = {
             burn_window for rule in self.burn_rules for burn_window in (rule.long, rule.short)
         }

@@ -71,7 +71,7 @@ def source_status(
     now: datetime,
     before: SourceStatus | None,
 ) -> SourceStatus:
-    """What a source's status says after one look at it.
+    """What a source's status says after one probe.
 
     The time of transition moves only when Ready does; a namesake's past is not gone on from.
     """

@@ -181,5 +181,5 @@ def _burn(reading: Reading, burn_window: Duration) -> Decimal:
     """A burn rate that ``with_usable_evidence`` has seen to be there."""
     burn = reading.burn(burn_window)
     if burn is None:
-        raise LookupError(f"the look back of {burn_window} was not read")
+        raise LookupError(f"the burn window {burn_window} was not read")
     return burn.value

@@ -47,7 +47,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadState:
-    """One look at a workload.
+    """One observation of a workload.
 
     Attributes:
         namespace, ref: which one.

@@ -1,4 +1,4 @@
-"""What each Rollout is doing, as far as evaluations depend on it; written by its reconciler."""
+"""What each Rollout is doing, as far as evaluations depend on it; its reconciler writes it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from penstock.engine.object_cache import Key
 
 @dataclass(frozen=True, slots=True)
 class ActiveRelease:
-    """One Rollout.
+    """What one Rollout is doing.
 
     Attributes:
-        uid: of the Rollout; a hold names its owner by it.
-        is_under_way: a release is in progress, or a hold is in force.
-        is_closed: its gate is not open.
+        uid: the Rollout's uid; a hold names its owner by it.
+        is_under_way: a release is in progress, or a hold is active.
+        is_closed: the gate is not open.
         started_at: when the release in progress began; None without one.
     """
 
@@ -27,7 +27,7 @@ class ActiveRelease:
 
 
 class ActiveReleases:
-    """All Rollouts that are reconciled, those included whose deletion is still being handled."""
+    """All reconciled Rollouts, including those whose deletion is still being handled."""
 
     def __init__(self) -> None:
         self._known: dict[Key, ActiveRelease] = {}
@@ -41,7 +41,7 @@ class ActiveReleases:
         self._known[rollout] = release
 
     def forget(self, rollout: Key) -> None:
-        """The Rollout is gone, and what it held is released."""
+        """Remove a Rollout that is gone and whose hold is released."""
         self._known.pop(rollout, None)
 
     def owners(self) -> frozenset[str]:
@@ -49,10 +49,10 @@ class ActiveReleases:
         return frozenset(release.uid for release in self._known.values())
 
     def are_hot(self, rollouts: Iterable[Key], *, overloaded: bool) -> bool:
-        """Whether an SLO of these Rollouts is evaluated more often.
+        """Whether the SLOs of these Rollouts are evaluated at the hot interval.
 
-        A closed gate alone is not worth it while the source is overloaded: its load would rise with
-        the number of gates that are closed because of its load.
+        A closed gate alone does not count while the source is overloaded: otherwise the load would
+        rise with the number of gates that the load itself has closed.
         """
         known = (self._known.get(key) for key in rollouts)
         return any(it and (it.is_under_way or (it.is_closed and not overloaded)) for it in known)

@@ -1,4 +1,4 @@
-"""Carries out what a decision asks for: GateRecord, hold, release; nothing is decided here."""
+"""Carries out the actions of a decision (GateRecord, hold, release); it decides nothing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Actuator:
         self._recorded: dict[str, GateRecord] = {}
 
     async def write_gate_record(self, rollout: ObjectRef, action: WriteGateRecord) -> None:
-        """Write what admission reads, unless only numbers in its sentence differ.
+        """Write what admission reads, unless only numbers in its message differ.
 
         Raises:
-            ClusterError: it was not written.
+            ClusterError: the record was not written.
         """
         mark = replace(action.record, message=action.decision)
         if self._recorded.get(rollout.uid) == mark:
@@ -41,7 +41,7 @@ class Actuator:
         """Hold or release exactly the workload that was observed.
 
         Raises:
-            ClusterError: it is not known what became of it.
+            ClusterError: the outcome is unknown.
         """
         self._check_lease()
         match action:
@@ -59,13 +59,13 @@ class Actuator:
         """Release a hold whose Rollout is gone.
 
         Raises:
-            ClusterError: it is not known what became of it.
+            ClusterError: the outcome is unknown.
         """
         self._check_lease()
         return await self._workloads.release(hold_ref)
 
     def forget(self, rollout: ObjectRef) -> None:
-        """The Rollout is gone, and its GateRecord with it."""
+        """Forget a Rollout that is gone; its GateRecord is gone with it."""
         self._recorded.pop(rollout.uid, None)
 
     def _check_lease(self) -> None:

@@ -1,4 +1,4 @@
-"""The budgets as everybody may ask for them: a read model that every replica has."""
+"""A read model of budgets, which every replica has."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Budget:
 
 
 class BudgetView:
-    """Answers by the evidence where this replica measures, else by the statuses in the cache."""
+    """Answers from evidence if this replica measures, otherwise from the cached statuses."""
 
     def __init__(
         self, cache: ObjectCache, evidence: EvidenceStore, intervals: EvaluationIntervals

@@ -19,7 +19,7 @@ KeyOf = TypeVar("KeyOf", bound=Hashable, contravariant=True)
 
 
 class Reconciler(Protocol[KeyOf]):
-    """Brings one object to its wanted state."""
+    """Brings one object to its desired state."""
 
     name: str
 
@@ -31,15 +31,15 @@ class Reconciler(Protocol[KeyOf]):
             marked: whether the key was added with a mark.
 
         Returns:
-            Seconds after which the key comes again; None: not by itself.
+            Seconds after which to requeue the key; None: no requeue.
 
         Raises:
-            ClusterError: the API server did not do what it was asked; the key is retried.
+            ClusterError: the API server did not do what was asked; the key is retried.
         """
 
 
 class Controller(Generic[K]):
-    """One key is worked on by one worker at a time, so the writes for it keep their order."""
+    """Runs a reconciler; one worker at a time works on a key, so its writes keep their order."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Controller(Generic[K]):
         self._lease, self._metrics, self._workers = lease, metrics, workers
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work())
@@ -87,5 +87,5 @@ class Controller(Generic[K]):
 
 
 def _name(key: object) -> str:
-    """``namespace/name`` of a key, which may be a tuple of them."""
+    """``namespace/name`` of a key; a key may be a tuple of both."""
     return "/".join(filter(None, map(_name, key))) if isinstance(key, tuple) else str(key)

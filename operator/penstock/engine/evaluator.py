@@ -1,7 +1,7 @@
-"""Evaluates SLOs: takes all that are due, asks each source one batched question, stores evidence.
+"""Evaluates SLOs: takes what is due, queries each source in batches, stores the evidence.
 
-One worker for everything instead of one for each object: that is what allows to batch, to bound
-what a source is asked at once, and to stop at once. A slow source delays nobody else's SLOs.
+One worker serves all objects. So it can batch queries, bound the load on a source, and stop at
+once. A slow source delays only its own SLOs.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from penstock.engine.stores import Stores
 
 log = logging.getLogger(__name__)
 
-# One source, apart for SLOs that a release depends on, so that these never wait for all others.
+# One source. SLOs that a release depends on form their own group and never wait for the others.
 EvaluationGroup = tuple[str, str, bool]
 
-# Burn windows that every SLO's status shows, as far as they fit into its window.
+# Burn windows in the status of every SLO, if they fit into its window.
 SHOWN_WINDOWS = tuple(Duration.parse(text) for text in ("5m", "30m", "1h", "2h", "6h", "1d", "3d"))
 
 
@@ -55,7 +55,7 @@ class Evaluator:
         self._postponed: dict[EvaluationGroup, set[Key]] = defaultdict(set)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         try:
             while True:
                 self._dispatch(await self._queues.slos.get_batch())
@@ -93,10 +93,11 @@ class Evaluator:
             self._start_asking(group, sources[group], requests)
 
     def _set_next(self, key: Key, source: MetricsSource | None, *, hot: bool, rounds: int) -> None:
-        """All SLOs of one source at the same moments, since what is asked together costs least.
+        """Schedule all SLOs of one source at the same moments, since batched queries cost least.
 
-        What is asked a little early is not asked again at its moment. A source that is to be spared
-        is asked every second round: in every third, all evidence would be too old in between.
+        An SLO that was evaluated shortly before its moment is not evaluated again then. An
+        overloaded source is queried every second round: with every third, all evidence would be
+        too old in between.
         """
         seconds = self._intervals.hot if hot else self._intervals.rest
         shift = offset(f"{source.ref.namespace}/{source.ref.name}" if source else "", seconds)
@@ -108,9 +109,9 @@ class Evaluator:
     def _start_asking(
         self, group: EvaluationGroup, source: MetricsSource, requests: Sequence[EvidenceRequest]
     ) -> None:
-        """A source that still owes the last answer is not asked again before: it is slow already.
+        """Query a source, unless it still owes the last answer: then it is slow already.
 
-        What is skipped is asked as soon as that answer is there.
+        Skipped SLOs are evaluated as soon as that answer arrives.
         """
         if group in self._asking:
             self._metrics.count(CounterName.EVALUATIONS_SKIPPED)
@@ -132,7 +133,7 @@ class Evaluator:
         try:
             answers = await self._evidence_source.measure(source, requests, at)
         except Exception:
-            log.exception("measuring by source %s failed", source.ref)
+            log.exception("could not evaluate the SLOs of source %s", source.ref)
             self._metrics.count(CounterName.ERRORS, where="evaluator")
             answers = {}
         for request in requests:
@@ -144,7 +145,7 @@ class Evaluator:
     def _store(
         self, slo: Slo, evidence: Evidence, windows: frozenset[Duration] = frozenset()
     ) -> None:
-        """Unless the SLO is gone or another meanwhile: then it is evaluated again anyway."""
+        """Store evidence; an SLO that is gone or was replaced is evaluated again anyway."""
         key = _key(slo)
         obj = self._cache.get(Resource.SLO, key)
         if obj is None or obj.ref.uid != slo.ref.uid:
@@ -157,7 +158,7 @@ class Evaluator:
         self._queues.add(triggers.evidence_changed(self._cache, key))
 
     def _burn_windows(self, slo: Slo, rollouts: Iterable[Key]) -> frozenset[Duration]:
-        """Every burn window that this SLO's status or any of its Rollouts' policies needs."""
+        """Every burn window that this SLO's status or the policy of any of its Rollouts needs."""
         window = length(slo.window, self._clock.now())
         windows = {shown for shown in SHOWN_WINDOWS if shown < window}
         for key in rollouts:

@@ -1,4 +1,4 @@
-"""Evidence of each SLO as last measured; written by the Evaluator."""
+"""The last measured evidence of each SLO; the Evaluator writes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CachedEvidence:
     Attributes:
         slo: the SLO as it was evaluated.
         measured_at: seconds on the monotonic clock.
-        burn_windows: how far back was asked for it.
+        burn_windows: the burn windows that were queried.
     """
 
     slo: Slo
@@ -33,15 +33,15 @@ class EvidenceStore:
         self._known: dict[Key, CachedEvidence] = {}
 
     def get(self, slo: Key) -> CachedEvidence | None:
-        """What is known of one SLO."""
+        """The evidence of one SLO; None if there is none."""
         return self._known.get(slo)
 
     def put(self, slo: Key, cached: CachedEvidence) -> None:
-        """Store what was found."""
+        """Store the evidence of one SLO."""
         self._known[slo] = cached
 
     def forget(self, slo: Key) -> None:
-        """The SLO is gone: what was known of it must not serve a namesake."""
+        """Drop the evidence of an SLO that is gone: it must not serve a namesake."""
         self._known.pop(slo, None)
 
     def oldest(self) -> float | None:

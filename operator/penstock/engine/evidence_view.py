@@ -1,4 +1,4 @@
-"""What is known of a Rollout's SLOs, each with the policy that applies: a view of both stores."""
+"""A view of both stores: the evidence of a Rollout's SLOs, each with the policy that applies."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MISSED_EVALUATIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class EvaluationIntervals:
-    """How often, in seconds.
+    """Intervals in seconds.
 
     Attributes:
-        rest: an SLO is evaluated at rest.
-        hot: it is while a release depends on it.
-        scrape: metrics are taken; a default burn pair sees at least four scrapes.
+        rest: between evaluations of an SLO at rest.
+        hot: between evaluations while a release depends on the SLO.
+        scrape: between scrapes; a default burn pair covers at least four.
     """
 
     rest: float
@@ -35,13 +35,13 @@ class EvaluationIntervals:
     scrape: float = 15.0
 
     def policy_for(self, rollout: Rollout, slo: Slo, window: Duration) -> EffectivePolicy:
-        """The policy that applies to one SLO of a Rollout, complete."""
+        """The policy for one SLO of a Rollout, with its defaults resolved."""
         scrape = Duration(int(self.scrape * 1_000))
         return resolve_policy(rollout.policy, slo.objective, window, scrape)
 
 
 class EvidenceView:
-    """Reads; nothing is stored here."""
+    """Reads the stores; it stores nothing."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class EvidenceView:
         self._clock, self._intervals = clock, intervals
 
     def for_rollout(self, rollout: Rollout, now: datetime) -> tuple[SloEvidence, ...]:
-        """A Rollout's SLOs, each with what is known of it and the policy that applies."""
+        """A Rollout's SLOs, each with its evidence and the policy that applies."""
         named = self._cache.slos_for_rollout(rollout)
         return tuple(self._slo_evidence(one, rollout, now) for one in named)
 
@@ -77,9 +77,9 @@ class EvidenceView:
         return SloEvidence(named.name, self._current(slo, policy, window), policy)
 
     def _current(self, slo: Slo, policy: EffectivePolicy, window: Duration) -> Evidence:
-        """What is known, if it is of this very object, recent, and burn windows far enough.
+        """The cached evidence, if it is of this very object, recent, and covers the burn windows.
 
-        A new policy may need other burn windows than were read so far: that is not missing data.
+        A new policy may need burn windows that were not queried yet: that is not missing data.
         """
         known = self._evidence.get((slo.ref.namespace, slo.ref.name))
         if known is None or known.slo.ref.uid != slo.ref.uid:

@@ -1,7 +1,7 @@
-"""The gates as everybody may ask for them: a read model that every replica has, the standby too.
+"""A read model of gates, which every replica has, the standby too.
 
-It decides nothing: it reads what the leader has decided from the statuses in the cache, and says
-Unknown where that is no longer certain.
+It decides nothing: it reads the leader's decisions from the cached statuses, and answers Unknown
+once they can no longer be relied on.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _PASSES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Leadership:
-    """What this replica knows of who decides.
+    """What this replica knows about the leader.
 
     Attributes:
         is_leader: this replica decides.
-        is_renewed: the Lease was seen renewed in time, by whoever leads.
+        is_renewed: the leader, whoever it is, was seen to renew the Lease in time.
     """
 
     is_leader: bool
@@ -66,14 +66,14 @@ class ReleaseDecision:
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """Both answers for one Rollout.
+    """The answers for one Rollout, to a new release and to the one in progress.
 
     Attributes:
-        admits: whether something new may start; mode, enforcement and what Unknown does included.
+        admits: whether a new release may start, given mode, enforcement and the effect of Unknown.
         release: None while none is in progress.
-        gate: the gate as it was decided last; None where nothing was decided yet.
-        is_current: whether that can be relied on; if not, the verdict is Unknown.
-        why_not: why it cannot be relied on, as one sentence; empty if it can.
+        gate: the last decision about the gate; None if there is none yet.
+        is_current: whether the decision can be relied on; if not, the verdict is Unknown.
+        why_not: why it cannot be relied on, in one sentence; empty if it can.
     """
 
     namespace: str
@@ -88,7 +88,7 @@ class GateDecision:
 
 
 class GateView:
-    """Answers from the cache; a question costs no request."""
+    """Answers from the cache, without a request."""
 
     def __init__(self, cache: ObjectCache, evidence: EvidenceView) -> None:
         self._cache, self._evidence = cache, evidence
@@ -139,7 +139,7 @@ class GateView:
 
 
 def _admits(rollout: Rollout | None, state: GateState, *, is_current: bool) -> bool:
-    """As the GateRecord has it; an invalid Rollout keeps its gate."""
+    """The answer in the GateRecord; an invalid Rollout keeps its gate."""
     if rollout is not None:
         if rollout.mode is not Mode.ENFORCE or rollout.enforcement.admission is Admission.OFF:
             return True
@@ -175,5 +175,5 @@ def _proceeds(
 
 
 def _permits_unknown(rollout: Rollout) -> bool:
-    """What the author wants where nothing can be known; the default is to hold."""
+    """What the author wants when nothing is known; the default is to hold."""
     return rollout.policy.outage.then is UnknownThen.PERMIT

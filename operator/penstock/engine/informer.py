@@ -1,7 +1,7 @@
-"""The only writer of the object cache: watch events, and a list now and then.
+"""The only writer of the object cache: it handles watch events and lists periodically.
 
-Only a change of what an author wrote goes into a queue: our own status writes come back through
-the watch too, and must not make us evaluate what we have just evaluated.
+Only a change by an author adds keys to a queue. Our own status writes come back through the watch
+too, and must not cause another evaluation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Informer:
-    """Keeps the object cache true.
+    """Keeps the object cache up to date.
 
     Attributes:
         synced: set once the first list is complete.
@@ -58,7 +58,7 @@ class Informer:
         self._soon = asyncio.Event()
 
     def handle(self, event: WatchEvent) -> None:
-        """One event of the watch; cheap, because a start brings thousands."""
+        """Handle one watch event; this must be cheap, because a start brings thousands."""
         match event:
             case Upserted(resource, obj):
                 self._changed(self._cache.upsert(resource, obj))
@@ -76,12 +76,12 @@ class Informer:
         self._soon.set()
 
     def start_leading(self) -> None:
-        """From now on this replica decides; what waits in the queues was seen before that."""
+        """Start to decide; the next list also looks for orphaned holds."""
         self.is_leading = True
         self._soon.set()
 
     async def run(self) -> None:
-        """List now, then now and then: a deletion inside a watch's gap is never reported."""
+        """List now and then periodically: a watch never reports a deletion inside its gap."""
         failures = 0
         while True:
             try:
@@ -104,7 +104,7 @@ class Informer:
         self._soon.clear()
 
     async def _relist(self) -> None:
-        # A former leader's holds are judged by a list that was asked for since we lead.
+        # Orphaned holds of a former leader need a list that began after we became the leader.
         is_leading = self.is_leading
         for resource in triggers.TRIGGERS:
             self._cache.begin_relist(resource)

@@ -1,8 +1,8 @@
-"""Which workloads another tool's object points at, so that the tool manages them.
+"""Index of the workloads that objects of other tools point at, and so manage.
 
-Neither Flagger nor Argo Rollouts writes a label, annotation or owner onto the Deployment that its
-own object refers to. So these objects are watched, and indexed by what they refer to. The Informer
-alone writes this index.
+Neither Flagger nor Argo Rollouts writes a label, an annotation or an owner reference to the
+Deployment that its own object refers to. So these objects are watched, and indexed by the workload
+that they refer to. Only the Informer writes this index.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ManagerRef:
 
 
 class ManagerIndex:
-    """What each of these objects refers to, and the way back."""
+    """The workload that each of these objects refers to, and the reverse."""
 
     def __init__(self) -> None:
         self._targets: dict[ManagerRef, WorkloadRef] = {}
@@ -60,18 +60,18 @@ class ManagerIndex:
     def replace(
         self, resource: ApiResource, listed: Mapping[ManagerRef, WorkloadRef]
     ) -> list[Place]:
-        """Merge a complete list of one kind; what changed, as ``put`` says it."""
+        """Merge a complete list of one kind; returns the workloads that changed, like ``put``."""
         gone = [one for one in self._targets if one.resource == resource and one not in listed]
         changed = [place for one in gone for place in self.put(one, None)]
         return changed + [place for one in listed for place in self.put(one, listed[one])]
 
     def manager_of(self, namespace: str, workload: WorkloadRef) -> ManagerRef | None:
-        """Who manages a workload; None if nobody is known to."""
+        """The object that manages a workload; None if none is known."""
         return min(self._managers.get(_key(namespace, workload), ()), default=None)
 
 
 def with_manager(workload: WorkloadState, manager: ManagerRef | None) -> WorkloadState:
-    """The workload as observed, and not to be held if another tool manages it."""
+    """The observed workload, marked as not holdable if another tool manages it."""
     if manager is None or not workload.exists or workload.unsupported_reason is not None:
         return workload
     return replace(

@@ -1,6 +1,6 @@
-"""Names of the metrics that Penstock exports: members, so that a misspelt one does not type-check.
+"""Names of exported metrics as enum members, so that type checking finds a misspelt one.
 
-What each metric says is in ``adapters.metrics``, which knows them all.
+``adapters.metrics`` describes each metric.
 """
 
 from __future__ import annotations

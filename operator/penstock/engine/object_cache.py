@@ -1,7 +1,6 @@
-"""Our objects as last seen, with the indexes that say who concerns whom.
+"""Our objects as last seen, with indexes for the relations between them.
 
-The Informer alone writes it; everybody else reads. It holds parsed values; bodies are dropped at
-the door.
+Only the Informer writes it; everybody else reads. It stores parsed values and drops the JSON.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class ObjectChange:
-    """An author changed something; ``old`` is None for a new object, ``new`` for a deleted one."""
+    """A change by an author; ``old`` is None for a new object, ``new`` for a deleted one."""
 
     resource: str
     old: CachedObject | None
@@ -53,12 +52,12 @@ class ObjectChange:
 
 
 class ObjectCache:
-    """The relation between SLOs, Rollouts, sources and workloads, by namespace and name."""
+    """SLOs, Rollouts, sources and workloads, and their relations, by namespace and name."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[Key, CachedObject]] = defaultdict(dict)
         self._touched: dict[str, set[Key]] = defaultdict(set)
-        # Each index: what is looked up -> keys of the objects that are found by it.
+        # Each index maps a lookup value to the keys of the objects that have it.
         self._slos_of_namespace: dict[str, set[Key]] = defaultdict(set)
         self._slos_of_source: dict[SourceKey, set[Key]] = defaultdict(set)
         self._rollouts_naming: dict[Key, set[Key]] = defaultdict(set)
@@ -66,11 +65,11 @@ class ObjectCache:
         self._rollouts_of_workload: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
 
     def upsert(self, resource: str, obj: CachedObject) -> ObjectChange | None:
-        """Store what was seen.
+        """Store an object as it was seen.
 
         Returns:
-            What its author changed; None for an answer older than what is known, which is not
-            stored, and for a change of the status alone.
+            What its author changed; None for a change of the status alone, and for an object older
+            than the cached one, which is not stored.
         """
         key = key_of(obj)
         self._touched[resource].add(key)
@@ -83,18 +82,18 @@ class ObjectCache:
         return None if _is_same(known, obj) else ObjectChange(resource, known, obj)
 
     def remove(self, resource: str, key: Key) -> ObjectChange | None:
-        """Forget one object; None if it was not known."""
+        """Remove one object; None if it was not known."""
         self._touched[resource].add(key)
         known = self._objects[resource].pop(key, None)
         self._unlink(key, known)
         return None if known is None else ObjectChange(resource, known, None)
 
     def begin_relist(self, resource: str) -> None:
-        """A list is asked for: what the watch reports from now on, the list may not know yet."""
+        """Start a list; it may lack what the watch reports from now on."""
         self._touched[resource].clear()
 
     def replace(self, resource: str, listed: Collection[CachedObject]) -> list[ObjectChange]:
-        """Merge a list; whatever the watch has reported since it was asked for stays as it is.
+        """Merge a list; whatever the watch has reported since the list began stays as it is.
 
         Returns:
             Deletions that the watch missed, and what authors changed.
@@ -115,7 +114,7 @@ class ObjectCache:
         return list(self._objects[resource].values())
 
     def slos_for_rollout(self, rollout: Rollout) -> list[Named]:
-        """Its SLOs by name and selector, each once; a selector that finds none is one not found."""
+        """Its SLOs by name and selector, each once; a selector without match is one not found."""
         namespace = rollout.ref.namespace
         slos = self._objects[Resource.SLO]
         named = {name: slos.get((namespace, name)) for name in rollout.slos}
@@ -139,13 +138,13 @@ class ObjectCache:
         return next((obj for obj in found if obj is not None), None)
 
     def rollouts_for_workload(self, namespace: str, workload: WorkloadRef) -> list[Key]:
-        """Rollouts of one workload, the elder first: only the first enforces."""
+        """Rollouts of one workload, oldest first: only the first one enforces."""
         rollouts = self._objects[Resource.ROLLOUT]
         found = self._rollouts_of_workload.get(_workload(namespace, workload), ())
         return sorted(found, key=lambda key: (rollouts[key].created, key))
 
     def slos_for_source(self, resource: str, key: Key) -> list[Key]:
-        """SLOs that this source serves; of one that is gone, those that it would serve."""
+        """SLOs that this source serves; of a deleted source, those that it would serve."""
         found = self._slos_of_source.get((resource, key), ())
         return sorted(slo for slo in found if self._is_served(slo, (resource, key)))
 
@@ -168,7 +167,7 @@ class ObjectCache:
                 del index[where]
 
     def _places(self, obj: CachedObject) -> Iterator[tuple[dict[Any, set[Key]], Any]]:
-        """Each index that an object is in, and under what."""
+        """Each index that contains an object, with its lookup value."""
         value, namespace = obj.spec, obj.ref.namespace
         if isinstance(value, Slo):
             yield self._slos_of_namespace, namespace
@@ -188,12 +187,12 @@ def key_of(obj: CachedObject) -> Key:
 
 
 def parsed_source(obj: CachedObject | None) -> MetricsSource | None:
-    """The source's value, if there is one that can be used."""
+    """The source's value, if it exists and can be used."""
     return obj.spec if obj is not None and isinstance(obj.spec, MetricsSource) else None
 
 
 def _sources_of(slo: Slo) -> Iterable[SourceKey]:
-    """The sources that may serve an SLO; the first of them that exists does."""
+    """The sources that may serve an SLO; the first one that exists does."""
     namespace = slo.ref.namespace
     if slo.source is None:
         return (
@@ -206,12 +205,12 @@ def _sources_of(slo: Slo) -> Iterable[SourceKey]:
 
 
 def _workload(namespace: str, ref: WorkloadRef) -> tuple[str, str, str, str]:
-    """What makes two references mean one object: the group counts, its version does not."""
+    """What identifies a workload: the group counts, the version does not."""
     return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name
 
 
 def _is_same(known: CachedObject | None, obj: CachedObject) -> bool:
-    """Whether an author has changed nothing: spec by its generation, labels by comparison."""
+    """Whether an author has changed nothing: spec by generation, labels by comparison."""
     if known is None or known.ref != obj.ref or known.generation != obj.generation:
         return False
     if isinstance(known.spec, SpecInvalid) or isinstance(obj.spec, SpecInvalid):

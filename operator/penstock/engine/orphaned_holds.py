@@ -1,4 +1,4 @@
-"""Releases holds whose Rollout is gone: it was deleted while nobody was there to see it."""
+"""Releases holds whose Rollout is gone: it was deleted while no operator was watching."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class OrphanedHolds:
         self._workloads, self._actuator, self._metrics = workloads, actuator, metrics
 
     async def reconcile(self, key: str, *, marked: bool) -> None:
-        """Release what nobody owns. Raises ``ClusterError`` where the holds cannot be listed.
+        """Release every hold without an owner. Raises ``ClusterError`` if holds cannot be listed.
 
-        A Rollout whose deletion is still being handled owns its hold: its reconciler releases it,
-        and notifies of that.
+        A Rollout whose deletion is still being handled owns its hold: its reconciler releases it
+        and sends the notification.
         """
         del key, marked
         holds = await self._workloads.held()
@@ -47,13 +47,15 @@ class OrphanedHolds:
         try:
             result = await self._actuator.release(hold_ref)
         except ClusterError as error:
-            log.warning("%s/%s keeps an old hold: %s", hold_ref.namespace, hold_ref.ref, error)
+            log.warning("%s/%s: orphaned hold stays: %s", hold_ref.namespace, hold_ref.ref, error)
             return
         if result.outcome is not HoldOutcome.DONE:
             why = result.why or result.outcome
-            log.warning("%s/%s keeps an old hold: %s", hold_ref.namespace, hold_ref.ref, why)
+            log.warning("%s/%s: orphaned hold stays: %s", hold_ref.namespace, hold_ref.ref, why)
             return
         log.warning(
-            "%s/%s: released an orphaned hold: no Rollout", hold_ref.namespace, hold_ref.ref
+            "%s/%s: released an orphaned hold: its Rollout no longer exists",
+            hold_ref.namespace,
+            hold_ref.ref,
         )
         self._metrics.count(CounterName.ORPHANS_RELEASED)

@@ -1,7 +1,7 @@
-"""What the engine needs of the outside world, said in the core's words.
+"""The ports of the engine: what it needs from the outside world, in the words of the core.
 
-Adapters implement these. They raise nothing but ``ClusterError`` and its kin for what the engine
-can act on; what Prometheus cannot answer comes back as evidence, never as an exception.
+Adapters implement these. They raise only ``ClusterError`` and its subclasses, for failures that the
+engine can act on; a failure of Prometheus comes back as evidence, never as an exception.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ from penstock.errors import SpecInvalid
 
 
 class Clock(Protocol):
-    """The only two clocks there are."""
+    """The only two clocks."""
 
     def now(self) -> datetime:
-        """Wall time in UTC: for what is printed and remembered across restarts."""
+        """Wall time in UTC, for what is printed or remembered across restarts."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump: for every interval within this process."""
+        """Seconds that never jump, for every interval within this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRequest:
-    """What to measure of one SLO: its window, and burn windows for burn rates.
+    """What to measure for one SLO: its window, and burn windows for burn rates.
 
-    ``hot`` while a release hangs on it: then it is read as exactly as it can be. ``release_starts``
-    are when such releases began: what was spent since is included as far as it costs no query.
+    ``hot`` while a release depends on it: it is then read as exactly as possible.
+    ``release_starts`` says when these releases began: what was spent since is included if that
+    costs no query.
     """
 
     slo: Slo
@@ -51,36 +52,36 @@ class EvidenceRequest:
 
 
 class EvidenceSource(Protocol):
-    """Measures budgets. Issue by issue what stands behind it changes; this does not."""
+    """Measures budgets."""
 
     async def measure(
         self, source: MetricsSource, requests: Sequence[EvidenceRequest], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
-        """Evidence for each inquiry, all for the same instant.
+        """Evidence for each request, all for the same instant.
 
-        Never raises for what a server answers or fails to answer, and never lets one SLO's
-        unreadable query cost another's evidence.
+        Never raises for what a server answers or fails to answer. An SLO with an unreadable query
+        costs no other SLO its evidence.
         """
 
     async def health(self, source: MetricsSource) -> SourceHealth:
-        """How a source stands; never raises for what it answers or fails to answer."""
+        """The health of a source; never raises for what it answers or fails to answer."""
 
     def is_overloaded(self, source: MetricsSource) -> bool:
-        """Whether a source has said lately that it has too much to do."""
+        """Whether a source has recently reported overload."""
 
 
 class Snapshots(Protocol):
-    """Keeps ledgers over a restart: a cache, whose loss costs reading again and no decision."""
+    """Keeps ledgers across restarts: a cache, whose loss costs reading again but no decision."""
 
     async def load(self) -> Mapping[str, bytes]:
-        """What was saved last, by name; what cannot be read is left out."""
+        """What was saved last, by name, without what cannot be read."""
 
     async def save(self, kept: Mapping[str, bytes]) -> None:
-        """Replace what was saved. Raises ``ClusterError`` and its kin."""
+        """Replace what was saved. Raises ``ClusterError`` or a subclass."""
 
 
 class HoldOutcome(StrEnum):
-    """What became of a hold or a release."""
+    """How a hold or a release ended."""
 
     DONE = "Done"
     CONFLICT = "Conflict"
@@ -90,7 +91,7 @@ class HoldOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HoldResult:
-    """What a write to a workload did; ``owners`` names managers in conflict, ``why`` a refusal."""
+    """Result of a write to a workload; ``owners`` are managers in conflict, ``why`` a refusal."""
 
     outcome: HoldOutcome
     owners: tuple[str, ...] = ()
@@ -102,8 +103,8 @@ class HoldRef:
     """One hold, as read back from the workload.
 
     Attributes:
-        owner: uid of the Rollout that it was made for.
-        keep: it is to outlive that Rollout (``onDelete: KeepHeld``).
+        owner: uid of the Rollout that it was created for.
+        keep: it outlives that Rollout (``onDelete: KeepHeld``).
     """
 
     namespace: str
@@ -114,10 +115,10 @@ class HoldRef:
 
 
 class Workloads(Protocol):
-    """Observes and holds workloads, one adapter for each kind behind it."""
+    """Observes and holds workloads, through one adapter for each kind."""
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
-        """One look; ``manager`` is our hold's field manager, to distinguish it from others."""
+        """Observe a workload; ``manager`` is our hold's field manager, to tell it from others."""
 
     async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Hold exactly the object that was seen (its uid), never by force.
@@ -126,16 +127,16 @@ class Workloads(Protocol):
         """
 
     async def release(self, hold_ref: HoldRef) -> HoldResult:
-        """Give back what this manager holds of exactly this object, and nothing else."""
+        """Release what this manager holds of exactly this object, and nothing else."""
 
     async def list_managers(self) -> Mapping[ApiResource, Mapping[ManagerRef, WorkloadRef]]:
-        """Objects of other tools that manage workloads, and which, by kind. It raises nothing.
+        """Objects of other tools and the workloads that they manage, by kind. It never raises.
 
-        A kind that cannot be listed is left out, one that the cluster lacks is empty.
+        A kind that cannot be listed is left out; one that the cluster lacks is empty.
         """
 
     async def held(self) -> Sequence[HoldRef]:
-        """Every hold in the cluster, whichever Rollout it was for."""
+        """Every hold in the cluster, for any Rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +159,20 @@ class Notification:
 
 
 class Notifier(Protocol):
-    """A way to people: Kubernetes Events, a chat."""
+    """A channel to people, such as Kubernetes Events or a chat."""
 
     async def notify(self, notification: Notification) -> None:
-        """Send one notification. Raises ``ClusterError`` and its kin."""
+        """Send one notification. Raises ``ClusterError`` or a subclass."""
 
 
 class StatusApi(Protocol):
-    """Reads and writes our own objects. Every method raises ``ClusterError`` or its kin."""
+    """Reads and writes our own objects. Every method raises ``ClusterError`` or a subclass."""
 
     async def list(self, resource: str) -> Sequence[CachedObject]:
         """All objects of a kind; Rollouts with the template bodies that their GateRecords keep."""
 
     async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
-        """Apply an object's whole status, of the type of its kind, for exactly this uid."""
+        """Apply the whole status of an object with exactly this uid."""
 
     async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
         """Say on the object itself which field is wrong and what to write instead."""
@@ -181,10 +182,10 @@ class StatusApi(Protocol):
 
 
 class Discovery(Protocol):
-    """Knows which kinds the cluster has."""
+    """Knows which kinds the cluster serves."""
 
     async def served(self, resources: Collection[ApiResource]) -> frozenset[ApiResource]:
-        """Which of these kinds are served now. Raises ``ClusterError`` and its kin."""
+        """Which of these kinds are served now. Raises ``ClusterError`` or a subclass."""
 
 
 class MetricsRecorder(Protocol):
@@ -205,12 +206,12 @@ class Lease(Protocol):
 
     @property
     def held(self) -> bool:
-        """Judged on the monotonic clock, before each write."""
+        """Whether we hold it, by the monotonic clock; checked before each write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """The feed saw one of our objects."""
+    """The watch saw one of our objects."""
 
     resource: str
     obj: CachedObject
@@ -218,7 +219,7 @@ class Upserted:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """The feed saw one of our objects vanish."""
+    """The watch saw that one of our objects was deleted."""
 
     resource: str
     namespace: str
@@ -227,7 +228,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadChanged:
-    """The feed saw a workload change; what it is now is looked at afresh."""
+    """The watch saw a change of a workload, which is then observed again."""
 
     namespace: str
     ref: WorkloadRef
@@ -243,7 +244,7 @@ class ManagerChanged:
 
 @dataclass(frozen=True, slots=True)
 class KindChanged:
-    """A kind of workload is watched from now on, or no longer."""
+    """The watch of a workload kind has begun or ended."""
 
     resource: ApiResource
 

@@ -1,4 +1,4 @@
-"""What of Rollouts and SLOs is in /metrics beside plain counts."""
+"""Metrics of Rollouts and SLOs in /metrics, other than plain counters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from penstock.engine.ports import MetricsRecorder
 
 
 def slis(cache: ObjectCache, ledgers: LedgerManager) -> Iterator[tuple[Key, str]]:
-    """Each SLO that has a ledger, and what its counters are called."""
+    """Each SLO that has a ledger, with the name of its counters."""
     for obj in cache.all(Resource.SLO):
         if isinstance(obj.spec, Slo):
             source = parsed_source(cache.source_for_slo(obj.spec))
@@ -27,7 +27,7 @@ def slis(cache: ObjectCache, ledgers: LedgerManager) -> Iterator[tuple[Key, str]
 def record(
     metrics: MetricsRecorder, rollout: Key, before: RolloutState, rollout_state: RolloutState
 ) -> None:
-    """Set what is known of one Rollout, and drop what is not any more."""
+    """Set the gauges of one Rollout, and drop those that no longer apply."""
     names = {"namespace": rollout[0], "rollout": rollout[1]}
     if rollout_state.gate is not None:
         for state in GateState:
@@ -42,7 +42,7 @@ def record(
 
 
 def _spent(rollout_state: RolloutState) -> tuple[dict[str, str], float] | None:
-    """Of which release and SLO, and how much; None without a release, or while it is unknown."""
+    """The release, its SLO and the share spent; None without a release, or while it is unknown."""
     release = rollout_state.release
     if release is None or release.spent is None:
         return None

@@ -1,7 +1,7 @@
-"""Reconciles one Rollout: observes the workload, decides, carries the actions out, observes again.
+"""Reconciles one Rollout: observes the workload, decides, carries out the actions, observes again.
 
-What a failure leaves undone is retried, later each time. What was decided is safe against a crash
-at any write, by the order of the actions (``domain.gate``).
+What fails is retried with back-off. The order of the actions (``domain.gate``) makes a crash at
+any write safe.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OBSERVE_AGAIN_SECONDS = 300.0
 REFUSED_SECONDS = 30.0
 # Longer than any source may take to answer once.
 WARM_UP_SECONDS = 15.0
-# A hold, a look, a status and a release, a look: no Rollout needs more rounds for one change.
+# Hold, observe, status and release, observe: no Rollout needs more rounds for one change.
 ROUNDS = 3
 
 
@@ -53,12 +53,12 @@ class ReconcileState:
     """What is known of one Rollout between two rounds.
 
     Attributes:
-        since: monotonic seconds when it was met, or its author changed it last.
-        workload: the workload as observed last; None: it has to be observed.
-        seen_at: monotonic seconds of that.
-        not_before: no action on the workload is tried again before, as the API server has refused
+        since: monotonic seconds at which it was first seen, or last changed by its author.
+        workload: the workload as last observed; None: it has to be observed.
+        seen_at: monotonic seconds of that observation.
+        not_before: no action on the workload is retried before, because the API server has refused
             the last one.
-        forbidden: what the API server forbade last, as a notification has said.
+        forbidden: what the API server last forbade and a notification has reported.
     """
 
     obj: CachedObject
@@ -72,7 +72,7 @@ class ReconcileState:
 
 
 class RolloutReconciler:
-    """Keeps the gates of all Rollouts."""
+    """Decides for all Rollouts and keeps their gates."""
 
     name = "rollouts"
 
@@ -94,7 +94,11 @@ class RolloutReconciler:
         self._states: dict[Key, ReconcileState] = {}
 
     async def reconcile(self, key: Key, *, marked: bool) -> float | None:
-        """One Rollout; ``marked`` when its workload may have changed. Raises ``ClusterError``."""
+        """Reconcile one Rollout; ``marked`` if its workload may have changed.
+
+        Raises:
+            ClusterError: the API server did not do what was asked.
+        """
         try:
             again_after = await self._reconcile(key, observe=marked)
         except Exception as error:
@@ -136,22 +140,22 @@ class RolloutReconciler:
             state = self._states[key] = ReconcileState(obj, rollout, rollout_state, now)
             self._releases.put(key, _active(state))
         if state.rollout.generation != rollout.generation:
-            # A new policy may look back further than its SLOs have been asked so far.
+            # A new policy may need burn windows that were not queried for its SLOs yet.
             state.since = self._clock.monotonic()
         state.obj, state.rollout = obj, rollout
         return state
 
     def _warm_up_left(self, state: ReconcileState, slos: tuple[SloEvidence, ...]) -> float:
-        """Just met, or changed: a gate stays as it is until its SLOs have been evaluated once.
+        """Seconds for which the gate of a new or changed Rollout stays as it is, without evidence.
 
-        Their evidence brings the Rollout back here; the seconds that are left are for none coming.
+        New evidence brings the Rollout back here; the seconds limit the wait if none comes.
         """
         if not any(slo.evidence.kind is EvidenceKind.WARMING_UP for slo in slos):
             return 0.0
         return state.since + WARM_UP_SECONDS - self._clock.monotonic()
 
     def _seconds_until(self, state: ReconcileState, moment: datetime | None) -> float:
-        """Until the decision changes by itself, or a refused action is tried again."""
+        """Seconds until the decision changes by itself, or a refused action is retried."""
         seconds = self._rest_seconds
         if moment is not None:
             seconds = min(seconds, (moment - self._clock.now()).total_seconds())
@@ -161,7 +165,7 @@ class RolloutReconciler:
     async def _rounds(
         self, key: Key, state: ReconcileState, slos: tuple[SloEvidence, ...], *, observe: bool
     ) -> datetime | None:
-        """Returns when the result must be looked at again at the latest."""
+        """Reconcile in rounds; returns the latest moment at which to decide again."""
         result = None
         for _ in range(ROUNDS):
             workload = await self._observe(state, afresh=observe)
@@ -213,7 +217,7 @@ class RolloutReconciler:
     async def _carry_out(
         self, state: ReconcileState, workload: WorkloadState, result: StepResult
     ) -> bool:
-        """All actions in their order; whether the workload is to be observed again."""
+        """Carry out all actions in order; returns whether to observe the workload again."""
         for action in result.actions:
             if isinstance(action, WriteGateRecord):
                 await self._actuator.write_gate_record(state.rollout.ref, action)
@@ -228,9 +232,9 @@ class RolloutReconciler:
         return result.workload_action is not None
 
     def _learn(self, state: ReconcileState, result: HoldResult) -> None:
-        """A field that somebody else owns is theirs: no force, a condition that names them.
+        """Record an outcome. A field of another owner is left alone; a condition names the owner.
 
-        What the API server refuses is tried again after a while: a right may be granted.
+        What the API server refuses is retried later: the permission may have been granted by then.
         """
         hold = state.rollout_state.hold
         if result.outcome is HoldOutcome.CONFLICT:
@@ -247,9 +251,9 @@ class RolloutReconciler:
         await self._statuses.write(Resource.ROLLOUT, state.obj, state.rollout_state)
 
     async def _finalize(self, key: Key) -> None:
-        """The Rollout is gone: its GateRecord goes with it, its hold is released unless kept.
+        """The Rollout is gone, and its GateRecord with it: release its hold unless it is kept.
 
-        It is forgotten last, so that what fails here is tried again.
+        Its state is dropped last, so that a failure here is retried.
         """
         state = self._states.get(key)
         if state is not None:
@@ -271,14 +275,12 @@ class RolloutReconciler:
         if result.outcome is HoldOutcome.GONE:
             return
         if result.outcome is not HoldOutcome.DONE:
-            raise InvalidRequest(
-                f"{workload.ref} keeps an old hold: {result.why or result.outcome}"
-            )
+            raise InvalidRequest(f"{workload.ref} is still held: {result.why or result.outcome}")
         message = f"{workload.ref} continues: its Rollout was deleted while it held a release"
         await self._notify(state, "HoldReleased", message)
 
     async def _notify_forbidden(self, state: ReconcileState, why: str) -> None:
-        """Where the status itself may not be written, a notification is what a person finds."""
+        """Send a notification, because the status may be what Penstock is forbidden to write."""
         if state.forbidden != why:
             state.forbidden = why
             message = f"{why}; grant what deploy/base/rbac.yaml has; Penstock tries again"

@@ -1,4 +1,4 @@
-"""When what is due: a heap of times, each key once, spread over the interval by its name.
+"""Due times: a heap with each key once, spread over the interval by its name.
 
 Pure arithmetic on monotonic seconds; nothing here waits.
 """
@@ -14,7 +14,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Schedule(Generic[K]):
-    """Due times of keys. A key that is set again forgets its former time."""
+    """Due times of keys. Setting a key again replaces its former time."""
 
     def __init__(self) -> None:
         self._due: dict[K, float] = {}
@@ -34,7 +34,7 @@ class Schedule(Generic[K]):
         heapq.heappush(self._heap, (at, self._count, key))
 
     def set_earlier(self, key: K, at: float) -> None:
-        """Make a key due at ``at`` unless it is due before."""
+        """Make a key due at ``at`` unless it is due earlier."""
         if self._due.get(key, at + 1) > at:
             self.set(key, at)
 
@@ -43,13 +43,13 @@ class Schedule(Generic[K]):
         self._due.pop(key, None)
 
     def next(self) -> float | None:
-        """When the next key is due; None if nothing is."""
+        """When the next key is due; None if there is none."""
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: float) -> list[K]:
-        """All keys that are due, taken out."""
+        """Remove and return all keys that are due."""
         taken = []
         while (at := self.next()) is not None and at <= now:
             _, _, key = heapq.heappop(self._heap)
@@ -59,5 +59,5 @@ class Schedule(Generic[K]):
 
 
 def offset(name: str, interval: float) -> float:
-    """Where in its interval a key comes, the same after every restart."""
+    """The offset of a key in its interval, the same after every restart."""
     return zlib.crc32(name.encode()) % 1_000 / 1_000 * interval

@@ -14,7 +14,7 @@ from penstock.errors import SpecInvalid
 
 
 class SloStatusReconciler:
-    """Latest wins: what is written is computed from the newest evidence when its turn comes."""
+    """Latest wins: a status is computed from the newest evidence when its turn comes."""
 
     name = "slo status"
 
@@ -54,5 +54,5 @@ class SloStatusReconciler:
 
 
 def _is_same(measured: Slo, slo: Slo) -> bool:
-    """Whether evidence is of this very SLO; of a newer one there will be some soon."""
+    """Whether evidence is of this very SLO; a newer one gets its own evidence soon."""
     return measured.ref.uid == slo.ref.uid and measured.generation == slo.generation

@@ -1,7 +1,7 @@
-"""Probes every source, also those that no SLO asks, and keeps its status up to date.
+"""Probes every source, including those that no SLO uses, and keeps its status up to date.
 
-Where an evaluation has just asked, a probe costs nothing. One that hangs keeps a worker, and delays
-nobody else's status.
+A probe right after an evaluation costs nothing. One that hangs keeps a worker busy, and delays no
+other source's status.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KINDS: Mapping[str, SourceKind] = {
 
 
 class SourceProber:
-    """Reconciles one source's status with how it stands."""
+    """Reconciles a source's status with its health."""
 
     name = "sources"
 
@@ -37,7 +37,7 @@ class SourceProber:
         self._evidence_source, self._statuses, self._clock = evidence_source, statuses, clock
 
     async def reconcile(self, key: SourceKey, *, marked: bool) -> float | None:
-        """Probe it and write what was found. Raises ``ClusterError``."""
+        """Probe it and write the result. Raises ``ClusterError``."""
         del marked
         obj = self._cache.get(*key)
         if obj is None:

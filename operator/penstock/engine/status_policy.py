@@ -1,4 +1,4 @@
-"""When a status is worth a write: on a transition, when the budget moved, and as a heartbeat.
+"""Decides when a status is worth a write: on a transition, a moved budget, and as a heartbeat.
 
 At rest nothing else is written, so that thousands of SLOs cost the API server nothing.
 """
@@ -22,7 +22,7 @@ HEARTBEAT = timedelta(minutes=10)
 BUDGET_AT_MOST_EVERY = WORDS_AT_MOST_EVERY = timedelta(minutes=1)
 PROGRESS_AT_MOST_EVERY = timedelta(seconds=5)
 READING_THE_PAST = (Reason.WARMING_UP, Reason.MIGRATING)
-# What these say changes by what an author does, and not by itself.
+# These change only when an author does something, never by themselves.
 BY_AUTHORS = frozenset(
     {
         SourceReason.INVALID,
@@ -34,11 +34,11 @@ BY_AUTHORS = frozenset(
 
 
 def should_write(ref: ObjectRef, status: object, last: object) -> bool:
-    """Whether a status is written now; one of a kind without a rule of its own, when it changed.
+    """Whether to write a status now; without a rule for its kind, whenever it has changed.
 
     Args:
-        ref: whose status it is.
-        status: what it says now.
+        ref: the object of the status.
+        status: the current status.
         last: what was written last; None: nothing, or something of another kind.
     """
     match status:
@@ -55,9 +55,9 @@ def should_write(ref: ObjectRef, status: object, last: object) -> bool:
 
 
 def transition(ref: ObjectRef, status: object, last: object, now: datetime) -> Notification | None:
-    """What people are notified of once a status is written; None where nothing they act on moved.
+    """The notification for a status that was written; None if nothing that people act on changed.
 
-    An SLO's status is not notified of: what depends on it is a gate.
+    An SLO's status sends none: people act on gates, which depend on it.
     """
     match status:
         case SloStatus():
@@ -80,7 +80,7 @@ def transition(ref: ObjectRef, status: object, last: object, now: datetime) -> N
 
 
 def should_write_slo(status: SloStatus, last: SloStatus | None) -> bool:
-    """Whether an SLO's status is written now."""
+    """Whether to write an SLO's status now."""
     if last is None or _slo_transition(status, last):
         return True
     age = status.evaluated_at - last.evaluated_at
@@ -100,7 +100,7 @@ def _slo_transition(status: SloStatus, last: SloStatus) -> bool:
 
 
 def should_write_source(status: SourceStatus, last: SourceStatus | None) -> bool:
-    """Whether a source's status is written now."""
+    """Whether to write a source's status now."""
     if last is None or source_is_transition(status, last) or status.generation != last.generation:
         return True
     age = status.reported_at - last.reported_at
@@ -111,7 +111,7 @@ def should_write_source(status: SourceStatus, last: SourceStatus | None) -> bool
 
 
 def source_is_transition(status: SourceStatus, last: SourceStatus | None) -> bool:
-    """Whether it is worth an Event: it is ready or not, or not for another reason."""
+    """Whether to notify: it became ready or unready, or is unready for another reason."""
     marks = [one and (one.ref, one.ready.status, one.ready.reason) for one in (status, last)]
     return marks[0] != marks[1]
 
@@ -119,7 +119,7 @@ def source_is_transition(status: SourceStatus, last: SourceStatus | None) -> boo
 def should_write_rollout(
     ref: ObjectRef, rollout_state: RolloutState, last: RolloutState | None
 ) -> bool:
-    """Whether a Rollout's status is written now."""
+    """Whether to write a Rollout's status now."""
     if last is None or _facts(rollout_state) != _facts(last):
         return True
     if rollout_state.gate is None or last.gate is None:
@@ -139,7 +139,7 @@ def _spent(rollout_state: RolloutState) -> Decimal | None:
 
 
 def _facts(rollout_state: RolloutState) -> tuple[object, ...]:
-    """All that a reader acts on, and all that a restart must not lose; no moving numbers."""
+    """Everything that readers act on or a restart must not lose, without changing numbers."""
     gate, workload, memory = rollout_state.gate, rollout_state.workload, rollout_state.memory
     return (
         gate and (gate.verdict, gate.state, gate.reason, gate.slo),
@@ -167,7 +167,7 @@ def _facts(rollout_state: RolloutState) -> tuple[object, ...]:
 
 
 def rollout_is_transition(rollout_state: RolloutState, last: RolloutState | None) -> bool:
-    """Whether it is worth an Event: the gate moved, a hold came or went, a person resumed it."""
+    """Whether to notify: the gate changed, a hold began or ended, or a person resumed."""
     marks = [
         state
         and (
@@ -182,10 +182,11 @@ def rollout_is_transition(rollout_state: RolloutState, last: RolloutState | None
 
 
 def heartbeat_after(ref: ObjectRef, written_at: datetime) -> timedelta:
-    """How long after its last write a status is written again though nothing has happened.
+    """How long after its last write a status is written again although nothing has happened.
 
-    Five to ten minutes, drawn towards a moment of the object's own in each ten: what was written
-    together at a start drifts apart. Written 4 minutes past its moment: after 8, then 9, then 9.5.
+    Five to ten minutes, moved towards the object's own moment in each ten: statuses that were
+    written together at a start drift apart. Written 4 minutes past its moment: again after 8, then
+    9, then 9.5.
     """
     own = offset(f"{ref.namespace}/{ref.name}", HEARTBEAT.total_seconds())
     past = (written_at.timestamp() - own) % HEARTBEAT.total_seconds()

@@ -1,7 +1,7 @@
-"""Writes the statuses of all our objects: when one is worth a write, and only while we lead.
+"""Writes the statuses of all our objects, if one is worth a write and only while we lead.
 
-What was written last is known from the write itself, after a restart from the status. A write that
-fails is repeated by whoever asked for it; only what was written counts as written.
+The last written status is known from the write itself, and after a restart from the object. The
+caller repeats a write that fails; only a write that succeeded counts as written.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Written:
-    """What one object's status says.
+    """What is in one object's status.
 
     Attributes:
-        status: the last one that was written or read back; None: there is none.
-        problem: generation and problem, where the object was invalid since.
+        status: the last one written or read back; None if there is none.
+        problem: generation and problem, if the object has been invalid since.
     """
 
     uid: str
@@ -37,7 +37,7 @@ class _Written:
 
 
 class StatusWriter:
-    """Emits a notification for each transition that it has written."""
+    """Sends a notification for each transition that it has written."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class StatusWriter:
         self._written: dict[tuple[str, Key], _Written] = {}
 
     def last(self, resource: str, obj: CachedObject) -> object:
-        """What was written last of this very object; None also after it was invalid."""
+        """The last status written to this very object; None also after it was invalid."""
         written = self._of(resource, obj)
         return None if written.problem else written.status
 
@@ -74,7 +74,7 @@ class StatusWriter:
             await self.notify(notification)
 
     async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
-        """Write once on an object which field is wrong and what to write instead.
+        """Write into an object's status, once, which field is wrong and what to write instead.
 
         Raises:
             ClusterError: it was not written.
@@ -87,7 +87,7 @@ class StatusWriter:
         written.problem = said
 
     async def notify(self, notification: Notification) -> None:
-        """Send a notification every way there is; a way that fails costs nothing else."""
+        """Send a notification through every notifier; one that fails affects no other."""
         for notifier in self._notifiers:
             try:
                 await notifier.notify(notification)
@@ -120,7 +120,7 @@ class StatusWriter:
 
 
 def _resumed(obj: CachedObject, now: datetime) -> object:
-    """What the object's status said when it was read; a source's heartbeat counts from now."""
+    """The status that the object had when it was read; a source's heartbeat counts from now."""
     if isinstance(obj.slo_or_source_status, SourceStatus):
         return replace(obj.slo_or_source_status, reported_at=now)
     return obj.status

@@ -1,7 +1,7 @@
-"""What the controllers share: passive stores, and the queues in which changes wait.
+"""What the controllers share: passive stores, and queues of keys.
 
-Nothing here calls anybody. The cache is written by the Informer, evidence by the Evaluator, active
-releases by the RolloutReconciler; whoever writes adds to the queues what ``triggers`` says.
+Nothing here calls anybody. The Informer writes the cache, the Evaluator evidence, and the
+RolloutReconciler active releases; each adds the keys that ``triggers`` returns to the queues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Queues:
         self.orphaned_holds: WorkQueue[str] = WorkQueue(clock)
 
     def add(self, keys: Keys) -> None:
-        """Have these worked on soon."""
+        """Add these keys to their queues."""
         self.slos.add_all(keys.slos)
         self.slo_statuses.add_all(keys.slo_statuses)
         self.rollouts.add_all(keys.rollouts, mark=keys.observe)
@@ -40,7 +40,7 @@ class Queues:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """All of them."""
+    """All stores."""
 
     cache: ObjectCache
     evidence: EvidenceStore

@@ -1,6 +1,6 @@
-"""What has to be worked on after a change: a pure table from change to keys of the queues.
+"""What to work on after a change: a pure table from a change to keys of queues.
 
-A change of a store counts like one that the watch reports: new evidence, a release that begins.
+A change of a store counts like one from the watch: new evidence, a release that begins.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def workload_changed(cache: ObjectCache, namespace: str, ref: WorkloadRef) -> Ke
 
 
 def kind_changed(cache: ObjectCache, resource: ApiResource) -> Keys:
-    """After a kind of workload came to be watched, or ceased to be."""
+    """After the watch of a workload kind has begun or ended."""
     rollouts = [
         key_of(obj)
         for obj in cache.all(Resource.ROLLOUT)
@@ -61,7 +61,7 @@ def evidence_changed(cache: ObjectCache, slo: Key) -> Keys:
 def release_changed(
     cache: ObjectCache, rollout: Rollout, before: ActiveRelease | None, after: ActiveRelease
 ) -> Keys:
-    """A release that begins, or a hold, must not go unwatched until the next round at rest."""
+    """A release that begins, or a hold, must not wait for the next round at rest."""
     began = after.is_under_way and not (before is not None and before.is_under_way)
     return Keys(slos=_slos_of(cache, rollout)) if began else Keys()
 
@@ -72,7 +72,7 @@ def _slo_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
 
 
 def _rollout_changed(cache: ObjectCache, change: ObjectChange) -> Keys:
-    """Which of several Rollouts of one workload enforces may have changed as well."""
+    """It may also change which of several Rollouts of one workload enforces."""
     conflicting = {key for obj in (change.old, change.new) for key in _conflicting(cache, obj)}
     value = change.new.spec if change.new is not None else None
     return Keys(
@@ -95,7 +95,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     Resource.SLO: _slo_changed,
     Resource.ROLLOUT: _rollout_changed,
 }
-"""By the plural of each kind that is cached; in the order of lists: what others refer to first."""
+"""By the plural of each cached kind; kinds that others refer to are listed first."""
 
 
 def _slos_of(cache: ObjectCache, rollout: Rollout) -> list[Key]:

@@ -1,4 +1,4 @@
-"""Builds the whole engine from its ports: what ``app`` does with adapters, a test with doubles."""
+"""Builds the whole engine from its ports: ``app`` passes adapters, a test passes doubles."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROLLOUT_WORKERS, SLO_STATUS_WORKERS, SOURCE_WORKERS = 8, 4, 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """What the engine needs of the outside world."""
+    """What the engine needs from the outside world."""
 
     api: StatusApi
     notifiers: Sequence[Notifier]
@@ -50,7 +50,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What can be set.
+    """Options of the engine.
 
     Attributes:
         resync_seconds: between two lists of all our objects.
@@ -71,7 +71,7 @@ class Engine:
     controllers: Sequence[Controller[Any]]
 
     async def run(self) -> None:
-        """Decide from now on, until cancelled; only the leader does."""
+        """Decide from now on, until cancelled; only the leader runs this."""
         self.informer.start_leading()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.evaluator.run())
@@ -79,7 +79,7 @@ class Engine:
                 group.create_task(controller.run())
 
     def stuck_seconds(self) -> float:
-        """For how long an SLO has been due that nobody evaluates; 0 on a standby."""
+        """How long an SLO has been due without being evaluated; 0 on a standby."""
         return self.stores.queues.slos.stuck_seconds() if self.informer.is_leading else 0.0
 
     def evidence_age(self) -> float:
@@ -89,9 +89,9 @@ class Engine:
 
 
 def wire_engine(ports: Ports, options: Options) -> Engine:
-    """Every part, each given what it needs; whatever stands further down knows nothing above."""
+    """Build every part and pass it what it needs; a lower part knows nothing of a higher one."""
     intervals, clock, metrics, lease = options.intervals, ports.clock, ports.metrics, ports.lease
-    # What comes within this time is queried together.
+    # SLOs that are added within this time are queried together.
     queues = Queues(clock, min(GATHER_SECONDS, intervals.hot / 4))
     stores = Stores(ObjectCache(), EvidenceStore(), ActiveReleases(), ManagerIndex(), queues)
     statuses = StatusWriter(ports.api, ports.notifiers, clock, metrics, lease)

@@ -1,8 +1,8 @@
 """A work queue with delay and back-off: the one scheduler of all controllers.
 
 The rules are client-go's: a key that is added twice waits once; a key that is added while it is
-worked on comes again afterwards; no key is worked on by two workers at a time. Nothing polls: who
-waits for a key sleeps until one is added or the next delayed key is due.
+being worked on comes again afterwards; no two workers work on the same key. Nothing polls: a worker
+sleeps until a key is added or the next delayed key is due.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
 class WorkQueue(Generic[K]):
-    """Keys to be worked on.
+    """Keys to work on.
 
     Args:
         clock: delays are counted on its monotonic seconds.
-        gather_seconds: a key that is added comes so much later, together with what is added or due
-            meanwhile; for a worker that takes batches.
+        gather_seconds: an added key is delayed by this time, so that a worker which takes batches
+            gets it together with what is added or due meanwhile.
     """
 
     def __init__(self, clock: Clock, gather_seconds: float = 0.0) -> None:
@@ -41,19 +41,19 @@ class WorkQueue(Generic[K]):
         self._moved_at = 0.0
 
     def add(self, key: K, *, mark: bool = False) -> None:
-        """Have a key worked on soon; a mark once set stays until the key is taken."""
+        """Add a key to work on soon; a mark, once set, stays until the key is taken."""
         if self.gather_seconds:
             self.add_after(key, self.gather_seconds)
         else:
             self._add_now(key, mark=mark)
 
     def add_all(self, keys: Iterable[K], *, mark: bool = False) -> None:
-        """Have several keys worked on soon."""
+        """Add several keys to work on soon."""
         for key in keys:
             self.add(key, mark=mark)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Have a key worked on after this time, or earlier if it is due earlier already."""
+        """Add a key to work on after this time, or earlier if it is already due earlier."""
         if seconds <= 0:
             self._add_now(key)
             return
@@ -61,7 +61,7 @@ class WorkQueue(Generic[K]):
         self._set_timer()
 
     def add_with_backoff(self, key: K, at_least: float = 0.0) -> float:
-        """Have a key that failed worked on again, later each time; the seconds until then."""
+        """Add a key that failed, later after each failure; returns the seconds until then."""
         failures = self._failures[key]
         self._failures[key] += 1
         seconds = max(at_least, BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
@@ -69,13 +69,13 @@ class WorkQueue(Generic[K]):
         return seconds
 
     def forget_failures(self, key: K) -> None:
-        """The key succeeded: its next failure is its first."""
+        """Reset the back-off of a key that succeeded."""
         self._failures.pop(key, None)
 
     async def get(self) -> tuple[K, bool]:
         """The next key, with its mark; call ``done`` afterwards.
 
-        What delay the key had is dropped: whoever works on it says when it comes next.
+        A delay of the key is dropped: whoever works on it says when it comes next.
         """
         key = await self._ready.get()
         self._moved_at = self._clock.monotonic()
@@ -84,7 +84,7 @@ class WorkQueue(Generic[K]):
         return key, self._waiting.pop(key, False)
 
     async def get_batch(self) -> list[K]:
-        """All keys that are due, and those that are due within the time to gather.
+        """All keys that are due, and those that become due within the time to gather.
 
         For a single worker; the keys count as done at once.
         """
@@ -97,13 +97,13 @@ class WorkQueue(Generic[K]):
         return batch
 
     def done(self, key: K) -> None:
-        """The key is no longer worked on."""
+        """Report that work on the key has ended."""
         self._processing.discard(key)
         if key in self._waiting:
             self._ready.put_nowait(key)
 
     def stuck_seconds(self) -> float:
-        """For how long a key has been ready while none was taken; 0 where none is ready."""
+        """How long a key has been ready without being taken; 0 if none is ready."""
         return 0.0 if self._ready.empty() else self._clock.monotonic() - self._moved_at
 
     def _add_now(self, key: K, *, mark: bool = False) -> None:
@@ -115,7 +115,7 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def _set_timer(self) -> None:
-        """One timer, for the key that is due first; if that was dropped, it comes in vain."""
+        """Set one timer, for the key that is due first; if that is dropped, it fires in vain."""
         at = self._delayed.next()
         if at is None or at >= self._timer_at:
             return

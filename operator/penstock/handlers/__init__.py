@@ -1,1 +1,1 @@
-"""Kopf's room: events come in here and nothing else happens."""
+"""The only package that uses Kopf: it receives events and does nothing else."""

@@ -1,4 +1,4 @@
-"""Events of the watched kinds, parsed and handed over. Nothing is decided here."""
+"""Parses events of the watched kinds and hands them over. It decides nothing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def build_registry(
     watches: Iterable[Watch],
     session: Callable[[kopf.ConnectionInfo], kopf.AiohttpSession],
 ) -> kopf.OperatorRegistry:
-    """A registry of its own for each Kopf: no decorator acts at import time.
+    """A separate registry for each Kopf operator: no decorator acts at import time.
 
-    ``resources`` are Penstock's own kinds. ``session`` makes the HTTP session for credentials.
+    ``resources`` are Penstock's own kinds. ``session`` creates the HTTP session for credentials.
     """
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(with_session(session))

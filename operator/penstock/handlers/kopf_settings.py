@@ -1,4 +1,4 @@
-"""Kopf's settings, each with its reason; tried with Kopf 1.45."""
+"""Settings of Kopf, each with its reason; tested with Kopf 1.45."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.inactivity_timeout = 70  # the server's bookmarks come every 60 s
     settings.watching.reconnect_backoff = 1.0  # 0.1 s by default floods during an outage
     settings.queueing.worker_limit = None
-    settings.queueing.idle_timeout = 1.0  # frees the start burst's workers soon
-    settings.persistence.finalizer = "penstock.dev/never-written"  # recognisable if it ever were
-    # By default it kills the whole process when a watch hangs at the end; the feed leaves it.
+    settings.queueing.idle_timeout = 1.0  # frees the workers of the start burst soon
+    settings.persistence.finalizer = "penstock.dev/never-written"  # recognizable if it ever were
+    # By default Kopf kills the whole process when a watch hangs at the end; the feed abandons it.
     settings.process.ultimate_exiting_timeout = None
     return settings

@@ -1,4 +1,4 @@
-"""Who the feed is to the API server: the pod's service account, else as KUBECONFIG says."""
+"""Credentials of the feed for the API server: the pod's service account, else KUBECONFIG."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import kopf
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The token is read again this often: it is rotated on disk, and Kopf refuses credentials equal to
-# those that a spurious 401 has made it drop.
+# those that it dropped after a spurious 401.
 FRESH_FOR = timedelta(minutes=5)
 
 
 async def login(**context: Any) -> kopf.ConnectionInfo | None:
-    """The credentials, and where the API server is.
+    """The credentials, and the address of the API server.
 
-    In a pod the API server is asked at the address that the kubelet gave, as by our own client.
-    Kopf's own login asks for a name, and the feed would be blind while the cluster's DNS is down.
+    In a pod the feed uses the address that the kubelet provides, as our own client does. Kopf's own
+    login uses a host name, and the feed would be blind while the cluster's DNS is down.
     """
     host = os.environ.get("KUBERNETES_SERVICE_HOST")
     port = os.environ.get("KUBERNETES_SERVICE_PORT")
@@ -38,7 +38,7 @@ async def login(**context: Any) -> kopf.ConnectionInfo | None:
 def with_session(
     session: Callable[[kopf.ConnectionInfo], kopf.AiohttpSession],
 ) -> Callable[..., Coroutine[Any, Any, kopf.AiohttpSession | None]]:
-    """A Kopf login handler whose credentials come with an HTTP session made by ``session``."""
+    """A Kopf login handler whose credentials carry an HTTP session created by ``session``."""
 
     async def handle(**context: Any) -> kopf.AiohttpSession | None:
         info = await login(**context)

@@ -1,8 +1,8 @@
-"""A feed of kinds that a cluster may lack: it watches while they are served, and only then.
+"""A feed of kinds that a cluster may lack: it watches them while they are served, and only then.
 
-Kopf is started with what it has to watch, and ends when a kind of these is removed. So whenever
-discovery finds other kinds than before, another one is started. The feed of Penstock's own objects
-is apart from this: nothing that another tool's kinds do interrupts it.
+Kopf watches a fixed list of kinds, and ends when one of them is removed. So whenever discovery
+finds other kinds than before, a new Kopf operator is started. The feed of Penstock's own objects is
+separate: other tools' kinds never interrupt it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from penstock.handlers.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
-# A discovery is three small requests.
+# A discovery takes three small requests.
 DISCOVERY_SECONDS = 30.0
 
 Served = frozenset[ApiResource]
 
 
 class OptionalFeed:
-    """Watches those of some kinds that are served."""
+    """Watches those of its kinds that are served."""
 
     def __init__(
         self,
@@ -40,13 +40,13 @@ class OptionalFeed:
         namespaces: Sequence[str] = (),
         seconds: float = DISCOVERY_SECONDS,
     ) -> None:
-        """``seconds`` pass between two looks at what is served, for the rest as ``Watcher``."""
+        """``seconds`` is the time between two discoveries; the rest is as for ``Watcher``."""
         self._watches, self._discovery = watches, discovery
         self._take, self._again, self._clock, self._metrics = take, again, clock, metrics
         self._namespaces, self._seconds = namespaces, seconds
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         served: Served = frozenset()
         while True:
             if served:
@@ -55,7 +55,7 @@ class OptionalFeed:
                 served = await self._next(served, asyncio.Event())
 
     async def _watch(self, served: Served) -> Served:
-        """Watch these kinds until others are served; which."""
+        """Watch these kinds until others are served; returns those."""
         watches = [watch for watch in self._watches if watch.resource in served]
         kinds = ", ".join(str(watch.resource) for watch in watches)
         log.info("watching %s", kinds)
@@ -82,12 +82,12 @@ class OptionalFeed:
         return found
 
     def _reobserve(self, kinds: Served) -> None:
-        """What happened to workloads while their kind was not watched is found by looking."""
+        """Have workloads observed again that may have changed while their kind was not watched."""
         for resource in kinds:
             self._take(KindChanged(resource))
 
     async def _next(self, served: Served, ended: asyncio.Event) -> Served:
-        """What is served, once it differs; looked at now and then, and when a Kopf has ended."""
+        """The served kinds, once they differ; checked periodically, and when Kopf has ended."""
         while True:
             try:
                 found = await self._discovery.served([one.resource for one in self._watches])
@@ -102,7 +102,7 @@ class OptionalFeed:
 
 
 def optional_groups(watches: Iterable[Watch]) -> Collection[Sequence[Watch]]:
-    """What a cluster may lack, by API group: one that fails, as without a right, stops no other."""
+    """Kinds that a cluster may lack, by API group: a group that fails stops no other."""
     groups: dict[str, list[Watch]] = {}
     for watch in watches:
         if not watch.resource.is_built_in:

@@ -1,7 +1,7 @@
-"""Which watches of the feed are connected. Kopf retries them for ever and reports nothing of it.
+"""Which watches of the feed are connected. Kopf retries them for ever without reporting it.
 
-The facts come from the HTTP session that Kopf is given: a watch is lost from the first request that
-Kopf makes for its list or stream, until the API server answers a stream with 200.
+The facts come from the HTTP session that Kopf uses: a watch is lost from Kopf's first request for
+its list or stream until the API server answers a stream with 200.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NEVER = float("-inf")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TracedSession(kopf.AiohttpSession):
-    """A session for Kopf. It equals another of the same credentials.
+    """An HTTP session for Kopf. It equals any other session with the same credentials.
 
-    Kopf gives up on credentials equal to those that were refused; by their sessions no two would be
-    equal, and it would ask for ever without a pause.
+    Kopf gives up on credentials that equal refused ones. If sessions differed, no two credentials
+    would be equal, and Kopf would retry for ever without a pause.
     """
 
     aiohttp_session: aiohttp.ClientSession = dataclasses.field(compare=False, repr=False)
@@ -35,21 +35,21 @@ class TracedSession(kopf.AiohttpSession):
 
 
 class WatchStreams:
-    """Since when each watch is lost, over the lives of all Kopfs.
+    """Since when each watch is lost, across restarts of Kopf.
 
     Written in the thread of the feed, read in that of the event loop.
     """
 
     def __init__(self, clock: Clock, plurals: Iterable[str]) -> None:
-        """``plurals`` are the resources that must be watched, until a Kopf begins with its own."""
+        """``plurals`` are the resources that must be watched, until Kopf starts with its own."""
         self._clock, self._lock = clock, threading.Lock()
-        # By plural until Kopf asks for it, then by path. None: connected; -inf: never was.
+        # By plural until Kopf requests it, then by path. None: connected; -inf: never connected.
         self._lost: dict[str, float | None] = dict.fromkeys(plurals, NEVER)
         self._plurals = frozenset(self._lost)
         self._life = 0
 
     def lost(self) -> tuple[str, float] | None:
-        """The plural that has been lost longest and for how many seconds; None: all are connected.
+        """The plural that has been lost longest, and for how many seconds; None: all are connected.
 
         Seconds are infinite for a watch that has never been connected.
         """
@@ -61,14 +61,14 @@ class WatchStreams:
         return _plural(key), self._clock.monotonic() - since
 
     def lose_all(self) -> None:
-        """The Kopf that connected them has ended; what it still does counts no more."""
+        """The Kopf operator that connected them has ended; its later requests no longer count."""
         with self._lock:
             self._life += 1
             now = self._clock.monotonic()
             self._lost = {key: now if since is None else since for key, since in self._lost.items()}
 
     def trace(self, plurals: Iterable[str]) -> aiohttp.TraceConfig:
-        """What the sessions of a Kopf must be given so that its requests are seen.
+        """The hooks that Kopf's sessions need so that its requests are seen.
 
         ``plurals`` are the resources that it watches, until all are lost again.
         """
@@ -112,14 +112,14 @@ def _plural(key: str) -> str:
 
 
 class Sessions:
-    """The HTTP sessions of one Kopf. It closes those that it uses; ``close`` closes the others."""
+    """The HTTP sessions of one Kopf operator. Kopf closes those it uses, ``close`` the rest."""
 
     def __init__(self, trace: aiohttp.TraceConfig) -> None:
         self._trace = trace
         self._open: list[aiohttp.ClientSession] = []
 
     def open(self, info: kopf.ConnectionInfo) -> TracedSession:
-        """As Kopf itself would make it of the same credentials."""
+        """Create a session for these credentials, as Kopf itself would."""
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
@@ -138,7 +138,7 @@ class Sessions:
         )
 
     async def close(self) -> None:
-        """Close what Kopf has not closed."""
+        """Close the sessions that Kopf has not closed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 for session in self._open:

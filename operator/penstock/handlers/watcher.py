@@ -1,9 +1,9 @@
-"""Kopf as a feed that may break and is started again, in a thread and a loop of its own.
+"""Runs Kopf as a feed that may end and is restarted, in its own thread and event loop.
 
 Many ordinary hiccups of an API server end a Kopf operator (an ERROR inside a stream, a 410 on a
-list, a line that is not JSON); at its exit it cancels every task of its loop; and its start burst
-would delay our timers. So it gets a thread, and its death is an event like any other. It never
-decides, writes or keeps state: ``on.event`` handlers write nothing on anybody's object.
+list, a line that is not JSON). At its exit it cancels every task of its loop, and its start burst
+would delay our timers. So it has its own thread, and its end is an event like any other. The feed
+never decides, writes or keeps state: ``on.event`` handlers write nothing to anybody's object.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from penstock.handlers.streams import Sessions, WatchStreams
 
 log = logging.getLogger(__name__)
 
-# Given, because without one Kopf asks for the user's name, which a container's uid need not have.
+# Set, because Kopf otherwise looks up the user's name, which a container's uid need not have.
 IDENTITY: Any = "penstock"
 RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 STEADY_SECONDS = 120.0
 END_SECONDS = 10.0
 # A restarted API server is back sooner, and Kopf's pauses between attempts are shorter at first.
 LOST_SECONDS = 30.0
-# Longer than any pause of Kopf's between attempts.
+# Longer than any pause between Kopf's attempts.
 GIVE_UP_SECONDS = 120.0
 
 
@@ -50,7 +50,7 @@ class WatcherHealth:
 
 
 class Watcher:
-    """Watches some kinds for as long as it is run, whatever ends a single Kopf."""
+    """Watches some kinds for as long as it runs, whatever ends a single Kopf operator."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Watcher:
         namespaces: Sequence[str] = (),
         readable: Callable[[], Collection[str]] = lambda: tuple(Resource),
     ) -> None:
-        """``take`` gets every change; ``again`` is called after each restart, to sweep the gap.
+        """``take`` receives every change; ``again`` is called after each restart, to list the gap.
 
-        ``watches`` are of kinds that are not Penstock's own.
-        ``namespaces`` limit what is watched, none of them means all. ``readable`` is asked at each
-        start: a watch of a kind that nobody lets us read would end the feed again and again.
+        ``watches`` are of kinds other than Penstock's own. ``namespaces`` limits what is watched;
+        none means all. ``readable`` is called at each start: a watch of a kind that we may not read
+        would end the feed again and again.
         """
         self._watches = watches
         self._on_event, self._on_restart, self._clock, self._metrics = take, again, clock, metrics
@@ -87,7 +87,7 @@ class Watcher:
         return f"the watch of {plural} has not been connected for {seconds:.0f} s"
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         failures = 0
         while True:
             started = self._clock.monotonic()
@@ -104,7 +104,7 @@ class Watcher:
             self._on_restart()
 
     async def _once(self) -> str:
-        """One Kopf, from start to end; why it ended."""
+        """Run one Kopf operator from start to end; returns why it ended."""
         ours = asyncio.get_running_loop()
         ended: asyncio.Future[str] = ours.create_future()
         resources = self._readable()
@@ -124,7 +124,7 @@ class Watcher:
             await asyncio.to_thread(thread.join, 3.0)
 
     async def _end_of(self, ended: asyncio.Future[str]) -> str:
-        """Why a Kopf ended, or must end: it does not look again for a kind that was removed."""
+        """Why Kopf ended or must end: it does not discover a kind again that was removed."""
         while True:
             await asyncio.wait({ended}, timeout=GIVE_UP_SECONDS)
             if ended.done():
@@ -135,7 +135,7 @@ class Watcher:
 
 
 class _Watch:
-    """One Kopf in one thread."""
+    """One Kopf operator in one thread."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class _Watch:
         self._flag: asyncio.Event | None = None
 
     def run(self) -> None:
-        """The thread's body."""
+        """Run in the thread."""
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(self._operate())
@@ -193,7 +193,7 @@ class _Watch:
         )
         running = asyncio.create_task(kopf.run_tasks(tasks, ignored=others))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        # It may hang here for ever: a watch can swallow the cancellation that is to end it.
+        # It may hang here for ever: a watch can swallow the cancellation that should end it.
         await asyncio.wait({running}, timeout=END_SECONDS)
         await self._sessions.close()
         for task in (running, *tasks):
@@ -211,11 +211,11 @@ class _Watch:
         try:
             self._ours.call_soon_threadsafe(call, *arguments)
         except RuntimeError:
-            log.debug("our loop has ended before the feed")
+            log.debug("the event loop ended before the feed")
 
 
 def _leave(loop: asyncio.AbstractEventLoop) -> None:
-    """Close a loop in bounded time, whatever its tasks do with being cancelled."""
+    """Close a loop in bounded time, however its tasks react to cancellation."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

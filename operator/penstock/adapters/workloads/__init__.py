@@ -1,1 +1,1 @@
-"""How each kind of workload is looked at, held and released; one file for each kind."""
+"""How each kind of workload is observed, held and released; one file for each kind."""

@@ -1,4 +1,4 @@
-"""What one kind of workload needs to be guarded. Each kind is one file beside this one."""
+"""What Penstock needs to guard one kind of workload. Each kind is one file beside this one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from penstock.engine.watches import Watch
 class WorkloadAdapter(Protocol):
     """Observes, holds and releases workloads of one kind.
 
-    Every method raises ``ClusterError`` or its kin for what the API server did not do.
+    Every method raises ``ClusterError`` or a subclass if the API server did not do what was asked.
     """
 
     @property
@@ -27,20 +27,20 @@ class WorkloadAdapter(Protocol):
         """What to watch so that no change of such a workload is missed; the kind itself first."""
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
-        """The workload now, how far its release is, and how effective a hold is or would be.
+        """The workload now, the progress of its release, and how effective a hold is or would be.
 
-        ``manager`` is the field manager of this Rollout's hold. Advice for people is part of it.
+        ``manager`` is the field manager of this Rollout's hold. The result has advice for people.
         """
 
     async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
         """Hold exactly the object that was seen (its uid), never by force."""
 
     async def release(self, hold_ref: HoldRef) -> HoldResult:
-        """Give back what this hold's manager owns of exactly this object, and nothing else."""
+        """Release what this hold's manager owns of exactly this object, and nothing else."""
 
     async def list_held(self) -> Sequence[HoldRef]:
-        """Every hold of Penstock on objects of this kind, whatever Rollout it was made for."""
+        """Every hold of Penstock on objects of this kind, for any Rollout."""
 
 
 AdapterFactory = Callable[[KubeClient, Sequence[str]], WorkloadAdapter]
-"""Makes an adapter for one API server and some namespaces; none mean all."""
+"""Creates an adapter for one API server and some namespaces; none means all."""

@@ -1,9 +1,9 @@
 """A hold as one field of a workload, written by server-side apply.
 
-The field is written under a manager of each Rollout's own. A person's value, written before ours,
-survives our release; one who pins another value by apply shows up as a conflict. Labels mark what
-is held, so that holds are found without a Rollout. Annotations are never written: controllers copy
-them, and ``kubectl rollout undo`` brings them back.
+The field is written under a separate manager for each Rollout. A person's value, written before
+ours, survives our release. Anybody who pins another value by apply shows up as a conflict. Labels
+mark what is held, so that holds are found without a Rollout. Annotations are never written:
+controllers copy them, and ``kubectl rollout undo`` brings them back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from penstock.errors import Conflict, Forbidden, InvalidRequest, NotFound
 HELD_LABEL = "penstock.dev/held"
 KEEP_LABEL = "penstock.dev/keep-held"
 PERSON_LABEL = "penstock.dev/hold"
-# Its controller writes a workload's status beside us.
+# A workload's controller writes its status at the same time.
 RELEASE_TRIES = 3
 
 
@@ -53,7 +53,7 @@ class ApplyHold:
     async def release(self, hold_ref: HoldRef) -> HoldResult:
         """Apply nothing under the same manager: what only it owned is removed.
 
-        It names the version that it is made on: one that comes late would end a newer hold.
+        It names the version that it is based on: a late release would end a newer hold.
         """
         path = object_path(self._resource, hold_ref.namespace, hold_ref.ref.name)
         body = self._body(hold_ref.namespace, hold_ref.ref.name, hold_ref.uid, {})
@@ -84,7 +84,7 @@ class ApplyHold:
         )
 
     def _holds(self, body: Body) -> list[HoldRef]:
-        """The holds on one object, each with the uid of the Rollout that it was made for."""
+        """The holds on one object, each with the uid of the Rollout that it was created for."""
         metadata = body["metadata"]
         namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
         return [
@@ -111,7 +111,7 @@ class ApplyHold:
         try:
             await self._kube.apply(path, body, manager, force=False)
         except Conflict as error:
-            if not error.managers:  # a race with another write, and nobody's claim on the field
+            if not error.managers:  # a race with another write; nobody claims the field
                 raise
             return HoldResult(HoldOutcome.CONFLICT, owners=error.managers)
         except NotFound:
@@ -132,7 +132,7 @@ class ApplyHold:
 
 
 def is_kept(body: Body) -> bool:
-    """Whether a hold on it is to outlive its Rollout."""
+    """Whether a hold on it outlives its Rollout."""
     return KEEP_LABEL in (body["metadata"].get("labels") or {})
 
 
@@ -151,7 +151,7 @@ def controller_uid(body: Body) -> str:
 
 
 def label_selector(selector: Body) -> str:
-    """A label selector as a query has it."""
+    """A label selector as a query parameter."""
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     return ",".join([*parts, *_expressions(selector.get("matchExpressions") or ())])
 

@@ -1,8 +1,9 @@
 """Deployments: observed together with their ReplicaSets, held by ``spec.paused``.
 
-A paused Deployment still moves: the controller tops up to ``replicas + maxSurge``, and once the new
-ReplicaSet is whole and available it takes the old ones to zero. So a pause holds something only
-while the new ReplicaSet wants fewer pods than the Deployment does, and of a single replica never.
+A paused Deployment still moves: the controller tops up to ``replicas + maxSurge``. Once the new
+ReplicaSet is complete and available, it scales the old ones to zero. So a pause holds something
+only while the new ReplicaSet wants fewer pods than the Deployment, and it never holds a single
+replica.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _deadline_exceeded(status: Body) -> bool:
 
 
 def _ever_complete(body: Body, new: Body | None, others: list[Body]) -> bool:
-    """Whether some template ever ran completely: an old one is there, or the present is whole."""
+    """Whether any template ever ran completely: there is an old one, or this one is complete."""
     status, replicas = body.get("status") or {}, int(body["spec"].get("replicas", 1))
     available = int(status.get("availableReplicas", 0))
     whole = new is not None and available >= replicas > 0
@@ -155,7 +156,8 @@ def _ever_complete(body: Body, new: Body | None, others: list[Body]) -> bool:
 def _effect(replicas: int, new: Body | None, others: list[Body]) -> HoldEffect:
     """How much a pause stops from now on; measured on real controllers, row by row.
 
-    10 replicas, old/new as the pause came: 8/5 stays; 3/10 continues to 0/10, so nothing is held.
+    10 replicas, old/new when the pause came: 8/5 stays; 3/10 continues to 0/10, so nothing is
+    held.
     """
     if new is None or _wanted(new) == 0:
         return HoldEffect.FULL if others else HoldEffect.NONE
@@ -180,7 +182,7 @@ def _refusal(body: Body, owned: list[Body]) -> str | None:
 
 
 def _pinned_by(body: Body, holders: tuple[str, ...]) -> str | None:
-    """Who declares ``paused: false``: found by ownership, or in what ``kubectl apply`` keeps."""
+    """Who declares ``paused: false``, by field ownership or the annotation of ``kubectl apply``."""
     if not body["spec"].get("paused") and holders:
         return ", ".join(holders)
     text = (body["metadata"].get("annotations") or {}).get(LAST_APPLIED)

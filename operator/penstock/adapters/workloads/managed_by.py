@@ -1,8 +1,8 @@
 """Lists the objects of other tools that manage workloads, to find what a watch has missed.
 
-A cluster without such a kind serves none. A discovery or list that fails, is forbidden or hangs
-leaves the index with what the watch has reported: no gate waits for another tool's kind, and no
-kind for another.
+A cluster without such a kind lists none. If a discovery or list fails, is forbidden or hangs, the
+index keeps what the watch has reported: no gate waits for another tool's kind, and no kind for
+another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Managers = Mapping[ManagerRef, WorkloadRef]
 
 
 class ManagerLister:
-    """Lists them, kind by kind."""
+    """Lists them, one kind after another."""
 
     def __init__(self, kube: KubeClient, namespaces: Sequence[str], discovery: Discovery) -> None:
         self._kube, self._namespaces, self._discovery = kube, namespaces, discovery

@@ -1,4 +1,4 @@
-"""All kinds of workload: each reference goes to the adapter of its kind."""
+"""All kinds of workload: passes each reference to the adapter of its kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADAPTERS: Sequence[AdapterFactory] = (DeploymentAdapter,)
 
 
 class WorkloadRegistry:
-    """Implements ``engine.ports.Workloads`` by the adapters of single kinds."""
+    """Implements ``engine.ports.Workloads`` with one adapter for each kind."""
 
     def __init__(
         self, adapters: Sequence[WorkloadAdapter], discovery: Discovery, managers: ManagerLister
@@ -46,7 +46,7 @@ class WorkloadRegistry:
         return tuple(found.values())
 
     async def observe(self, namespace: str, ref: WorkloadRef, manager: str) -> WorkloadState:
-        """The workload now; of a kind without an adapter, that it cannot be held."""
+        """The workload now; for a kind without an adapter, that it cannot be held."""
         adapter = self._find(ref)
         if adapter is None:
             kinds = ", ".join(str(one.resource) for one in self._adapters)
@@ -55,21 +55,21 @@ class WorkloadRegistry:
         try:
             return await adapter.observe(namespace, ref, manager)
         except KindNotServed:
-            # A server that has just started may answer so too: discovery says it for certain.
+            # A server that has just started may answer this too: discovery is reliable.
             if await self._discovery.served([adapter.resource]):
                 raise
             return WorkloadState(namespace, ref, "", Phase.MISSING)
 
     async def hold(self, workload: WorkloadState, manager: str, *, keep: bool) -> HoldResult:
-        """Hold exactly the object that was seen."""
+        """Hold exactly the object that was observed."""
         return await self._get(workload.ref).hold(workload, manager, keep=keep)
 
     async def release(self, hold_ref: HoldRef) -> HoldResult:
-        """Give back one hold."""
+        """Release one hold."""
         return await self._get(hold_ref.ref).release(hold_ref)
 
     async def held(self) -> Sequence[HoldRef]:
-        """Every hold of Penstock, of any kind that the cluster has."""
+        """Every hold of Penstock, on any kind that the cluster has."""
         resources = [adapter.resource for adapter in self._adapters]
         served = await self._discovery.served(resources)
         return [

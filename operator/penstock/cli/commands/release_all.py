@@ -17,9 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Release them all: 0 when none is left, 1 when one is."""
+    """Release all holds: 0 if none is left, 1 otherwise."""
     found = settings_of(NAME, arguments)
-    # Kopf and the Kubernetes client take a second to import; `penstock version` does without.
+    # Kopf and the Kubernetes client take a second to import; `penstock version` needs neither.
     from penstock import app
 
     return app.release_all(found)

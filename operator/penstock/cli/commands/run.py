@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run until asked to stop: 0 asked to stop, 1 failure, 3 another replica leads now."""
     found = settings_of(NAME, arguments)
-    # Kopf and the Kubernetes client take a second to import; `penstock version` does without.
+    # Kopf and the Kubernetes client take a second to import; `penstock version` needs neither.
     from penstock import app
 
     return app.run(found)

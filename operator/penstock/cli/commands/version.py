@@ -11,10 +11,10 @@ HELP = "print the version"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """It has none."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The version alone, so that scripts can read it."""
+    """Print only the version, so that scripts can read it."""
     print(__version__)
     return 0

@@ -1,7 +1,8 @@
 """The name of an indicator's ledger in a snapshot. It outlives every process and every release.
 
-What is hashed is the text that the first release wrote. Its words are data, not the names of
-today's classes: renaming a class must not rename ledgers, because all would be read again.
+The hash is computed over the text that the first release wrote. Its words are data, not names
+of today's classes. Renaming a class must not rename ledgers, because all would be
+backfilled again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def digest(source: str, indicator: Indicator, resolution: int) -> str:
     """32 hexadecimal digits.
 
     Args:
-        source: what makes the numbers of a source its own.
+        source: what identifies the numbers of a source.
         indicator: what is measured.
         resolution: the length of its buckets in seconds.
     """

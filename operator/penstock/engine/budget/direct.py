@@ -1,7 +1,7 @@
-"""Reads budgets of short windows directly: the whole window and each burn window are asked for.
+"""Reads budgets of short windows directly: it queries the whole window and each burn window.
 
-Nothing is kept, so nothing is known but what the server still holds, and a long window is as dear
-at each evaluation as it was at the first.
+Nothing is stored, so nothing is known but what the server still has, and a long window costs as
+much at each evaluation as at the first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from penstock.engine.promql.query_client import QueryClient
 
 
 class Direct:
-    """The port ``Metrics``, without memory."""
+    """The port ``EvidenceSource``, without memory."""
 
     def __init__(self, client: QueryClient) -> None:
         self._client = client
@@ -38,7 +38,7 @@ class Direct:
     async def measure(
         self, source: MetricsSource, requests: Sequence[EvidenceRequest], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
-        """Evidence for each inquiry, all for the same instant."""
+        """Evidence for each request, all for the same instant."""
         plans = {
             request.slo.ref: plan_direct_read(request, at, source.freshness) for request in requests
         }
@@ -55,17 +55,17 @@ class Direct:
         }
 
     async def health(self, source: MetricsSource) -> SourceHealth:
-        """How a source stands."""
+        """The health of a source."""
         return await self._client.health(source)
 
     def is_overloaded(self, source: MetricsSource) -> bool:
-        """Whether a source has said lately that it has too much to do."""
+        """Whether a source has recently reported overload."""
         return self._client.is_overloaded(source)
 
 
 @dataclass(frozen=True, slots=True)
 class DirectPlan:
-    """What is asked for an inquiry; ``window`` reaches back to where the SLO's own begins."""
+    """What to query for a request; ``window`` begins where the SLO's own window does."""
 
     request: EvidenceRequest
     window: Duration
@@ -75,7 +75,7 @@ class DirectPlan:
 def plan_direct_read(
     request: EvidenceRequest, at: datetime, freshness: Duration
 ) -> DirectPlan | Evidence:
-    """What to ask for an inquiry, or why nothing can be asked."""
+    """What to query for a request, or why nothing can be queried."""
     slo = request.slo
     window = _since_start(slo, at)
     if window.milliseconds <= 0:
@@ -88,7 +88,7 @@ def plan_direct_read(
 
 
 def evidence_from_counts(planned: DirectPlan, found: Counts | Evidence, at: datetime) -> Evidence:
-    """What the counts say of the budget."""
+    """What the counts say about the budget."""
     if isinstance(found, Evidence):
         return found
     slo, window = planned.request.slo, planned.window
@@ -110,7 +110,7 @@ def evidence_from_counts(planned: DirectPlan, found: Counts | Evidence, at: date
         window_counts=whole,
         burn_windows={back: count for back, count in burn_windows.items() if count is not None},
     )
-    # A ratio that is nobody's events has no number of them.
+    # A recorded ratio has no number of events.
     is_of_events = not isinstance(slo.indicator, RawRatioIndicator)
     return evidence_of(reading, slo.minimum_events if is_of_events else 0)
 
@@ -120,7 +120,7 @@ def _count(found: Counts, back: Duration) -> EventCounts | None:
 
 
 def _lacks_good(slo: Slo, found: Counts, window: Duration, whole: EventCounts) -> bool:
-    """Good events that never happened in the whole window look like a slip of the pen."""
+    """Whether good events never happened in the whole window: probably a mistake in the query."""
     indicator = slo.indicator
     counts_good = isinstance(indicator, RatioIndicator) and indicator.counted is CountedEvents.GOOD
     return counts_good and whole.total > 0 and IncreaseOver(window) in found.without_events

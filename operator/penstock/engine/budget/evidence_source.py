@@ -1,4 +1,4 @@
-"""The port ``Metrics``: short windows are read directly, longer ones from ledgers."""
+"""The port ``EvidenceSource``: short windows are read directly, longer ones from ledgers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHORTEST_OF_LEDGER = Duration.parse("1h")
 
 
 class PlannedRequest(NamedTuple):
-    """How one inquiry is answered."""
+    """How one request is answered."""
 
     request: EvidenceRequest
     ledger: TrackedLedger
@@ -46,7 +46,7 @@ class BudgetEvidence:
     async def measure(
         self, source: MetricsSource, requests: Sequence[EvidenceRequest], at: datetime
     ) -> Mapping[ObjectRef, Evidence]:
-        """Evidence for each inquiry, all for the same instant."""
+        """Evidence for each request, all for the same instant."""
         short, others = list[EvidenceRequest](), list[EvidenceRequest]()
         for request in requests:
             (short if _is_read_directly(request.slo, at) else others).append(request)
@@ -57,17 +57,17 @@ class BudgetEvidence:
         return {**read, **kept}
 
     async def health(self, source: MetricsSource) -> SourceHealth:
-        """How a source stands."""
+        """The health of a source."""
         return await self._client.health(source)
 
     def is_overloaded(self, source: MetricsSource) -> bool:
-        """Whether a source has said lately that it has too much to do."""
+        """Whether a source has recently reported overload."""
         return self._client.is_overloaded(source)
 
     async def _migrating(
         self, source: MetricsSource, requests: Sequence[EvidenceRequest], at: datetime
     ) -> dict[ObjectRef, Evidence]:
-        """Of an SLO whose indicator has changed, the former one is measured as well."""
+        """If the indicator of an SLO has changed, measure the former one as well."""
         former = self._migrations.former(source, requests)
         found = await self._from_ledgers(source, [*requests, *former], at)
         return self._migrations.merge(source, requests, found, self._clock.monotonic())
@@ -95,7 +95,7 @@ class BudgetEvidence:
     def planned(
         self, source: MetricsSource, requests: Sequence[EvidenceRequest], at: datetime
     ) -> list[PlannedRequest]:
-        """How each inquiry is answered: from which ledger, and by which questions besides."""
+        """How each request is answered: from which ledger, and by which additional queries."""
         source_ledgers, now = self._ledgers.source_ledgers(source), self._clock.monotonic()
         found = []
         for request in requests:
@@ -110,7 +110,7 @@ class BudgetEvidence:
     async def read(
         self, source: MetricsSource, planned: Sequence[PlannedRequest], at: datetime
     ) -> Mapping[Hashable, Counts | Evidence]:
-        """What the ledgers lack, by account: one query, however many SLOs need it."""
+        """What the ledgers lack, by ledger: one query, however many SLOs need it."""
         wanted: dict[TrackedLedger, frozenset[CountRange]] = {}
         for _, tracked, plan in planned:
             asked = wanted.setdefault(tracked, plan.ranges.every)
@@ -125,12 +125,12 @@ class BudgetEvidence:
 
 
 def _is_read_directly(slo: Slo, at: datetime) -> bool:
-    """Slices of time are kept by ledgers alone, however short the window is."""
+    """Only ledgers have time slices, however short the window is."""
     return isinstance(slo.budgeting, Occurrences) and length(slo.window, at) < SHORTEST_OF_LEDGER
 
 
 def _by_burn_window(read: Counts, plan: LedgerPlan) -> dict[Duration, EventCounts]:
-    """Counts by look back; one without data is missing."""
+    """Counts by burn window; one without data is missing."""
     moment = plan.at * 1_000
     return {
         burn_window: count

@@ -1,4 +1,4 @@
-"""An SLO's evidence from its ledger and from what is still open."""
+"""An SLO's evidence, from its ledger and from the events since the last closed bucket."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from penstock.domain.window import Window, length
 from penstock.engine.budget.ledger_plan import LedgerPlan
 from penstock.engine.budget.source_ledgers import BURN_SECONDS
 
-# With this share of the window read, the budget is evaluated; the rest is not known yet.
+# The budget is evaluated once this share of the window is read; the rest is not known yet.
 ENOUGH_ASKED = Decimal("0.95")
 DAY = 24 * HOUR
 _NONE = Decimal(0)
@@ -35,7 +35,7 @@ _MOST_KEPT = 1_024
 
 @lru_cache(_MOST_KEPT)
 def _began(window: Window, at: int) -> tuple[datetime, int, Duration]:
-    """The instant, when the window around it began, in seconds, and how long it is."""
+    """The instant, the start of the window around it in seconds, and the length of the window."""
     when = datetime.fromtimestamp(at, tz=UTC)
     return when, int(window.start(when).timestamp()), length(window, when)
 
@@ -46,18 +46,18 @@ def evidence_from_ledger(
     fresh: dict[Duration, EventCounts],
     release_starts: frozenset[datetime] = frozenset(),
 ) -> Evidence:
-    """What ledger and fresh counts together say of an SLO.
+    """What the ledger and fresh counts together say about an SLO.
 
     Args:
-        plan: the plan that was asked by.
-        ledger: of the SLO's indicator.
-        fresh: the counts that were asked for; one without data is missing.
-        release_starts: since when else bad events are counted.
+        plan: the plan by which the fresh counts were queried.
+        ledger: the ledger of the SLO's indicator.
+        fresh: the counts that were queried; one without data is missing.
+        release_starts: further times since which to count bad events.
     """
     reader = _Reader(plan, ledger, fresh)
     whole = reader.known
     if plan.open is None and len(ledger.fine):
-        # What was known before may have held a release: that is an outage, no young service.
+        # Earlier data may have held a release: this is an outage, not a young service.
         closed = datetime.fromtimestamp(ledger.closed_until, tz=UTC)
         return Evidence(
             EvidenceKind.STALE, f"the ledger ends at {closed:%H:%M UTC} and is catching up"
@@ -77,7 +77,7 @@ def evidence_from_ledger(
     needed = min(int(reading.window.seconds) // 10, DAY)
     if seconds < needed:
         message = f"{_whole_minutes(seconds)} of {reading.window} is known"
-        if not fresh:  # a service is young only if it is alive
+        if not fresh:  # only a live service can be young
             return Evidence(
                 EvidenceKind.ABSENT, f"{message}, and nothing of the last {max(plan.asked)}"
             )
@@ -87,7 +87,7 @@ def evidence_from_ledger(
 
 
 class _Reader:
-    """Reads windows and looks of one SLO."""
+    """Reads the windows and burn windows of one SLO."""
 
     def __init__(
         self, plan: LedgerPlan, ledger: Ledger, fresh: dict[Duration, EventCounts]
@@ -107,7 +107,7 @@ class _Reader:
         return self.ledger.slices_between(self.timeslices, self.start, self.boundary)
 
     def covered_seconds(self) -> int:
-        """How much of the window there is data of."""
+        """How many seconds of the window have data."""
         closed = int(self.known.covered * max(0, self.boundary - self.start))
         if self.open is None:
             return closed
@@ -130,10 +130,10 @@ class _Reader:
         return made if told is NO_FORECAST else replace(made, forecast=told)
 
     def so_far(self, reading: Reading) -> Reading:
-        """What is known while the past is being read, as if there was not one error in the rest.
+        """What is known during backfill, as if the rest had no errors.
 
-        Of 9 bad in 1,000 events of a known third, 9 in 3,000 are told: what even this refuses, the
-        whole window would.
+        Of 9 bad in 1,000 events of a known third, 9 in 3,000 are reported: a hold on these would be
+        a hold on the whole window too.
         """
         later = [duration for duration in self.plan.burn_windows if duration.seconds > BURN_SECONDS]
         burn_windows = {span: self._burn_window_so_far(span) for span in later} | dict(
@@ -156,7 +156,7 @@ class _Reader:
         return replace(_projected(counts.events, counts.queried), events=events.bad)
 
     def bad_since(self, release_starts: frozenset[datetime]) -> dict[datetime, Decimal]:
-        """What was bad in the window since each of these moments, where it is known."""
+        """How many events in the window were bad since each of these moments, where known."""
         found = {
             started_at: self._bad_since(int(started_at.timestamp()))
             for started_at in release_starts
@@ -164,9 +164,9 @@ class _Reader:
         return {started_at: bad for started_at, bad in found.items() if bad is not None}
 
     def _bad_since(self, moment: int) -> Decimal | None:
-        """A bucket that the moment cuts counts by the share after it, as does what is open.
+        """A bucket that the moment cuts is prorated by the share after it, as are open events.
 
-        A slice of time that it cuts is not counted.
+        A time slice that it cuts is not counted.
         """
         start, open_ = max(moment, self.start), self.open
         if self.timeslices is not None:
@@ -182,14 +182,14 @@ class _Reader:
         return counts.events.bad + self._share_after(start, now)
 
     def _open_after(self, start: int) -> EventCounts | None:
-        """What is open; of a calendar period that began within it, the share since."""
+        """Open events; of a calendar period that began among them, the share since then."""
         if self.open is None or start <= self.boundary:
             return self.open
         bad, total = (self._share_after(start, one) for one in (self.open.bad, self.open.total))
         return EventCounts(bad, total)
 
     def _share_after(self, start: int, number: Decimal) -> Decimal:
-        """Of 26 events in 13 open minutes, of which the last 3 lie after ``start``: 6."""
+        """Of 26 events in 13 open minutes, of which the last 3 are after ``start``: 6."""
         if start <= self.boundary:
             return number
         return number * (self.plan.at - start) / (self.plan.at - self.boundary)
@@ -202,7 +202,7 @@ class _Reader:
         return known.events
 
     def _burn_window_counts(self) -> dict[Duration, EventCounts]:
-        """What there is of each look."""
+        """The counts of each burn window that has data."""
         burn_windows = {
             span: count for span, count in self.fresh.items() if span in self.plan.burn_windows
         }
@@ -220,7 +220,7 @@ class _Reader:
         }
 
     def _events(self, start: int) -> EventCounts | None:
-        """Events since ``start``; None where nothing is known of them."""
+        """Events since ``start``; None if nothing is known of them."""
         if self.begins > start and self.boundary - self.begins < ENOUGH_ASKED * (
             self.boundary - start
         ):
@@ -235,7 +235,7 @@ class _Reader:
     def _slices(
         self, timeslices: TimesliceRule, span: Duration, events: EventCounts
     ) -> EventCounts:
-        """Closed slices, and what is open as one more, so that an outage is seen before it ends."""
+        """Closed slices, and open events as one more, so that an outage counts before it ends."""
         start = self.plan.at - int(span.seconds)
         counts = self.ledger.slices_between(timeslices, start, self.boundary)
         bad, slices, now = counts.events.bad, counts.events.total, self.open
@@ -258,10 +258,10 @@ def _without_budget(reading: Reading) -> Reading:
 
 
 def _projected(count: EventCounts, asked: Decimal) -> EventCounts:
-    """Counts of the share that was asked for, with as many events in all the rest, none bad."""
+    """Counts of the queried share, with as many events in the rest, none of them bad."""
     return EventCounts(count.bad, count.total / asked) if asked else EventCounts(_NONE, _NONE)
 
 
 def _whole_minutes(seconds: int) -> str:
-    """Whole minutes, so that the sentence does not change every round."""
+    """Whole minutes, so that the message does not change every round."""
     return str(Duration.of_seconds(seconds // 60 * 60))

@@ -1,7 +1,7 @@
-"""All ledgers of all sources: keeps them up beside the measuring, and over a restart.
+"""All ledgers of all sources: keeps them up to date beside evaluations, and across restarts.
 
-Upkeep is a task of its own, so that no decision waits for a backfill, and asks each source one
-request at a time, so that the source always has room for a decision.
+Upkeep is a task of its own, so that no decision waits for a backfill. It sends each source one
+request at a time, so that the source always has capacity for a decision.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ SNAPSHOT_SECONDS = 600.0
 
 
 class LedgerManager:
-    """The books, by source.
+    """The ledgers, by source.
 
     Args:
-        client: asks a source.
+        client: queries a source.
         snapshots: where ledgers outlive the process.
         scrape_seconds: how far apart samples usually are.
         own_job: the job under which sources scrape us; empty if they do not.
@@ -63,7 +63,7 @@ class LedgerManager:
         self.kept: dict[str, Ledger] = {}
 
     def source_ledgers(self, source: MetricsSource) -> SourceLedgers:
-        """The ledgers of a source; of another address they are others."""
+        """The ledgers of a source; a source with another address has other ledgers."""
         name = name_of(source)
         if name not in self._sources:
             self._sources[name] = SourceLedgers(source)
@@ -71,12 +71,12 @@ class LedgerManager:
         return self._sources[name]
 
     def wake(self, source: MetricsSource) -> None:
-        """This source has just been asked: its upkeep may continue."""
+        """This source was just queried: its upkeep may continue."""
         self._woken[name_of(source)].set()
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled; a last snapshot is then up to the caller."""
+        """Run until cancelled; the caller then saves a last snapshot."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._save_now_and_then())
             served: set[str] = set()
@@ -88,7 +88,7 @@ class LedgerManager:
                 self._news.clear()
 
     async def load(self) -> None:
-        """Take up what the last process saved; a ledger that cannot be read is begun afresh."""
+        """Load what the last process saved; a ledger that cannot be read starts empty."""
         try:
             saved = await self._snapshots.load()
         except ClusterError as error:
@@ -101,7 +101,7 @@ class LedgerManager:
         log.info("loaded %d of %d ledgers", len(self.kept), len(saved))
 
     async def save(self) -> None:
-        """Write a snapshot of every ledger, also of those that nobody has asked for yet."""
+        """Write a snapshot of every ledger, including those that no evaluation has used yet."""
         held = {
             tracked.key.digest: tracked.ledger
             for source_ledgers in self._sources.values()
@@ -110,7 +110,7 @@ class LedgerManager:
         await self._snapshots.save({name: encode(it) for name, it in (self.kept | held).items()})
 
     def counted(self) -> Iterator[tuple[str, CounterTotals]]:
-        """The counters of all ledgers that are up to date, by their names."""
+        """The counters of all ledgers that are up to date, by name."""
         now = int(self._clock.now().timestamp())
         for source_ledgers in self._sources.values():
             for tracked in source_ledgers:
@@ -118,13 +118,13 @@ class LedgerManager:
                     yield counters_of(source_ledgers.source, tracked), tracked.counted
 
     def counters_of(self, slo: Slo, source: MetricsSource) -> str | None:
-        """What the counters of an SLO's ledger are called; None while it has no ledger."""
+        """The name of the counters of an SLO's ledger; None while it has no ledger."""
         source_ledgers = self._sources.get(name_of(source))
         tracked = source_ledgers.find(slo) if source_ledgers else None
         return None if tracked is None else counters_of(source, tracked)
 
     async def _save_now_and_then(self) -> None:
-        """Every so often, and as soon as a past has been read: that is what costs most."""
+        """Save periodically, and as soon as a backfill is complete: that is what costs most."""
         while True:
             try:
                 async with asyncio.timeout(SNAPSHOT_SECONDS):
@@ -135,10 +135,10 @@ class LedgerManager:
             try:
                 await self.save()
             except ClusterError as error:
-                log.warning("could not save ledgers, a restart has to read more: %s", error)
+                log.warning("could not save ledger snapshots, a restart backfills more: %s", error)
 
     def _tidy(self) -> None:
-        """Let go of what nobody has asked for since the start, or for long."""
+        """Drop ledgers that were not used since the start, or for a long time."""
         self.kept.clear()
         for source_ledgers in self._sources.values():
             source_ledgers.forget_unused(self._clock.monotonic())
@@ -156,11 +156,11 @@ class LedgerManager:
                 self._filled.set()
 
     async def _upkeep(self, name: str) -> bool:
-        """Whether there is more to do right away."""
+        """Do what is due; returns whether there is more to do at once."""
         updater = LedgerUpdater(self._client, self._sources[name], self._lag, self._own_job)
         try:
             return await updater.once(self._clock.now(), self._clock.monotonic())
         except Exception:
-            log.exception("upkeep of the ledgers of %s failed", name)
+            log.exception("could not update the ledgers of %s", name)
             self._metrics.count(CounterName.ERRORS, where="ledger")
             return False

@@ -1,4 +1,4 @@
-"""How an SLO is read from its ledger: which burn windows are queried besides, and how."""
+"""How an SLO is read from its ledger: which burn windows are queried as well, and how."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from penstock.engine.promql import CountRange, ExactBucket, IncreaseOver
 
 FIVE_MINUTES = Duration.parse("5m")
 LONGEST_OPEN = 3_600
-# Longer looks are read exactly only by closing buckets: it would be dear in every round.
+# Longer burn windows are read exactly only by closing buckets: each round would cost too much.
 EXACT_UP_TO = Duration.parse("10m")
 _MOST_KEPT = 1_024
 
@@ -26,7 +26,7 @@ class LedgerPlan(NamedTuple):
 
     Attributes:
         at: seconds since the epoch.
-        ranges: the burn windows that are asked for directly, and how.
+        ranges: the burn windows that are queried directly, and how.
         open: seconds since the last closed bucket; None while the ledger is too far behind.
     """
 
@@ -38,12 +38,12 @@ class LedgerPlan(NamedTuple):
 
     @property
     def asked(self) -> Set[Duration]:
-        """The burn windows that are asked for directly."""
+        """The burn windows that are queried directly."""
         return self.ranges.by_burn_window.keys()
 
 
 class CountRanges(NamedTuple):
-    """How burn windows are queried, and which are not; shared by SLOs that are queried alike."""
+    """Which burn windows are queried, and how; shared by SLOs that are queried alike."""
 
     by_burn_window: Mapping[Duration, CountRange]
     every: frozenset[CountRange]
@@ -53,7 +53,7 @@ class CountRanges(NamedTuple):
 def plan_ledger_read(
     slo: Slo, burn_windows: frozenset[Duration], ledger: Ledger, at: datetime, *, hot: bool = False
 ) -> LedgerPlan:
-    """Short looks are always asked for; longer ones only while the ledger lacks them."""
+    """Short burn windows are always queried; longer ones only while the ledger lacks them."""
     now = int(at.timestamp())
     since = now - ledger.closed_until
     open_ = since if 0 < since <= LONGEST_OPEN else None
@@ -70,12 +70,12 @@ def plan_ledger_read(
 
 
 def _lacking(longer: tuple[Duration, ...], ledger: Ledger, now: int) -> tuple[Duration, ...]:
-    """Those that reach further back than what is known, and those that it does not reach."""
+    """The burn windows that reach back beyond what is known, and those that do not reach it."""
     known = 0
     while known < len(longer) and not _has(ledger, longer[known], now):
         known += 1
     lag = (now - ledger.closed_until) * 1_000
-    if known == 0 and (not longer or longer[-1].milliseconds > lag):  # as nearly always
+    if known == 0 and (not longer or longer[-1].milliseconds > lag):  # nearly always so
         return ()
     return longer[:known] + tuple(
         duration for duration in longer[known:] if duration.milliseconds <= lag
@@ -84,7 +84,7 @@ def _lacking(longer: tuple[Duration, ...], ledger: Ledger, now: int) -> tuple[Du
 
 @lru_cache(_MOST_KEPT)
 def _longer(burn_windows: frozenset[Duration]) -> tuple[Duration, ...]:
-    """What a ledger may have instead: the longest first, since one that is known has the others."""
+    """What a ledger may have instead: longest first, since one that is known has the others."""
     longer = (span for span in burn_windows if span > FIVE_MINUTES and span.seconds <= BURN_SECONDS)
     return tuple(sorted(longer, reverse=True))
 
@@ -93,7 +93,7 @@ def _longer(burn_windows: frozenset[Duration]) -> tuple[Duration, ...]:
 def _ranges(
     burn_windows: frozenset[Duration], lacking: tuple[Duration, ...], open_: int | None, hot: bool
 ) -> CountRanges:
-    """While a release hangs on it, first errors of new pods count."""
+    """While a release depends on it, the first errors of new pods count."""
     asked = {FIVE_MINUTES, *lacking, *(span for span in burn_windows if span <= FIVE_MINUTES)}
     if open_ is not None:
         asked.add(Duration.of_seconds(open_))

@@ -1,7 +1,8 @@
-"""Reads back from a source what an earlier operator process has counted there.
+"""Restores ledgers from the counters of an earlier operator process, which a source has scraped.
 
-For ledgers that were lost together with their snapshots: at most 1,500 samples for each instead of
-months of raw ones. What the counters do not prove stays unknown, so it is read as usual.
+This is for ledgers that were lost together with their snapshots: it reads at most 1,500 samples for
+each instead of months of raw ones. What the counters do not prove stays unknown and is backfilled
+as usual.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ TOGETHER, MOST_TRIES = 25, 5
 
 
 class LedgerRestore:
-    """Of one source's ledgers.
+    """Restores the ledgers of one source.
 
     Args:
-        client: asks the source.
-        job: under which it scrapes us; empty: it does not, and nothing is asked.
+        client: queries the source.
+        job: the job under which it scrapes us; empty: it does not, and nothing is queried.
     """
 
     def __init__(self, client: QueryClient, job: str) -> None:
@@ -58,10 +59,10 @@ class LedgerRestore:
     async def once(
         self, source: MetricsSource, tracked_ledgers: Sequence[TrackedLedger], now: int
     ) -> bool:
-        """Look for the past of some ledgers that lack it; whether it was looked for.
+        """Look for the past of some ledgers that lack it; returns whether it did.
 
-        What refuses to tell of counters may tell of raw samples, so it is not asked again. Slices
-        of time are not counted here.
+        A source that rejects the query of counters may still answer for raw samples, so it is not
+        queried for counters again. Time slices are not counted here.
         """
         wanted = []
         for tracked in tracked_ledgers:
@@ -95,7 +96,7 @@ class LedgerRestore:
 
 
 def _hours(tracked: TrackedLedger, now: int) -> range:
-    """The hours of its window before its ledger's first bucket, if they were not looked for yet."""
+    """Hours of its window before its ledger's first bucket that were not looked for yet."""
     if tracked.lacks_before is None:
         return range(0)
     end = tracked.lacks_before // HOUR
@@ -103,7 +104,7 @@ def _hours(tracked: TrackedLedger, now: int) -> range:
 
 
 def _failed(tracked: TrackedLedger, why: Evidence) -> None:
-    """Who cannot be reached tells nothing raw either, and is asked again; else not for ever."""
+    """Retry an unreachable source a few times: it has no raw samples either. Else give up."""
     tracked.recalls_failed += len(tracked.ledger.fine) > 0
     if why.kind is not EvidenceKind.UNREACHABLE or tracked.recalls_failed >= MOST_TRIES:
         tracked.lacks_before = None
@@ -118,7 +119,7 @@ def _restore(tracked: TrackedLedger, rows: Sequence[Series], hours: range) -> No
 
 @dataclass(frozen=True, slots=True)
 class _CounterQuery:
-    """What the counters of one ledger said."""
+    """A query of the counters of one ledger."""
 
     name: str
 
@@ -129,7 +130,7 @@ class _CounterQuery:
 
 @dataclass(frozen=True, slots=True)
 class _CounterQueryBatcher:
-    """All counters of some ledgers, as they are: which process said what is in their labels."""
+    """All counters of some ledgers, as they are: the labels say which process wrote them."""
 
     job: str
     most: int = TOGETHER
@@ -150,7 +151,7 @@ class _CounterQueryBatcher:
 
 
 def _samples(rows: Iterable[Series]) -> Iterator[CounterSamples]:
-    """Bad and all events of each process; of one that has said something odd nothing."""
+    """Bad and total events by process, without any process that has an odd value."""
     pairs: dict[frozenset[tuple[str, str]], dict[str, Series]] = defaultdict(dict)
     for row in rows:
         labels, _ = row
@@ -170,10 +171,10 @@ def _samples(rows: Iterable[Series]) -> Iterator[CounterSamples]:
 
 
 def _totals(row: Series) -> Mapping[int, Decimal]:
-    """By border, what was said.
+    """Totals by bucket boundary.
 
     Raises:
-        ValueError: something that is not a number.
+        ValueError: a value is not a number.
     """
     _, points = row
     said = {boundary_at(at // 1_000): Decimal(text) for at, text in points}

@@ -1,8 +1,8 @@
-"""Keeps one source's ledgers: closes buckets, reads them again, fixes gaps, fills in the past.
+"""Updates the ledgers of one source: closes and rereads buckets, repairs gaps, backfills.
 
-Everything asked for is idempotent: the same bucket, asked again by whoever, gives the same count,
-so a crash in the middle of anything costs asking again. An answer that failed or was partial leaves
-the bucket as it was, to be asked for another time.
+All queries are idempotent: the same bucket, queried again by anybody, gives the same count, so a
+crash in the middle costs only a repetition. An answer that failed or was partial leaves the bucket
+as it was, to be queried another time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from penstock.engine.promql.query_client import QueryClient, QueryRange
 COUNTER_HORIZON = Duration.parse("1h")
 GAP = Duration.of_seconds(LONGEST_GAP)
 GAP_SPARE = 600
-# Work of the server in one request is bounded: buckets of all indicators, and hours of the past.
+# Bounds of one request: buckets of all indicators, and hours of the past.
 MOST_BUCKETS, MOST_READ = 96, 500
 FILL_HOURS, REFINE_HOURS = 24, 12
 TOGETHER = 10
@@ -40,18 +40,18 @@ TOGETHER = 10
 
 @dataclass(frozen=True, slots=True)
 class BucketRange:
-    """Buckets, from the first end to the last, that are asked for in one request."""
+    """Buckets, from the first end to the last, that one request reads."""
 
     first: int
     last: int
 
 
 class LedgerUpdater:
-    """Of one source's ledgers.
+    """Updates the ledgers of one source.
 
     Args:
-        client: asks the source.
-        lag: seconds after its end at which a bucket is closed; samples take as long to come.
+        client: queries the source.
+        lag: seconds after its end at which a bucket is closed; samples may arrive this late.
         own_job: the job under which sources scrape us; empty if they do not.
     """
 
@@ -62,7 +62,7 @@ class LedgerUpdater:
         self._restore = LedgerRestore(client, own_job)
 
     async def once(self, at: datetime, monotonic: float) -> bool:
-        """Do what is due; whether there is more to do right away."""
+        """Do what is due; returns whether there is more to do at once."""
         now = int(at.timestamp())
         tracked_ledgers = [one for one in self._source_ledgers if one.not_before <= monotonic]
         closed = await self._close(tracked_ledgers, now, monotonic)
@@ -79,7 +79,7 @@ class LedgerUpdater:
     async def _close(
         self, tracked_ledgers: Sequence[TrackedLedger], now: int, monotonic: float
     ) -> list[tuple[TrackedLedger, int]]:
-        """Close what has ended; the buckets that were, for a look at the gaps before them."""
+        """Close the buckets that have ended and return them: gaps before them are repaired next."""
         due: dict[tuple[int, BucketRange], list[TrackedLedger]] = defaultdict(list)
         for tracked in tracked_ledgers:
             resolution = tracked.key.resolution
@@ -108,11 +108,11 @@ class LedgerUpdater:
     async def _buckets(
         self, tracked_ledgers: Sequence[TrackedLedger], run: BucketRange, now: int, monotonic: float
     ) -> list[TrackedLedger]:
-        """Read these buckets of these accounts; those that were answered."""
+        """Read these buckets of these ledgers; returns those that were answered."""
         resolution, answered = tracked_ledgers[0].key.resolution, list[TrackedLedger]()
         together = MOST_READ // ((run.last - run.first) // resolution + 1)
         for some in _batched(tracked_ledgers, together):
-            # Read for the last time, a bucket is read thoroughly: until then it is approximate.
+            # The last read of a bucket is thorough: until then it is approximate.
             count_range = ExactBucket(
                 tracked_ledgers[0].span, COUNTER_HORIZON, thorough=now - run.first >= SEAL_AFTER
             )
@@ -129,7 +129,7 @@ class LedgerUpdater:
     async def _repair_gaps(
         self, closed: Iterable[tuple[TrackedLedger, int]], monotonic: float
     ) -> None:
-        """What happened while nothing was scraped is in the first bucket that looks back so far."""
+        """Count what happened in a scrape outage in the first bucket that looks back over it."""
         for tracked, end in closed:
             gap = tracked.ledger.gap_before(end)
             if gap is None or end - gap[0] > LONGEST_GAP:
@@ -148,7 +148,7 @@ class LedgerUpdater:
     async def _backfill(
         self, tracked_ledgers: Sequence[TrackedLedger], now: int, monotonic: float
     ) -> bool:
-        """One request's worth of the past, what a release hangs on first."""
+        """Read one request's worth of the past, first for SLOs that a release depends on."""
         hour, those = _alike(
             _hot_first(tracked_ledgers),
             lambda tracked: tracked.ledger.to_backfill(now - tracked.ledger.retention),
@@ -163,7 +163,7 @@ class LedgerUpdater:
     async def _refine(
         self, tracked_ledgers: Sequence[TrackedLedger], now: int, monotonic: float
     ) -> bool:
-        """What was filled in by plain increase is read exactly, some hours of some at a time."""
+        """Read exactly what plain increase backfilled, some hours of some ledgers at a time."""
         hour, those = _alike(
             tracked_ledgers,
             lambda tracked: tracked.ledger.to_refine(now - tracked.ledger.retention),
@@ -172,8 +172,8 @@ class LedgerUpdater:
             return False
         start = max(hour - REFINE_HOURS + 1, (now - those[0].ledger.retention) // HOUR)
         run, step = _whole(start, hour), _step(those[0])
-        # Nobody looks for gaps in the past one by one: every hour burn windows as far as one may
-        # be.
+        # Gaps in the past are not searched one by one: every hour looks back as far as a gap may
+        # reach.
         count_range = ExactBucket(Duration.of_seconds(step), GAP, unseen=GAP, thorough=True)
         answered = await self._hours(those, count_range, run, step, monotonic)
         return bool(answered) and await self._refine_by_bucket(answered, start, hour, monotonic)
@@ -181,11 +181,11 @@ class LedgerUpdater:
     async def _refine_by_bucket(
         self, tracked_ledgers: Sequence[TrackedLedger], start: int, hour: int, monotonic: float
     ) -> bool:
-        """Hours of these that are approximate still are read by the bucket; whether all could be.
+        """Read hours that are still approximate by the bucket; returns whether all could be read.
 
-        A process crashed in them more than once, which is rare in five minutes: of a month of pods
-        that crash each five hours up to 0.05% of the errors would be wrong. An hour at a time, as
-        the server then holds each 15 s of it.
+        A process crashed in them more than once, which is rare within five minutes: of a month of
+        pods that crash every five hours, up to 0.05% of the errors would be wrong. An hour at a
+        time, because the server then holds each 15 s of it.
         """
         due: dict[tuple[int, int], list[TrackedLedger]] = defaultdict(list)
         for tracked in tracked_ledgers:
@@ -208,9 +208,9 @@ class LedgerUpdater:
         step: int,
         monotonic: float,
     ) -> Sequence[TrackedLedger]:
-        """Read these hours, of which ``run`` has the first's and the last's end.
+        """Read these hours; ``run`` has the ends of the first and of the last.
 
-        Gives those that were answered.
+        Returns those that were answered.
         """
         first = BucketRange(run.first - HOUR + step, run.last)
         answered = await self._ask(tracked_ledgers, count_range, first, step, monotonic)
@@ -232,7 +232,7 @@ class LedgerUpdater:
         step: int,
         monotonic: float,
     ) -> dict[TrackedLedger, Mapping[int, EventCounts]]:
-        """Counts by account and time, of those accounts that were answered."""
+        """Counts by ledger and time, for those ledgers that were answered."""
         ranges = frozenset({count_range})
         asked = [
             CountQuery(tracked, tracked.indicator_query, ranges) for tracked in tracked_ledgers
@@ -264,7 +264,7 @@ def _batched(
 
 
 def _runs(ends: Sequence[int], step: int) -> list[BucketRange]:
-    """Consecutive ends together."""
+    """Group consecutive ends."""
     runs: list[BucketRange] = []
     for end in ends:
         if runs and end - runs[-1].last == step and end - runs[-1].first < MOST_BUCKETS * step:
@@ -277,7 +277,7 @@ def _runs(ends: Sequence[int], step: int) -> list[BucketRange]:
 def _alike(
     tracked_ledgers: Sequence[TrackedLedger], newest: Callable[[TrackedLedger], int | None]
 ) -> tuple[int, list[TrackedLedger]]:
-    """The hour that the first account lacks, and some accounts that lack it too."""
+    """The hour that the first ledger lacks, and some ledgers that lack it too."""
     chosen: list[TrackedLedger] = []
     wanted = (0, 0)
     for tracked in tracked_ledgers:
@@ -293,9 +293,10 @@ def _alike(
 
 
 def _is_guess(tracked: TrackedLedger, parts: Sequence[EventCounts | None]) -> bool:
-    """Whether counters of an hour that was read as a whole make no whole number.
+    """Whether the count of an hour of counters is not a whole number.
 
-    Then `increase` has stretched one of them: a process restarted in a way that only it can tell.
+    Then `increase` has extrapolated one of them: a process restarted in a way that only
+    `increase` detects.
     """
     if len(parts) > 1 or parts[0] is None or not is_of_counters(tracked.key.indicator):
         return False
@@ -303,12 +304,12 @@ def _is_guess(tracked: TrackedLedger, parts: Sequence[EventCounts | None]) -> bo
 
 
 def _step(tracked: TrackedLedger) -> int:
-    """The past is read by the hour; where time is sliced, by the bucket."""
+    """The past is read by the hour; with time slices, by the bucket."""
     return tracked.key.resolution if tracked.ledger.slices else HOUR
 
 
 def _whole(first: int, last: int) -> BucketRange:
-    """These hours; what is already known of them does no harm."""
+    """These hours, whole; it does no harm that some buckets of them are known."""
     return BucketRange((first + 1) * HOUR, (last + 1) * HOUR)
 
 

@@ -1,9 +1,9 @@
-"""An SLO whose indicator was changed: the former one answers until the new one's past is read.
+"""An SLO whose indicator was changed: the former one answers until the new one is backfilled.
 
-Else every correction of a query would leave its SLO without a budget for as long as a backfill
-takes. What is already known of the new indicator counts besides: it may refuse, and lets nothing
-through that the former one refuses. Nothing of this outlives the process: after a restart the new
-ledger alone is filled on.
+Otherwise every correction of a query would leave its SLO without a budget during the backfill. What
+is already known of the new indicator counts as well: it may refuse a release, and it never lets
+through what the former one refuses. None of this outlives the process: after a restart only the new
+ledger is backfilled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _LastAnswer:
 
 
 class Migrations:
-    """Which indicator each SLO was measured by last, over its whole window."""
+    """Which indicator each SLO was last measured by over its whole window."""
 
     def __init__(self) -> None:
         self._answered: dict[ObjectRef, _LastAnswer] = {}
@@ -37,10 +37,10 @@ class Migrations:
     def former(
         self, source: MetricsSource, requests: Iterable[EvidenceRequest]
     ) -> list[EvidenceRequest]:
-        """The same inquiries by the former indicator, of those SLOs that have changed theirs.
+        """The same requests by the former indicator, for those SLOs that have changed theirs.
 
-        Another source, or buckets of another length, make another ledger in any case: it would have
-        to be filled as well.
+        A change of the source or of the bucket length needs another ledger in any case, which would
+        have to be backfilled as well.
         """
         found = []
         for request in requests:
@@ -62,7 +62,7 @@ class Migrations:
         found: Mapping[ObjectRef, Evidence],
         now: float,
     ) -> dict[ObjectRef, Evidence]:
-        """Evidence for each inquiry, of what was found for these and the former ones."""
+        """Evidence for each request, from the new and the former indicators."""
         self._tidy(now)
         settled = {}
         for request in requests:
@@ -85,7 +85,7 @@ class Migrations:
         self._answered[slo.ref] = _LastAnswer(slo.generation, _sli(source, slo))
 
     def _tidy(self, now: float) -> None:
-        """Let go of SLOs that nobody has asked for since the last time."""
+        """Drop SLOs that were not requested since the last time."""
         if now - self._tidied < UNUSED_SECONDS:
             return
         self._answered = {ref: one for ref, one in self._answered.items() if ref in self._asked}
@@ -96,8 +96,8 @@ class Migrations:
 def while_migrating(former: Evidence, new: Evidence) -> Evidence:
     """The evidence while a former indicator may still answer for a new one.
 
-    The new one alone, once it can, or if it cannot be measured at all; and where the former one is
-    no longer of use.
+    The new one alone, once it can answer, or if it cannot be measured at all; also when the
+    former one is of no more use.
     """
     if new.kind is not EvidenceKind.WARMING_UP or new.so_far is None:
         return new
@@ -121,5 +121,5 @@ def _sli(source: MetricsSource, slo: Slo) -> LedgerKey:
 
 
 def _shadow_ref(ref: ObjectRef) -> ObjectRef:
-    """A name beside the SLO's own, which no object has."""
+    """A name derived from the SLO's own, which no object has."""
     return replace(ref, uid=f"{ref.uid} formerly")

@@ -1,4 +1,4 @@
-"""The ledgers of one metrics source, one account for each indicator, shared by all its SLOs."""
+"""The ledgers of one metrics source: one for each indicator, shared by all its SLOs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penstock.domain.window import length
 from penstock.engine.budget.digest import digest
 from penstock.engine.promql import build_indicator_query
 
-# What burn rates look back at most, so that they work as soon as the first request is answered.
+# How far back the first request reads, so that burn rates work as soon as it is answered.
 BURN_SECONDS = 6 * HOUR
 UNUSED_SECONDS = 3_600.0
 QUARANTINE_SECONDS, LONGEST_QUARANTINE = 10.0, 600.0
@@ -28,7 +28,7 @@ QUARANTINE_SECONDS, LONGEST_QUARANTINE = 10.0, 600.0
 class LedgerKey:
     """What a ledger is of: an indicator, as one source measures it, in buckets of one length.
 
-    No objective, no window and no policy is part of it: these may change without new data.
+    Objective, window and policy are not part of it: these may change without new data.
     """
 
     source: str
@@ -42,13 +42,13 @@ class LedgerKey:
 
 
 class TrackedLedger:
-    """One indicator's ledger, and how its upkeep goes.
+    """One indicator's ledger, and the state of its upkeep.
 
     Args:
-        begun: seconds since the epoch at which its ledger was begun; None for one from a snapshot.
+        begun: seconds since the epoch at which its ledger began; None for one from a snapshot.
 
     Attributes:
-        lacks_before: the border before which nobody has looked for its past yet, if so.
+        lacks_before: the time before which its past was not looked for yet, if any.
     """
 
     def __init__(self, key: LedgerKey, ledger: Ledger, begun: int | None = None) -> None:
@@ -71,24 +71,24 @@ class TrackedLedger:
     def count(self, now: int) -> None:
         """Bring its counters up to date.
 
-        Of a ledger that is begun afresh they count new hours only, as the last process may have
-        shown its own of those before, and read them otherwise.
+        A ledger that starts empty counts only new hours: the last process may have exported earlier
+        ones, and counted them differently.
         """
         self.counted = count_final_hours(self.counted, self.ledger, self._counts_from, now)
 
     def refused(self, now: float) -> None:
-        """Its query is at fault: later each time, so that it costs the others nothing."""
+        """Its query was rejected: retries come later each time and costs the others nothing."""
         seconds = QUARANTINE_SECONDS * 2**self._failures
         self.not_before = now + min(seconds, LONGEST_QUARANTINE)
         self._failures = min(self._failures + 1, 10)
 
     def answered(self) -> None:
-        """Its query is well."""
+        """Its query was answered."""
         self._failures = 0
 
 
 class SourceLedgers:
-    """All accounts of one source."""
+    """All ledgers of one source."""
 
     def __init__(self, source: MetricsSource) -> None:
         self.source, self._name = source, name_of(source)
@@ -101,9 +101,9 @@ class SourceLedgers:
         return len(self._tracked_ledgers)
 
     def ledger_for(self, slo: Slo, at: datetime, kept: dict[str, Ledger]) -> TrackedLedger:
-        """The account that an SLO is measured from; made, or taken from a snapshot, when new.
+        """The ledger of an SLO; a new one is created, or taken from a snapshot.
 
-        A new ledger begins at an hour's border that lies as far back as burn rates look.
+        A new ledger begins at a full hour, far enough back for burn rates.
         """
         kind = _kind(slo)
         retention = length(slo.window, at).milliseconds // 1_000
@@ -124,11 +124,11 @@ class SourceLedgers:
         return tracked
 
     def find(self, slo: Slo) -> TrackedLedger | None:
-        """The account that an SLO is measured from, if there is one already."""
+        """The ledger of an SLO, if it exists already."""
         return self._tracked_ledgers.get(_kind(slo))
 
     def forget_unused(self, now: float) -> None:
-        """Nobody has asked for these any more."""
+        """Drop the ledgers that nobody has used recently."""
         tracked_ledgers = self._tracked_ledgers.items()
         for kind in [
             kind for kind, tracked in tracked_ledgers if now - tracked.used_at > UNUSED_SECONDS
@@ -137,21 +137,21 @@ class SourceLedgers:
 
 
 def _kind(slo: Slo) -> tuple[Indicator, int]:
-    """What of an SLO its account is found by, in the book of its source."""
+    """The part of an SLO by which its ledger is found among those of its source."""
     return slo.indicator, bucket_seconds(slo.budgeting)
 
 
 def counters_of(source: MetricsSource, tracked: TrackedLedger) -> str:
-    """What counters of an account are called: also by the uid of the source.
+    """The name of a ledger's counters, which includes the uid of the source.
 
-    So nobody takes those of a namesake in another cluster, which one server may know too, for ours.
+    So nobody takes those of a namesake in another cluster, which one server may have too, for ours.
     """
     named = f"{source.ref.uid} {tracked.digest}"
     return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
 def name_of(source: MetricsSource) -> str:
-    """What makes the numbers of a source its own: who it is, and where it asks."""
+    """What identifies the numbers of a source: the object, and the address that it queries."""
     return f"{source.kind}/{source.ref.namespace}/{source.ref.name} {source.url}"
 
 

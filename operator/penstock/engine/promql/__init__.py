@@ -1,4 +1,4 @@
-"""What is asked in PromQL, and how answers become counts."""
+"""Builds PromQL queries, and turns their answers into counts."""
 
 from penstock.engine.promql.batching import groups
 from penstock.engine.promql.count_query import CountQuery, Counts

@@ -1,7 +1,7 @@
-"""Puts questions together in one query, and tells its rows apart again.
+"""Combines queries of counts into one PromQL query, and splits its rows again.
 
-A request for each question would cost forty times as much. Every row carries, in the label
-``penstock``, the number of its unit and the name of its leg. Nothing here talks to a server.
+One request for each of them would cost forty times as much. Every row carries, in the label
+``penstock``, the number of its group and the name of its range. Nothing here talks to a server.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from penstock.engine.promql.counting import (
 )
 from penstock.engine.promql.grouping import QueryGroup, group_queries
 from penstock.engine.promql.indicator_query import LABEL, Counter, SeriesRole, SplitByLabel
-from penstock.engine.promql.query_client import CIRCUIT_OPEN, BatchedQuery, QueryResult, Series
+from penstock.engine.promql.query_client import UNEXPECTED_ROW, BatchedQuery, QueryResult, Series
 from penstock.engine.promql.ranges import CountRange, ExactBucket, IncreaseOver
 
-# Long chains are dear for the server, which hashes their rows again and again.
+# Long chains are expensive for the server, which hashes their rows again and again.
 MOST_QUERIES = 250
 MOST_GROUPS = 25
 MOST_RANGES = 400
 MOST_TEXT = 100_000
-_AROUND = 128  # characters of label_replace(...) and of the tree around what is read
-# How far an instant selector burn windows by default, and so how far ahead we look for samples of a
+_AROUND = 128  # characters of label_replace(...) and of the tree around a range
+# How far an instant selector looks back by default, and so how far ahead we look for samples of a
 # clock that is wrong.
 LOOKBACK_DELTA = "5m"
 AGE = "age"
@@ -49,17 +49,17 @@ _NOBODY: _Asked = "", "", {}
 
 
 def name(role: SeriesRole, count_range: CountRange) -> str:
-    """The name of the number of one kind of events in one leg."""
+    """The name of the number of one kind of events in one range."""
     return f"{role}{count_range}"
 
 
 @dataclass(frozen=True)
 class CountBatcher:
-    """The form of all questions about indicators.
+    """Batches queries about indicators.
 
     Attributes:
-        counts_resets: the server counts itself how often a counter restarted.
-        sees_each_restart: it sees each time that one did.
+        counts_resets: the server itself counts how often a counter restarted.
+        sees_each_restart: it detects each restart of a counter.
     """
 
     counts_resets: bool = True
@@ -69,7 +69,7 @@ class CountBatcher:
     def cut(
         self, count_queries: Sequence[CountQuery], together: int
     ) -> Iterator[Sequence[CountQuery]]:
-        """Batches that one request can bear: in questions, units, legs and characters."""
+        """Batches that one request can carry, by number of queries, groups, ranges, characters."""
         batch: list[CountQuery] = []
         load = _QueryCost()
         for group in group_queries(count_queries):
@@ -90,7 +90,7 @@ class CountBatcher:
             yield batch
 
     def batched(self, count_queries: Sequence[CountQuery]) -> BatchedQuery:
-        """One query for all."""
+        """One PromQL query for all."""
         groups = group_queries(count_queries)
         return _JointUnits(self._query(groups), groups, len(count_queries))
 
@@ -132,14 +132,14 @@ class CountBatcher:
 def groups(
     count_queries: Sequence[CountQuery], dialect: Dialect
 ) -> list[tuple[CountBatcher, list[CountQuery]]]:
-    """The questions as a source is asked them."""
+    """The queries, as they are sent to a source of this dialect."""
     form = CountBatcher(dialect.counts_resets, dialect.sees_each_restart)
     return [(form, list(count_queries))] if count_queries else []
 
 
 @dataclass(slots=True)
 class _QueryCost:
-    """What a query weighs: units, legs, characters."""
+    """The size of a query: groups, ranges, characters."""
 
     groups: int = 0
     ranges: int = 0
@@ -147,11 +147,11 @@ class _QueryCost:
 
     @classmethod
     def of(cls, query: str) -> _QueryCost:
-        """Of the query of one question: the first of its unit."""
+        """The size for a single indicator, the first of its group."""
         return cls(1, query.count(f'"{LABEL}"'), len(query) + query.count("[") * _AROUND)
 
     def bears(self, more: _QueryCost) -> bool:
-        """Whether one request can have this and more."""
+        """Whether one request can carry this and more."""
         return (
             self.groups + more.groups <= MOST_GROUPS
             and self.ranges + more.ranges <= MOST_RANGES
@@ -166,14 +166,14 @@ class _QueryCost:
 
 @dataclass(frozen=True, slots=True)
 class _CountTerm:
-    """The counters of one unit in one leg."""
+    """The counters of one group in one range."""
 
     unit: int
     count_range: CountRange
     counter: Counter
 
     def alone(self, by: Sequence[str], form: CountBatcher) -> str:
-        """Their number by an expression of their own, separated last: of few rows."""
+        """Their number by its own expression, split last: it has few rows."""
         role = self.counter.role
         inner = [*by, role.label] if isinstance(role, SplitByLabel) else by
         selector, length = self.counter.selector, self.count_range.length
@@ -186,7 +186,7 @@ class _CountTerm:
         return f"sum by ({', '.join([*by, LABEL])}) ({named})" if inner is not by else named
 
     def named(self, text: str) -> str:
-        """The rows of an expression, with the names of what they are."""
+        """The rows of an expression, with the names of their numbers."""
         role = self.counter.role
         if not isinstance(role, SplitByLabel):
             return labelled(text, self._name(role))
@@ -202,7 +202,7 @@ class _CountTerm:
 def _closed(
     count_range: ExactBucket, by: tuple[str, ...], counted: Sequence[_CountTerm], form: CountBatcher
 ) -> str:
-    """Exact counts; of several units by one expression, whose look at `up` serves them all."""
+    """Exact counts; of several groups by one expression, which queries `up` once for all."""
     if len(counted) == 1:
         return counted[0].alone(by, form)
 
@@ -213,10 +213,10 @@ def _closed(
 
 
 def _freshness(group: QueryGroup, texts: Sequence[str], number: int) -> Iterator[str]:
-    """How old the newest sample is; no row where none was seen lately.
+    """The age of the newest sample; no row if there was none lately.
 
-    Unlike an instant selector, a range still sees the last samples of a target that is gone: these
-    are taken to be half as old as they may be.
+    Unlike an instant selector, a range still sees the last samples of a target that is gone:
+    these are taken to be half as old as they may be.
     """
     if group.freshness is None or not texts:
         return
@@ -230,10 +230,10 @@ def _freshness(group: QueryGroup, texts: Sequence[str], number: int) -> Iterator
 
 @dataclass(frozen=True, slots=True)
 class _JointUnits:
-    """One query for all questions of some units.
+    """One PromQL query for all indicators of some groups.
 
     Attributes:
-        number: of the questions.
+        number: how many count queries it answers.
     """
 
     query: str
@@ -248,14 +248,14 @@ class _JointUnits:
             name, label, members = asked.get(labels.get(LABEL, ""), _NOBODY)
             indices = members.get(labels.get(label, ""))
             if indices is None:
-                raise ValueError(CIRCUIT_OPEN)
+                raise ValueError(UNEXPECTED_ROW)
             for index in indices:
                 answers[index].setdefault(name, []).append(row)
         return list(answers)
 
 
 def _asked(groups: Sequence[QueryGroup]) -> dict[str, _Asked]:
-    """Every name that a row may have: its leg, and the label that says whose it is."""
+    """Every name that a row may have: its range, and the label that says whose it is."""
     found: dict[str, _Asked] = {}
     for number, group in enumerate(groups):
         for count_range in _names(group):
@@ -268,7 +268,7 @@ def _asked(groups: Sequence[QueryGroup]) -> dict[str, _Asked]:
 
 
 def _names(group: QueryGroup) -> set[str]:
-    """Every leg that there may be a row of."""
+    """Every range that may have a row."""
     names = {
         name(role, count_range)
         for role in group.indicator_query.parts
@@ -284,7 +284,7 @@ def _width(value: str) -> int:
 
 
 def labelled(text: str, label: str, by: str = "", pattern: str = "") -> str:
-    """The rows, with that name; only those whose label has that pattern, if there is one."""
+    """The rows, with that name; with a pattern, only those whose label matches it."""
     return f'label_replace({text}, "{LABEL}", "{label}", {quoted(by)}, {quoted(pattern)})'
 
 

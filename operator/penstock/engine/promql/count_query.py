@@ -1,4 +1,4 @@
-"""Questions about events, and the counts that answer them."""
+"""Queries of event counts, and the counts that answer them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from penstock.engine.promql.ranges import CountRange
 
 
 class CountQuery(NamedTuple):
-    """What is asked about one indicator; a plain tuple, since thousands are made in each round.
+    """What is queried about one indicator; a plain tuple, since each round creates thousands.
 
     Attributes:
-        key: it identifies its answer among others, and a refusal of it is remembered.
-        indicator_query: how its indicator is asked.
-        freshness: data that is older is stale; None where its age is not asked for, as of closes.
-        remembered: events before all legs are known, so that none in them may be a pause: whether
-            data is there is then a matter of its age alone, where that is known.
+        key: identifies its answer among others; a rejection is remembered by it.
+        indicator_query: how its indicator is queried.
+        freshness: data that is older is stale; None if its age is not queried, as for closed
+            buckets.
+        remembered: events before all ranges are known, so none of the ranges may be a pause:
+            whether there is data then depends on its age alone, where that is known.
     """
 
     key: Hashable
@@ -32,14 +33,14 @@ class CountQuery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Bad and all events of a question that was answered.
+    """Bad and total events, as the answer of a query.
 
     Attributes:
-        at: for each leg and evaluation time, in milliseconds since the epoch; a time without data
-            is missing.
-        without_events: legs that have a total, but no series of the events that the author counts.
-            Good ones missing from a whole window are a slip of the pen, in a short look an outage;
-            bad ones that never happened are the rule.
+        at: for each range and evaluation time, in milliseconds since the epoch; a time without
+            data is missing.
+        without_events: ranges that have a total, but no series of the events that the author
+            counts. Good events missing from a whole window are probably a mistake in the query, in
+            a short burn window an outage; bad events that never happened are normal.
     """
 
     at: Mapping[CountRange, Mapping[int, EventCounts]]

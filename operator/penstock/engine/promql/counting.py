@@ -1,14 +1,14 @@
 """Builds the PromQL that counts events: exactly, for a bucket that is closed once, or by increase.
 
-`increase` guesses: it stretches what it saw to the length that was asked for, and leaves out the
-first value of every series. Over a month of buckets the guesses do not cancel out: with errors so
-rare that their counter starts with the first one, 22% of them are lost. `exact_increase` takes
+`increase` estimates: it extrapolates what it saw to the queried length, and leaves out the first
+value of every series. Over a month of buckets the errors do not cancel out: with events so rare
+that their counter starts with the first one, 22% of them are lost. `exact_increase` takes
 differences of last known values instead, so that the buckets of a series add up to its last value,
 to the integer.
 
 All texts here are expressions of one number for each group, or nothing. Samples are counted for a
-scrape each 15 s. What cannot be known from samples (events between a pod's last scrape and its
-death) nobody counts.
+scrape every 15 s. What samples cannot show (events between a pod's last scrape and its end) is not
+counted.
 """
 
 from __future__ import annotations
@@ -18,65 +18,66 @@ from collections.abc import Callable, Sequence
 from penstock.domain.quantities import Duration
 
 NEAR = Duration.of_seconds(120)
-"""How long before a border a sample still says how things stood there: a failed scrape or two."""
+"""How long before a boundary a sample still counts as its value there: a failed scrape or two."""
 
 SLOW_START = Duration.of_seconds(60)
 """How long a process may run before it is found and first scraped."""
 
 GRID = Duration.of_seconds(15)
-"""A probe is looked at so often."""
+"""How often a probe is evaluated."""
 
 SHORT = Duration.of_seconds(300)
-"""In a bucket no longer than this each step of the grid is looked at."""
+"""In a bucket up to this length, each step of the grid is evaluated."""
 
 FEW = 10
 """Events that may be counted twice when nothing distinguishes a new series from a returning one."""
 
 SelectorFn = Callable[[str, str], str]
-"""Gives ``function(selector[range] offset ...)`` of a function and of what stands behind the
-selector, if anything does: the series to be counted, of one selector or of several that a label
-tells apart."""
+"""Builds ``function(selector[range] offset ...)`` from a function and from the text behind the
+selector, if any. The series to count may be of one selector, or of several that a label
+distinguishes."""
 
 Restarts = Callable[[SelectorFn, str], str]
-"""Gives the series that restarted in a range."""
+"""Selects the series that restarted in a range."""
 
 Growth = Callable[[SelectorFn, str], str]
-"""Gives by how much each series has grown in a range, whatever came before it."""
+"""Computes how much each series has grown in a range, whatever came before it."""
 
 
 def restarts_by_resets(read: SelectorFn, span: str) -> str:
-    """As the server itself counts them."""
+    """Counters that restarted, as the server itself counts restarts."""
     return f"{read('resets', span)} > 0"
 
 
 def restarts_by_drop(read: SelectorFn, span: str) -> str:
-    """Of a server that counts none: what stands lower than it stood.
+    """Counters that restarted, on a server that counts none: they are lower than they were.
 
-    Thanos fixes counters before resets() sees them, as if it had changed from one replica to the
-    other. What has grown past its old value is missed. Costs 20 samples a series more for 5m.
+    Thanos corrects counters before resets() sees them, as if they had changed from one replica to
+    another. A counter that grew past its old value is missed. Costs 20 samples more per series
+    for 5m.
     """
     return f"{read('max_over_time', span)} > {read('last_over_time', span)}"
 
 
 def increase(read: SelectorFn, span: str) -> str:
-    """As the server itself says."""
+    """The increase, as the server itself computes it."""
     return read("increase", span)
 
 
 def at_least_its_last(read: SelectorFn, span: str) -> str:
-    """As a server says that overlooks some restarts: what restarted has counted its last value.
+    """The increase, on a server that overlooks some restarts: at least the last value counts.
 
-    VictoriaMetrics takes a counter that stood at 30 and stands at 29 for a corrected one, which has
-    not grown: here these are 29 events. Costs 40 samples a series more for 5m.
+    VictoriaMetrics takes a counter that falls from 30 to 29 for a corrected one, which has not
+    grown: here these are 29 events. Costs 40 samples more per series for 5m.
     """
     last, grown = read("last_over_time", span), read("increase", span)
     return f"({last} > {grown}) and {read('resets', span)} > 0 or {grown}"
 
 
 def plain_increase(selector: str, by: Sequence[str], length: Duration) -> str:
-    """Events of the last ``length``, as Prometheus guesses them; 20 samples a series for 5m.
+    """Events of the last ``length``, as Prometheus estimates them; 20 samples a series for 5m.
 
-    >>> plain("m", ["code"], Duration.parse("5m"))
+    >>> plain_increase("m", ["code"], Duration.parse("5m"))
     'sum by (code) (increase(m[300s]))'
     """
     return _sum(by, f"increase({selector}[{promql_duration(length)}])")
@@ -95,40 +96,41 @@ def exact_increase(
 ) -> str:
     """Events of the bucket of ``length`` that ends at the evaluation time, looking back ``back``.
 
-    The last value in the bucket, less the *base*: the first of these that is there.
+    This is the last value in the bucket minus the *base*. The base is the first of these that
+    exists:
 
     1. The last value before the bucket, however long ago within ``back``, unless a lower one came
-       after it. It stood at 1,000, it stands at 1,400: 400 events, whatever happened between the
-       scrapes on both sides of the border, and however many of them failed.
+       after it. From 1,000 to 1,400: 400 events, whatever happened between the scrapes on both
+       sides of the boundary, and however many of them failed.
     2. 0 for a series that is known to have begun since. A witness of the same target (by ``job``
-       and ``instance``) was there just before the border and is there now: this series itself,
-       which has been reset, or another one, so that this one was not there yet. Or ``up`` says so.
-       Or the process has been running no longer than the bucket and ``unseen``. It stood at 1,000,
-       it stands at 30: 30. The first error ever: 1. A pod that was seen in a single scrape with 200
-       errors: 200. A target whose labels have changed is not a witness: its series only look new.
-       (Read by `abs`, since timestamp() of VictoriaMetrics still sees a series that has ended.)
-    3. 0 where no ``process_start_time_seconds`` says how old the process is (OTLP, push gateway,
-       recorded series), if at the pace of the bucket the series is younger than bucket and look
-       back, so that it would have been seen; or has no more than ten events. L <= 13 (L - first)
-       + 10 for 5m and 1h: from 40 to 400 is new, from 1,000,000 to 1,000,180 is not, nor is a
-       counter of 40 that came back and stays.
+       and ``instance``) existed just before the boundary and exists now: this series itself, which
+       was reset, or another one, so that this one did not exist yet. Or ``up`` shows it. Or the
+       process has been running no longer than the bucket and ``unseen``. From 1,000 to 30: 30. The
+       first error ever: 1. A pod that was seen in a single scrape with 200 errors: 200. A target
+       whose labels have changed is not a witness: its series only look new. (Read by `abs`, since
+       timestamp() of VictoriaMetrics still sees a series that has ended.)
+    3. 0 if no ``process_start_time_seconds`` says how old the process is (OTLP, push gateway,
+       recorded series), and the series, at the rate of the bucket, is younger than bucket and
+       ``back``, so that it would have been seen; or has no more than ten events. L <= 13
+       (L - first) + 10 for 5m and 1h: from 40 to 400 is new, from 1,000,000 to 1,000,180 is not,
+       nor is a counter of 40 that came back and stays.
 
-    What has no base, because nothing shows that it is new, and what restarted within the bucket,
-    is given to ``growth``: an old counter must never be counted as a whole. 1,000,000 to
-    1,000,180 in the second half of the bucket is 200.7 events. That is right on the average alone,
-    so when a bucket is read for the last time (``thorough``), what restarted in it once is put
-    together from its peak (:func:`_by_peak`), and the rest is counted by :func:`_by_steps`, if the
-    bucket is short: the same counter then has 190 events.
+    A series without a base, because nothing shows that it is new, and one that restarted within
+    the bucket are counted by ``growth``: an old counter must never be counted as a whole.
+    1,000,000 to 1,000,180 in the second half of the bucket is 200.7 events. That is right only on
+    average. So the last read of a bucket (``thorough``) computes a series that restarted in it
+    once from its peak (:func:`_by_peak`), and the rest by :func:`_by_steps` if the bucket is short:
+    the same counter then has 190 events.
 
-    Nothing but samples decides between 2 and 3, series by series, so that data with and without
-    ``up`` is asked the same. What is missed, where no scrape was answered in the two minutes before
-    the bucket: the first value of what was born or reset before that; and without ``up``, that of a
-    new target, where it is over ten and the only one in the bucket.
+    Only samples decide between 2 and 3, series by series, so the query is the same for data with
+    and without ``up``. If no scrape was answered in the two minutes before the bucket, this is
+    missed: the first value of what began or was reset before that; and without ``up``, that of a
+    new target, if it is over ten and the only one in the bucket.
 
-    The base needs each series' whole look back once, so a close of 5m costs 389 samples a series
-    with a burn window of 1h and 169 with 5m (97 more where it is thorough), and 31 a target of the
-    whole server for ``up`` and ``process_start_time_seconds``. That is why one request should ask
-    for many selectors with one expression, by a `read` of its own, rather than by a chain.
+    The base needs the whole of ``back`` for each series once, so a close of 5m costs 389 samples a
+    series with a ``back`` of 1h and 169 with 5m (97 more if it is thorough), and 31 a target of the
+    whole server for ``up`` and ``process_start_time_seconds``. That is why one request should query
+    many selectors by one expression, with a `read` of its own, rather than by a chain.
 
     Measured over a month: Prometheus' own `increase` lost 22% of the errors of services that
     seldom fail, ``m - m offset 5m or m`` counted 28% too many where scrapes had outages.
@@ -180,8 +182,8 @@ def native_count(selector: str, by: Sequence[str], length: Duration) -> str:
 def native_fraction(selector: str, by: Sequence[str], length: Duration, threshold: Duration) -> str:
     """The share of a native histogram's events that took no longer than ``threshold``.
 
-    NaN without events. Exact for a threshold on a bucket's border; between borders it is
-    interpolated, 0.01 points off at schema 3 and finer. The events are not multiplied in here: a
+    NaN without events. It is exact for a threshold on a bucket boundary. Between boundaries it is
+    interpolated, 0.01 points off at schema 3 and finer. It does not multiply by the events: a
     native histogram costs 24 times the samples of a classic pair, and would be read once more.
     """
     events = plain_increase(selector, by, length)
@@ -189,21 +191,21 @@ def native_fraction(selector: str, by: Sequence[str], length: Duration, threshol
 
 
 def probe_good(selector: str, by: Sequence[str], length: Duration) -> str:
-    """Seconds of the last ``length`` in which a probe was 1, added up over its targets.
+    """Seconds of the last ``length`` in which a probe was 1, summed over its targets.
 
-    Of two targets that were up all 5 minutes and one that was up for 3 of them: 780. No row if no
-    target was there at all; that is 0 as long as :func:`probe_total` has one.
+    Of two targets that were up all 5 minutes and one that was up for 3 of them: 780. No row if
+    there was no target at all; that is 0 as long as :func:`probe_total` has one.
     """
     up = f"sum_over_time(({selector} == bool 1){_grid(length)})"
     return f"{seconds(GRID)} * {_sum(by, up)}"
 
 
 def probe_total(selector: str, by: Sequence[str], length: Duration, back: Duration) -> str:
-    """Seconds of the last ``length``, for each target that was seen in the burn window before it.
+    """Seconds of the last ``length``, for each target that was seen in ``back`` before it.
 
-    So a target that disappeared is still asked for, and is bad until the burn window has forgotten
-    it. One that is new counts from its first sample. Three targets in 5 minutes: 900; one of them
-    new since a minute: 660.
+    So a target that disappeared is still expected, and counts as bad until ``back`` no longer
+    reaches it. A new target counts from its first sample. Three targets in 5 minutes: 900; one of
+    them new for a minute: 660.
     """
     seen = (
         f"present_over_time({selector}[{promql_duration(back)}] offset {promql_duration(length)})"
@@ -219,9 +221,9 @@ def probe_strays(selector: str, by: Sequence[str], length: Duration) -> str:
 
 
 def promql_duration(duration: Duration) -> str:
-    """A range as every version of Prometheus reads it.
+    """A range as every version of Prometheus parses it.
 
-    >>> written(Duration.parse("5m")), written(Duration.parse("1s500ms"))
+    >>> promql_duration(Duration.parse("5m")), promql_duration(Duration.parse("1s500ms"))
     ('300s', '1500ms')
     """
     whole, rest = divmod(duration.milliseconds, 1_000)
@@ -229,7 +231,7 @@ def promql_duration(duration: Duration) -> str:
 
 
 def seconds(duration: Duration) -> str:
-    """A duration as a number of PromQL.
+    """A duration as a number in PromQL.
 
     >>> seconds(Duration.parse("5m")), seconds(Duration.parse("1s500ms"))
     ('300', '1.5')
@@ -238,22 +240,23 @@ def seconds(duration: Duration) -> str:
 
 
 def _grid(length: Duration) -> str:
-    """Points every 15 s in the last ``length``; the one at its very beginning belongs to another.
+    """Points every 15 s in the last ``length``, without the one at its very beginning.
 
-    Prometheus 2 would count that one in, hence the millisecond.
+    That point belongs to the range before. Prometheus 2 would include it, hence the millisecond.
     """
     return f"[{promql_duration(Duration(length.milliseconds - 1))}:{promql_duration(GRID)}]"
 
 
 def _by_peak(read: SelectorFn, length: Duration) -> str:
-    """Events of each series that restarted once, in the bucket, and stands lower than it stood.
+    """Events of each series that restarted once, in the bucket, and is lower than before.
 
     1,000 before the bucket, 1,150 when it crashed, 80 at the end: 150 and 80 are 230. Increase
-    stretches what was seen in the bucket over both its borders, which is right on the average only:
-    with a crash each 5 h up to 0.2% of a month's errors were missing, or too many. A restart at
-    the border itself must not go unnoticed, so they are counted from where it stood before.
+    extrapolates what was seen in the bucket to both its boundaries, which is right only on
+    average: with a crash every 5 h, up to 0.2% of a month's errors were missing or too many. A
+    restart at the boundary itself must not be missed, so they are counted from
+    ``NEAR`` before it.
 
-    Not for a server that does not count them (`restarts_by_drop`).
+    Not for a server that does not count restarts (`restarts_by_drop`).
     """
     bucket = f"[{promql_duration(length)}]"
     last, most = read("last_over_time", bucket), read("max_over_time", bucket)
@@ -263,13 +266,13 @@ def _by_peak(read: SelectorFn, length: Duration) -> str:
 
 
 def _by_steps(read: SelectorFn, length: Duration) -> str:
-    """Growth as seen each 15 s, from what stood at the border on: nothing need be stretched.
+    """Growth seen every 15 s, from the value at the boundary: nothing has to be extrapolated.
 
-    However often it restarted. A millisecond more, so that the point at the border is in it, and
-    the pace rather than the growth, so that this makes no difference (3 millionths less where it
-    stood at 0); rounded, since the last places are not exact. For short buckets alone: the server
-    holds all points at once. Of scrapes more often than that it misses last ones before a restart,
-    hence :func:`_by_peak` comes first.
+    This works however often the series restarted. The range is a millisecond longer, so that it
+    includes the point at the boundary; the rate instead of the growth makes that irrelevant (3
+    millionths less for a series that was 0). Rounded, since the last digits are not exact. Only
+    for short buckets: the server holds all points at once. With more frequent scrapes it misses
+    the last ones before a restart, hence :func:`_by_peak` comes first.
     """
     span = f"[{promql_duration(Duration(length.milliseconds + 1))}:{promql_duration(GRID)}]"
     return f"round({seconds(length)} * {read('rate', span)}, 0.000001)"

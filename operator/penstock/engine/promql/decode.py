@@ -1,4 +1,4 @@
-"""Reads the answer to a question as counts to be relied on, or as evidence why there are none.
+"""Reads the answer to a count query as reliable counts, or as evidence of why there are none.
 
 Whatever a server sends, nothing here raises, and nothing that is not a number is compared.
 """
@@ -30,22 +30,22 @@ CLOCK_TOLERANCE = Decimal(30)
 _LARGEST = Decimal(10) ** 15
 _FINEST = Decimal("1e-9")
 _NONE = Decimal(0)
-_DIGITS = 15  # a number of so few digits is below _LARGEST
+_DIGITS = 15  # a number with this few digits is below _LARGEST
 _MOST_KEPT = 1_024
 
 # Looking up a member of an enum takes as long as four of these, and it is done for every number.
 _EVENTS, _OTHERS, _TOTAL, _SHARE, _STRAYS = SeriesRole
 
-_NO_SHARE = "NaN"  # what 0/0 gives: there was nothing to have a share of
+_NO_SHARE = "NaN"  # the result of 0/0: there were no events to take a share of
 
-Found = Mapping[CountRange, Mapping[int, EventCounts]]  # the longest leg first
+Found = Mapping[CountRange, Mapping[int, EventCounts]]  # the longest range first
 Texts = Mapping[SeriesRole, Sequence[str]]
 Numbers = Mapping[SeriesRole, Decimal | None]
 Names = Sequence[tuple[SeriesRole, str]]
 
 
 class _Unusable(Exception):
-    """A number is there that cannot be used."""
+    """There is a number that cannot be used."""
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence.detail)
@@ -53,10 +53,10 @@ class _Unusable(Exception):
 
 
 def decode_counts(count_query: CountQuery, answer: QueryResult) -> Counts | Evidence:
-    """What the rows of one question say.
+    """What the rows of one count query say.
 
-    A time with a number that cannot be used is left out like one without data, as long as another
-    has a count; of a single instant it is evidence.
+    A time with an unusable number is left out like one without data, as long as another time has
+    a count; for a single instant it is evidence.
     """
     indicator_query = count_query.indicator_query
     found: dict[CountRange, dict[int, EventCounts]] = {}
@@ -84,7 +84,7 @@ def decode_counts(count_query: CountQuery, answer: QueryResult) -> Counts | Evid
 
 
 def _check_bucket(indicator: Indicator) -> None:
-    """All buckets of a histogram are born together, so none is missing but one that never was."""
+    """Raise if a bucket never existed: all buckets of a histogram begin together."""
     if isinstance(indicator, LatencyIndicator) and indicator.is_classic:
         raise _Unusable(no_bucket(indicator))
 
@@ -93,7 +93,7 @@ def _check_bucket(indicator: Indicator) -> None:
 def _names(
     parts: frozenset[SeriesRole], ranges: frozenset[CountRange]
 ) -> Sequence[tuple[CountRange, Names]]:
-    """The names of all numbers, the longest leg first."""
+    """The names of all numbers, the longest range first."""
     longest_first = sorted(
         ranges, key=lambda count_range: (count_range.length, str(count_range)), reverse=True
     )
@@ -104,7 +104,7 @@ def _names(
 
 
 def _times(names: Names, answer: QueryResult) -> Mapping[int, Texts]:
-    """The numbers of a leg, by time."""
+    """The numbers of a range, by time."""
     found: dict[int, dict[SeriesRole, list[str]]] = {}
     for role, wanted in names:
         for _, points in answer.get(wanted, ()):
@@ -124,10 +124,10 @@ def _unusable(kind: EvidenceKind, detail: str) -> _Unusable:
 def _count(
     indicator_query: IndicatorQuery, count_range: CountRange, texts: Texts
 ) -> EventCounts | None:
-    """Bad and all events of one leg at one time; None where there are none to count.
+    """Bad and total events of one range at one time; None if there are none to count.
 
     Raises:
-        _Unusable: a number is none, or not what it should be.
+        _Unusable: a number is missing, or not what it should be.
     """
     numbers = _numbers(indicator_query, count_range, texts)
     if numbers.get(_STRAYS):
@@ -158,7 +158,7 @@ def _count(
 def _shared(
     indicator_query: IndicatorQuery, numbers: Numbers
 ) -> tuple[Decimal | None, Decimal | None]:
-    """All events, and those that are counted: a share of them, of one where they are nobody's."""
+    """Total events and those counted, from a share; of a recorded ratio, out of one event."""
     share = numbers.get(_SHARE)
     total = numbers.get(_TOTAL)
     if _TOTAL not in indicator_query.parts and share is not None:
@@ -169,7 +169,7 @@ def _shared(
 
 
 def _numbers(indicator_query: IndicatorQuery, count_range: CountRange, texts: Texts) -> Numbers:
-    """The number of each part that there are series of.
+    """The number of each role that has series.
 
     Raises:
         _Unusable: there is none, or several.
@@ -186,7 +186,7 @@ def _numbers(indicator_query: IndicatorQuery, count_range: CountRange, texts: Te
 def _checked(
     indicator_query: IndicatorQuery, count_range: CountRange, role: SeriesRole, texts: Sequence[str]
 ) -> Decimal | None:
-    """A share, or what is wrong with it or with another number."""
+    """A share; raises what is wrong with it or with another number."""
     if role is _SHARE and list(texts) == [_NO_SHARE]:
         return None
     message = _counted_name(indicator_query, count_range, role)
@@ -215,7 +215,7 @@ def _counted_name(
 def _check_slack(
     indicator_query: IndicatorQuery, count_range: CountRange, events: Decimal, total: Decimal
 ) -> None:
-    """Each series is checked for being new by itself: in a closed bucket one may be ahead."""
+    """In a closed bucket one series may be ahead: whether each is new is checked by itself."""
     if isinstance(count_range, IncreaseOver) and events > total + max(
         SLACK_EVENTS, SLACK_SHARE * total
     ):
@@ -227,14 +227,14 @@ def _check_slack(
 
 
 def _age_trouble(count_query: CountQuery, answer: QueryResult, found: Found) -> Evidence | None:
-    """Why data is too old, from the future, or not there; None if it is good, or nobody asked."""
+    """Why data is too old, from the future or missing; None if good, or age was not queried."""
     if count_query.freshness is None:
         return None
     indicator_query = count_query.indicator_query
     try:
         age = _age(answer)
         longest, times = next(iter(found.items()))
-        # An author's own expression has no series whose age is known.
+        # The series of an author's own expression have no known age.
         if not times and not (count_query.remembered and indicator_query.selectors):
             is_fresh = age is not None and age <= count_query.freshness.seconds
             _is_absent(indicator_query, longest.length, is_fresh=is_fresh)
@@ -296,7 +296,7 @@ def _one(texts: Sequence[str], what: str, least: Decimal) -> Decimal | None:
 
 
 def _number(text: str) -> Decimal | None:
-    """A finite number of a size that can happen, without the noise of binary fractions."""
+    """A finite number of a plausible size, without the noise of binary fractions."""
     if text.isdecimal() and len(text) <= _DIGITS:
         return Decimal(text)
     try:
@@ -309,6 +309,6 @@ def _number(text: str) -> Decimal | None:
 
 
 def _roughly(seconds: Decimal) -> str:
-    """Whole minutes from one minute on, so that the sentence does not change every round."""
+    """Whole minutes from one minute on, so that the message does not change every round."""
     whole = int(seconds)
     return str(Duration.of_seconds(whole if whole < 60 else whole // 60 * 60))

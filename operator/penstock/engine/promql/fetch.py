@@ -1,4 +1,4 @@
-"""Asks questions and reads their answers: all that those who want counts need to know."""
+"""Sends count queries and reads their answers: all that callers who want counts need to know."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ async def fetch_counts(
     count_queries: Sequence[CountQuery],
     when: datetime | QueryRange,
 ) -> Mapping[Hashable, Counts | Evidence]:
-    """The counts of each question by its key, or why there are none.
+    """The counts of each count query by its key, or why there are none.
 
-    For histograms whose threshold is not a bucket it asks once more which buckets there are.
+    For histograms whose threshold is not a bucket it also queries which buckets exist.
     """
     found: dict[Hashable, Counts | Evidence] = {}
     readable = [

@@ -1,7 +1,7 @@
-"""Finds questions that one expression can ask: alike but for the value of one label.
+"""Finds queries that one expression can answer: alike except for the value of one label.
 
-Such a *unit* takes as many legs as a single question: the values become one regular expression, and
-each row says by the label whose it is.
+Such a *group* takes as many ranges as a single query: the values become one regular expression,
+and the label of each row says whose it is.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from penstock.engine.promql.indicator_query import IndicatorQuery, SharedLabel
 from penstock.engine.promql.ranges import CountRange
 
 _Key = tuple[str, int]
-"""How a question is asked but for one label, and the number of its legs and freshness."""
+"""The form of a query except for one label, and the number of its ranges and freshness."""
 
 
 @dataclass(slots=True)
 class QueryGroup:
-    """Questions that are asked alike, by their place among all; ``label`` tells them apart."""
+    """Queries of the same form, by their index; ``label`` tells them apart."""
 
     indicator_query: IndicatorQuery
     ranges: frozenset[CountRange]
@@ -32,11 +32,11 @@ class QueryGroup:
 
     @property
     def by(self) -> tuple[str, ...]:
-        """The labels that its rows must be grouped by: none, if one value is all there is."""
+        """The labels by which its rows must be grouped: none if there is only one value."""
         return (self.label,) if self.label is not None and len(self.members) > 1 else ()
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        """Each member's value of the label, and its place."""
+        """Each member's value of the label, and its index."""
         return ((value, index) for value, indices in self.members.items() for index in indices)
 
     def texts(self) -> list[str]:
@@ -49,7 +49,7 @@ class QueryGroup:
 
 
 def group_queries(count_queries: Sequence[CountQuery]) -> list[QueryGroup]:
-    """The fewest units that are easily found, in the order of their first questions."""
+    """The fewest groups that are easily found, in the order of their first queries."""
     alike: dict[Hashable, int] = {}
     kinds = [
         alike.setdefault((count_query.ranges, count_query.freshness), len(alike))
@@ -79,7 +79,7 @@ def group_queries(count_queries: Sequence[CountQuery]) -> list[QueryGroup]:
 def _widest(
     indicator_query: IndicatorQuery, kind: int, groups: Mapping[_Key, set[str]]
 ) -> SharedLabel | None:
-    """The label that the question shares with most others; the first, of several."""
+    """The label that the query shares with most others; the first, if there are several."""
     widest, most = None, 1
     for shared_label in indicator_query.shared_labels:
         number = len(groups[shared_label.shape, kind])

@@ -1,4 +1,4 @@
-"""Asks which buckets a histogram has, once its threshold has proved to be none of them."""
+"""Queries which buckets a histogram has, once its threshold turned out not to be a bucket."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BUCKET_BOUNDS = "borders"
 
 @dataclass(frozen=True, slots=True)
 class BucketBoundsKey:
-    """Which buckets there are."""
+    """Identifies the query for the buckets of a histogram."""
 
     key: Hashable
     histogram: Selector
 
 
 class BucketBoundsQuery:
-    """The form of these questions."""
+    """Batches these queries."""
 
     most = MOST_GROUPS
 
@@ -47,7 +47,7 @@ class BucketBoundsQuery:
 def no_bucket(
     indicator: LatencyIndicator, answer: QueryResult | Evidence | None = None
 ) -> Evidence:
-    """That the threshold is not a bucket, and which are the nearest, if that is known."""
+    """Says that the threshold is not a bucket, and which ones are nearest, if known."""
     threshold = indicator.threshold
     detail = f"spec.indicator.latency.threshold: {threshold} is not a bucket of the histogram"
     rows = [] if answer is None or isinstance(answer, Evidence) else answer[BUCKET_BOUNDS]

@@ -1,9 +1,9 @@
-"""How each kind of indicator is asked: its selectors, and the numbers that there are in a leg.
+"""How each kind of indicator is queried: its selectors, and the numbers of a range.
 
-Bad (or good) and total are asked apart, never as a quotient: a quotient is NaN without traffic and
-empty without errors. Where both are in the same series, these are read once, and the server tells
-them apart by the label that does: a third of the samples is saved, and an error series that was
-never born is a plain 0.
+Bad (or good) and total are queried separately, never as a quotient: a quotient is NaN without
+traffic and empty without errors. If both are in the same series, these are read once, and the
+server separates them by the label that differs. That saves a third of the samples, and an error
+series that never existed is a plain 0.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HISTOGRAM = "spec.indicator.latency.histogram"
 
 
 class SeriesRole(StrEnum):
-    """What a number of a leg counts; the letters are part of its name."""
+    """What a number of a range counts; the letters are part of its name."""
 
     EVENTS = "e"
     OTHERS = "o"
@@ -46,13 +46,13 @@ class SeriesRole(StrEnum):
     SHARE = "f"
     STRAYS = "s"
 
-    # An enum's own works out its name's in Python; numbers are found by their parts all the time.
+    # An enum's own hash computes its name's in Python; numbers are looked up by role all the time.
     __hash__ = str.__hash__
 
 
 @dataclass(frozen=True, slots=True)
 class SplitByLabel:
-    """Which part a series is, by one label of it: ``base``, or the last whose pattern matches."""
+    """Which role a series has, by one of its labels: ``base``, or the last matching pattern."""
 
     label: str
     base: SeriesRole
@@ -61,7 +61,7 @@ class SplitByLabel:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Counters whose growth in a leg is asked for; they are one part, or separate."""
+    """Counters whose growth in a range is queried; they have one role, or are split."""
 
     selector: str
     role: SeriesRole | SplitByLabel
@@ -69,7 +69,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression that is the number already."""
+    """An expression that already is the number."""
 
     text: str
     role: SeriesRole
@@ -79,19 +79,19 @@ Term = Counter | Expression
 
 
 class Terms(Protocol):
-    """The numbers that an indicator is read from."""
+    """The numbers from which an indicator is computed."""
 
     def of(
         self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
     ) -> Iterator[Term]:
-        """Those of a leg, given the selectors' texts and the labels to group by."""
+        """Those of a range, given the selectors' texts and the labels to group by."""
 
 
 class SharedLabel(NamedTuple):
-    """A label whose value may differ, while indicators are still asked alike.
+    """A label whose value may differ between indicators that are queried alike.
 
     Attributes:
-        shape: all the rest; the same text where the rest is the same.
+        shape: everything else; the same text if everything else is the same.
     """
 
     label: str
@@ -101,16 +101,16 @@ class SharedLabel(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndicatorQuery:
-    """One indicator, as it is asked.
+    """How one indicator is queried.
 
     Attributes:
         indicator: what it measures.
-        field: of its manifest, for all events.
-        selectors: of what series; none of an author's own expressions.
-        terms: the numbers that it is read from.
-        parts: of which parts these are.
+        field: the field of its manifest for all events.
+        selectors: its series; empty for an author's own expressions.
+        terms: the numbers from which it is computed.
+        parts: the roles of these numbers.
         counted: which kind of events ``EVENTS`` is, or ``SHARE`` is the share of.
-        shape: the same text where two are asked alike.
+        shape: the same text if two are queried alike.
         shared_labels: where it may differ from others.
     """
 
@@ -126,7 +126,7 @@ class IndicatorQuery:
 
 @lru_cache(_MOST_KEPT)
 def build_indicator_query(indicator: Indicator) -> IndicatorQuery:
-    """How an indicator is asked."""
+    """How an indicator is queried."""
     match indicator:
         case RatioIndicator():
             return _ratio(indicator)
@@ -151,7 +151,7 @@ def _ratio(indicator: RatioIndicator) -> IndicatorQuery:
 
 
 class _TwoCounters:
-    """Events and all of them, each by a selector of its own."""
+    """Counted events and all events, each by its own selector."""
 
     def of(
         self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
@@ -161,10 +161,10 @@ class _TwoCounters:
 
 
 def _split(indicator: RatioIndicator) -> SplitByLabel | None:
-    """What tells events from the others, if they are all plus matchers on one label.
+    """What separates counted events from the others, if they are all plus matchers on one label.
 
-    At most one of these may ask for something (``=``, ``=~``), the others must rule something out:
-    no server can be asked for what does not match.
+    At most one of these may be positive (``=``, ``=~``), the others must exclude something: no
+    server can be queried for what does not match.
     """
     extra = set(indicator.events.matchers) - set(indicator.total.matchers)
     missing = set(indicator.total.matchers) - set(indicator.events.matchers)
@@ -187,7 +187,7 @@ def _pattern(matcher: Matcher) -> str:
 
 
 def _buckets(indicator: LatencyIndicator) -> IndicatorQuery:
-    """Prometheus 3 writes the border of one second as 1.0, others as 1."""
+    """Prometheus 3 writes the bound of one second as 1.0, others as 1."""
     boundary = plain(indicator.threshold.seconds)
     pattern = literal(boundary) + ("" if "." in boundary else r"(\.0)?")
     chosen = Matcher(BUCKET_BOUND, Op.LIKE, f"{pattern}|{literal(EVERYTHING)}")
@@ -205,7 +205,7 @@ def _native(indicator: LatencyIndicator) -> IndicatorQuery:
 
 @dataclass(frozen=True, slots=True)
 class _NativeTerms:
-    """The share of a native histogram's events under a threshold, and all of them."""
+    """The share of a native histogram's events below a threshold, and all of them."""
 
     threshold: Duration
 
@@ -227,7 +227,7 @@ def _probe(indicator: ProbeIndicator) -> IndicatorQuery:
 
 
 class _ProbeTerms:
-    """A look burn windows as far again as it is long, for targets that have vanished since."""
+    """A range also looks back once its own length, for targets that have disappeared."""
 
     def of(
         self, texts: Sequence[str], by: Sequence[str], count_range: CountRange
@@ -256,7 +256,7 @@ def _raw_ratio(indicator: RawRatioIndicator) -> IndicatorQuery:
 
 @dataclass(frozen=True, slots=True)
 class _WrittenTerms:
-    """Expressions of an author's own."""
+    """An author's own expressions."""
 
     written: tuple[tuple[str, SeriesRole], ...]
 
@@ -268,7 +268,7 @@ class _WrittenTerms:
 
 
 def _filled(text: str, window: Duration) -> str:
-    """With the range as recording rules have it in their names: 5m, 1h, 30d."""
+    """With the range as the names of recording rules have it: 5m, 1h, 30d."""
     return f"({text.replace(WINDOW_PLACEHOLDER, str(window))})"
 
 
@@ -287,7 +287,7 @@ def _counters(
 
 @dataclass(frozen=True, slots=True)
 class _SplitCounters:
-    """Counters of one selector that a label tells apart."""
+    """Counters of one selector, split by a label."""
 
     split: SplitByLabel
 
@@ -317,7 +317,7 @@ def _measure(
 def _shared_labels(
     kind: str, selectors: Sequence[Selector], taken: set[str | None]
 ) -> Iterator[SharedLabel]:
-    """Labels that must have one value, the same in all selectors; nothing else is said of them."""
+    """Labels that must have one value, the same in all selectors, and no other condition."""
     for matcher in selectors[0].matchers if selectors else ():
         is_free = matcher.op is Op.EQUAL and matcher.value != "" and matcher.is_plain
         if (

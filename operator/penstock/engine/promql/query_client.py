@@ -1,7 +1,7 @@
-"""What the engine asks a metrics source by: questions that share requests, and what comes back.
+"""The port through which the engine queries metrics sources: requests share queries.
 
-The port is small on purpose. What a question means (PromQL, legs, counts) is `promql`'s; how a
-source is reached, cut off and spared is the adapter's.
+The port is small on purpose. What a query means (PromQL, ranges, counts) is known in `promql`; how
+a source is reached, cut off and spared is known in the adapter.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from penstock.domain.quantities import Duration
 from penstock.domain.source_status import SourceHealth
 
 Series = tuple[Mapping[str, str], tuple[tuple[int, str], ...]]
-"""One row of an answer: its labels as the server gave them, and its points.
+"""One row of an answer: its labels as the server returned them, and its points.
 
-A point is milliseconds since the epoch, and the number as the server wrote it; there is one for an
-instant, and one for each step that has a number for a span. A plain tuple, since thousands are made
-in each round.
+A point is milliseconds since the epoch, and the number as the server wrote it. An instant has one
+point, a range one for each step that has a number. It is a plain tuple, since each round creates
+thousands.
 """
 
-CIRCUIT_OPEN = "there is a row that was not asked for"
+UNEXPECTED_ROW = "there is a row that was not asked for"
 
 QueryResult = Mapping[str, Sequence[Series]]
-"""The rows of one question, by the name of the leg that they are of."""
+"""The rows of one query, by the name of their range."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRange:
-    """Many instants that are asked about at once: start, start + step, ... up to end."""
+    """Many instants that are queried at once: start, start + step, ... up to end."""
 
     start: datetime
     end: datetime
@@ -40,38 +40,38 @@ class QueryRange:
 
 
 class BatchableQuery(Protocol):
-    """A question, as far as who carries it needs to know."""
+    """A query, as far as the client needs to know it."""
 
     @property
     def key(self) -> Hashable:
-        """Identifies its answer among others; a refusal of it is remembered by this."""
+        """Identifies its answer among others; a rejection is remembered by it."""
 
 
 Q = TypeVar("Q", bound=BatchableQuery)
 
 
 class BatchedQuery(Protocol):
-    """One query for several questions."""
+    """One PromQL query for several batchable ones."""
 
     @property
     def query(self) -> str:
-        """As it is sent."""
+        """The text that is sent."""
 
     def demultiplex(self, rows: Iterable[Series]) -> Sequence[QueryResult]:
-        """The rows of its answer by the question that they answer, in the order of the questions.
+        """The rows of its answer, by the query that they answer, in the order of the queries.
 
         Raises:
-            ValueError: there is a row that was not asked for.
+            ValueError: there is a row that was not requested.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class BatchedQueryByLabel:
-    """One query whose rows carry in a label which question they answer.
+    """One PromQL query whose rows carry in a label which query they answer.
 
     Attributes:
-        names: what stands in that label, in the order of the questions.
-        leg: the one leg of each answer.
+        names: the values of that label, in the order of the queries.
+        leg: the one range of each answer.
     """
 
     query: str
@@ -85,27 +85,27 @@ class BatchedQueryByLabel:
         for row in rows:
             of_one = found.get(row[0].get(self.label, ""))
             if of_one is None:
-                raise ValueError(CIRCUIT_OPEN)
+                raise ValueError(UNEXPECTED_ROW)
             of_one.append(row)
         return [{self.leg: found[name]} for name in self.names]
 
 
 class QueryBatcher(Protocol[Q]):
-    """How questions are put together in one request, and its rows separated again."""
+    """How queries are combined into one request, and its rows separated again."""
 
     @property
     def most(self) -> int:
-        """More questions than this are never in one request."""
+        """One request never has more queries than this."""
 
     def cut(self, queries: Sequence[Q], together: int) -> Iterable[Sequence[Q]]:
-        """Batches that one request can bear, each of at most ``together`` questions."""
+        """Batches that one request can carry, each of at most ``together`` queries."""
 
     def batched(self, queries: Sequence[Q]) -> BatchedQuery:
         """One query for all of a batch."""
 
 
 class QueryClient(Protocol):
-    """Asks metrics sources."""
+    """Queries metrics sources."""
 
     async def ask(
         self,
@@ -113,15 +113,15 @@ class QueryClient(Protocol):
         groups: Sequence[tuple[QueryBatcher[Q], Sequence[Q]]],
         when: datetime | QueryRange,
     ) -> Mapping[Hashable, QueryResult | Evidence]:
-        """For each question, by its key: its rows, or why there are none.
+        """For each query, by its key: its rows, or why there are none.
 
-        Never raises for what a server answers or fails to answer. A request that is refused is cut
-        in halves, so that one bad question costs no other; one that is answered with warnings does
-        not count (Partial).
+        Never raises for what a server answers or fails to answer. A rejected request is split in
+        halves, so one bad query costs no other its answer. An answer with warnings does not count
+        (Partial).
         """
 
     async def health(self, source: MetricsSource) -> SourceHealth:
-        """How a source stands; it is asked if nobody has asked it for a while."""
+        """The health of a source; it is queried if nobody has queried it for a while."""
 
     def is_overloaded(self, source: MetricsSource) -> bool:
-        """Whether a source has said lately that it has too much to do."""
+        """Whether a source has recently reported overload."""

@@ -1,4 +1,4 @@
-"""Legs: the ranges of time that a question asks about, and how events are counted in them."""
+"""The time ranges of a count query, and how events are counted in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penstock.engine.promql.counting import SLOW_START
 
 @dataclass(frozen=True, slots=True)
 class IncreaseOver:
-    """Count the events of the last ``length``, as Prometheus' `increase` guesses them."""
+    """Count the events of the last ``length``, as Prometheus' `increase` estimates them."""
 
     length: Duration
 
@@ -23,10 +23,10 @@ class ExactBucket:
     """Count the events of the bucket of ``length`` that ends at the evaluation time, exactly.
 
     Attributes:
-        back: how far before the bucket is looked for what is born and what comes back.
-        unseen: for how long before the bucket nothing was scraped: what began meanwhile is new.
-        thorough: also what restarted within the bucket is counted exactly, which is dear: half as
-            much again of the server's time.
+        back: how far before the bucket to look for series that begin or come back.
+        unseen: how long nothing was scraped before the bucket: what began meanwhile is new.
+        thorough: also count exactly what restarted within the bucket, which is expensive: half as
+            much server time again.
     """
 
     length: Duration

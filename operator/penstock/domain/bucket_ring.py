@@ -1,9 +1,9 @@
-"""Consecutive buckets of time of one length, each with its bad and total events.
+"""Consecutive time buckets of one length, each with its bad and total events.
 
-Kept as running sums, so that the events of any run of buckets are two look-ups, whatever its
-length: reading seven windows of a month takes microseconds and no numpy. Sums are binary floats,
-as a metrics server sends them: whole numbers are exact in them up to 2^53, and what is read out
-becomes a ``Decimal``. Nothing here decides.
+They are stored as running sums, so that the events of any range are two look-ups, whatever its
+length: reading seven windows of a month takes microseconds and no numpy. Sums are binary floats, as
+a metrics server sends them. Whole numbers are exact in them up to 2^53, and what is read becomes a
+``Decimal``. Nothing here decides.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _GRID, _GRID_OF_FEW = 2.0**20, 2.0**40
 
 
 class BucketState(IntEnum):
-    """How far a bucket can be relied on; a later reading replaces an earlier one.
+    """How far a bucket can be relied on; a later read replaces an earlier one.
 
-    UNKNOWN was never asked for. APPROXIMATE was read by plain increase, which loses first values.
-    CLOSED was read exactly once, REREAD once more after late samples had time to come, and SEALED
+    UNKNOWN was never queried. APPROXIMATE was read by plain increase, which loses first values.
+    CLOSED was read exactly once, REREAD once more after late samples had time to arrive, and SEALED
     for the last time.
     """
 
@@ -38,7 +38,7 @@ class BucketState(IntEnum):
 
 
 _STATE_MASK = 0x0F
-_EMPTY = 0x10  # asked for, and there was nothing
+_EMPTY = 0x10  # queried, and there was nothing
 _NOTHING_THERE = tuple(_EMPTY | state for state in BucketState if state)
 _BLANK = (int(BucketState.UNKNOWN), *_NOTHING_THERE)
 _NONE = Decimal(0)
@@ -47,7 +47,7 @@ _REPAIRED = 0x20  # empty, but its events are counted in the bucket after it
 
 
 class RangeSum(NamedTuple):
-    """A run of buckets: its events, and seconds of which they are known or were asked for."""
+    """A range of buckets: its events, and for how many seconds these are known or queried."""
 
     bad: float = 0.0
     total: float = 0.0
@@ -93,7 +93,7 @@ class BucketRing:
         return len(self._flags) + sum(one.itemsize * len(one) for one in sums)
 
     def put(self, number: int, count: EventCounts | None, state: BucketState) -> None:
-        """Write one bucket; None says that it was asked for and nothing was there."""
+        """Write one bucket; None says that it was queried and had no data."""
         self.put_with_flags(number, count or _NOTHING, state | (0 if count else _EMPTY))
 
     def put_with_flags(self, number: int, count: EventCounts, flags: int) -> None:
@@ -120,16 +120,16 @@ class BucketRing:
         return BucketState(self.flags(number) & _STATE_MASK)
 
     def is_empty(self, number: int) -> bool:
-        """Whether it was asked for and nothing was there."""
+        """Whether it was queried and had no data."""
         return bool(self.flags(number) & _EMPTY)
 
     def is_covered(self, number: int) -> bool:
-        """Whether its events are known, be it in the bucket after it."""
+        """Whether its events are known, possibly as part of the bucket after it."""
         flags = self.flags(number)
         return flags & _STATE_MASK > 0 and (not flags & _EMPTY or bool(flags & _REPAIRED))
 
     def count(self, number: int) -> EventCounts | None:
-        """The events of one bucket; None where there are none to speak of."""
+        """The events of one bucket; None if none are known."""
         known = self.state(number) is not BucketState.UNKNOWN and not self.is_empty(number)
         return self.sums(number, number + 1) if known else None
 
@@ -148,10 +148,10 @@ class BucketRing:
         )
 
     def sum_between(self, start: int, end: int) -> RangeSum:
-        """What there is from ``start`` up to ``end``, in seconds since the epoch.
+        """The events from ``start`` up to ``end``, in seconds since the epoch.
 
-        The bucket that ``start`` cuts counts by the share that lies after it: an hour of which 20
-        minutes lie inside counts a third of its events.
+        A bucket that ``start`` cuts is prorated: an hour with 20 minutes inside counts a third of
+        its events.
         """
         if start >= end:
             return RangeSum()
@@ -183,7 +183,7 @@ class BucketRing:
         return self._covered(*self._indices(begin, end))
 
     def known(self, begin: int, end: int) -> int:
-        """How many of these buckets have been asked for."""
+        """How many of these buckets were queried."""
         low, high = self._indices(begin, end)
         return high - low if low >= self._blank_until() else self._known(low, high)
 
@@ -197,7 +197,7 @@ class BucketRing:
                 index = self._flags.find(state | flags, index + 1, high)
 
     def newest_unknown(self, begin: int, end: int) -> int | None:
-        """The newest of these buckets that was never asked for, kept or not."""
+        """The newest of these buckets that was never queried, stored or not."""
         if begin >= end:
             return None
         if end > self.end or end <= self._first:
@@ -209,7 +209,7 @@ class BucketRing:
         return self._first - 1 if begin < self._first else None
 
     def newest_approximate(self, begin: int, end: int) -> int | None:
-        """The newest of these buckets whose events were read by plain increase alone."""
+        """The newest of these buckets whose events were read only by plain increase."""
         index = self._flags.rfind(BucketState.APPROXIMATE, *self._indices(begin, end))
         return self._first + index if index >= 0 else None
 

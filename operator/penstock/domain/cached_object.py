@@ -1,4 +1,4 @@
-"""One of Penstock's objects as it was last seen: parsed, or with what is wrong with it."""
+"""One of our objects as it was last seen: parsed, or with what is wrong with it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CachedObject:
-    """One of Penstock's objects as the API server has it.
+    """One of our objects as the API server has it.
 
     Attributes:
-        ref: which one.
-        generation: its generation; an older one than the cache's is a stale answer.
+        ref: which object.
+        generation: its generation; one older than the cached one is a stale answer.
         spec: what its author wrote, in the type of its kind; or ``SpecInvalid``, which says why it
-            cannot be acted on.
-        created: when it was created, as sortable text; the older of two Rollouts guards a workload.
-        status: what its status said last, in the type of its kind; None where there is none.
+            cannot be used.
+        created: when it was created, as sortable text; the oldest Rollout guards a workload.
+        status: its last status, in the type of its kind; None if there is none.
     """
 
     ref: ObjectRef
@@ -46,5 +46,5 @@ class CachedObject:
 
     @property
     def slo_or_source_status(self) -> SloStatus | SourceStatus | None:
-        """What the status of an SLO or a source said last; None for other kinds."""
+        """The last status of an SLO or a source; None for other kinds."""
         return self.status if isinstance(self.status, SloStatus | SourceStatus) else None

@@ -1,4 +1,4 @@
-"""When a decision changes though nothing else does: a calm has lasted, a last verdict runs out.
+"""When a decision changes although nothing else does: calm is complete, a keepLast ends.
 
 Without these moments an expiry would wait for the next evaluation.
 """
@@ -19,12 +19,12 @@ SECOND_TRY_AFTER = timedelta(seconds=30)
 
 
 def look_again_at(state: RolloutState, facts: DecisionInput, calm: Duration) -> datetime | None:
-    """The first moment after ``facts.now`` at which the same input is decided otherwise.
+    """The first moment after ``facts.now`` at which the same input leads to another decision.
 
     Args:
-        state: where the Rollout stands after the decision.
-        facts: what was decided on.
-        calm: how long a template has to run behind an open gate to be stable.
+        state: the Rollout's state after the decision.
+        facts: the input of the decision.
+        calm: how long a template has to run while the gate is open to become stable.
     """
     moments = (
         *_calm_ends(state),

@@ -1,4 +1,4 @@
-"""What a decision is made of, and what comes out: plain values that carry their evidence."""
+"""The input of a decision and its result: plain values that carry their evidence."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from penstock.domain.verdict import GateState, Reason, Verdict
 
 
 class DecisionPoint(StrEnum):
-    """The two questions that are kept apart: what answers one must not answer the other."""
+    """Two separate questions: an answer to one must not answer the other."""
 
     START = "Start"
     CONTINUE = "GoOn"
 
 
 class ReleaseOrigin(StrEnum):
-    """How the release in progress came to start."""
+    """How the release in progress started."""
 
     ADMITTED = "Admitted"
     WHILE_CLOSED = "WhileClosed"
@@ -29,9 +29,9 @@ class ReleaseOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SloEvidence:
-    """One SLO as a Rollout sees it: its evidence, and the policy that applies to it.
+    """One SLO of a Rollout: its evidence, and the policy that applies to it.
 
-    ``policy`` is None where the SLO itself is missing or invalid.
+    ``policy`` is None if the SLO itself is missing or invalid.
     """
 
     name: str
@@ -84,9 +84,9 @@ class DecisionInput:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer: verdict, reason, what follows, and the SLO and evidence that it rests on.
+    """One answer: verdict, reason, effect, and the SLO and evidence that it is based on.
 
-    ``proceeds`` is what is done: Unknown may do either, as the policy says.
+    ``proceeds`` is the effect: for Unknown the policy decides it.
     """
 
     point: DecisionPoint
@@ -97,7 +97,7 @@ class Decision:
 
     @property
     def state(self) -> GateState:
-        """Where the gate stands by this answer."""
+        """The state of the gate by this answer."""
         if self.proceeds:
             return GateState.OPEN
         return GateState.CLOSED if self.verdict is Verdict.HOLD else GateState.UNKNOWN

@@ -1,4 +1,4 @@
-"""The policy that applies, with where each setting came from, as a Rollout's status shows it."""
+"""The effective policy, with the origin of each setting, as a Rollout's status shows it."""
 
 from __future__ import annotations
 

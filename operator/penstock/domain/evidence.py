@@ -1,7 +1,7 @@
-"""What is known about one SLO's budget at an instant, or why nothing admissible is.
+"""What is known about one SLO's budget at an instant, or why there is no usable evidence.
 
-A number that is missing, old or odd is never a number here: it is a kind of evidence of its own,
-so that no comparison with it can permit a release.
+A number that is missing, old or odd is never a number here. It is a separate kind of evidence, so
+that no comparison with it can permit a release.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class EvidenceGrade(StrEnum):
 
 
 class EvidenceKind(StrEnum):
-    """What there is, or why there is nothing."""
+    """What evidence there is, or why there is none."""
 
     FRESH = "Fresh"
     MIGRATING = "Migrating"

@@ -1,9 +1,9 @@
-"""What a ledger has counted as counters, from which its hours can be read back.
+"""The counts of a ledger as exported counters, from which its hours can be restored.
 
-A counter that merely grew would not say which hours it holds: after an outage several are closed at
-once. So these hold, whenever they are seen, just the hours from the boundary that is written on
-them up to the last boundary that is two hours old, each read for the last time. What cannot be said
-so is not said at all, and the hour that is missing is read from the source as if there were no
+A counter that merely grew would not say which hours it includes: after an outage several are closed
+at once. So whenever these are scraped, they include exactly the hours from the boundary in their
+label up to the last boundary that is two hours old, each read for the last time. What cannot be
+exported like this is not exported, and the missing hour is read from the source as if there were no
 counters.
 """
 
@@ -30,19 +30,19 @@ _NOISE = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class CounterTotals:
-    """All events from one boundary of an hour to another, in seconds since the epoch."""
+    """All events between two hour boundaries, in seconds since the epoch."""
 
     since: int
     until: int
     count: EventCounts
 
     def is_current(self, now: int) -> bool:
-        """Whether whoever sees it now knows by the time alone how far it goes."""
+        """Whether the time alone says, to anybody who reads it now, how far it goes."""
         return final_until(now - GRACE) <= self.until <= final_until(now)
 
 
 def final_until(now: int) -> int:
-    """The boundary of an hour up to which no count changes any more: of 12:10 it is 10:00."""
+    """The hour boundary up to which counts no longer change: at 12:10 it is 10:00."""
     return (now - FINAL_AFTER) // HOUR * HOUR
 
 

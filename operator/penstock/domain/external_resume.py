@@ -1,4 +1,4 @@
-"""Detects that somebody else resumed what Penstock held, and who keeps doing so."""
+"""Detects that somebody else resumed what Penstock held, and which writer repeats it."""
 
 from __future__ import annotations
 

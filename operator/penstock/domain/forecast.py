@@ -15,13 +15,13 @@ BURN_WINDOWS = (Duration.parse("1h"), Duration.parse("6h"))
 
 
 def forecast(reading: Reading, window: Window, oldest: Iterable[tuple[int, Decimal]]) -> Forecast:
-    """What is to come.
+    """The forecast of a budget.
 
     Args:
         reading: the budget now.
-        window: of the SLO.
-        oldest: the hours of the window from the oldest on: end in seconds since the epoch, and what
-            was bad in it.
+        window: the SLO's window.
+        oldest: the hours of the window, oldest first: end in seconds since the epoch, and bad
+            events.
     """
     whole = reading.window_counts
     if whole.total <= 0:

@@ -1,9 +1,9 @@
-"""The gate of one Rollout: from what is seen and measured to where it stands and what to do.
+"""The gate of one Rollout: from observation and evidence to its state and the actions to take.
 
-Pure: ``step`` returns the next standing and the actions in their order; the engine carries them
-out, and after a hold or a release it observes the workload and steps again. Admission's record
-comes first: it is the line without a window. A hold is written before the status that shows it,
-because closing is safe at any time. The status is written before a release, so that a crash in
+Pure: ``step`` returns the next state and the actions in their order. The engine carries them out,
+and after a hold or a release it observes the workload and steps again. The GateRecord comes first,
+because only admission stops a release without delay. A hold is written before the status that shows
+it, because closing is safe at any time. The status is written before a release, so that a crash in
 between repeats the release instead of mistaking it for a person's.
 """
 
@@ -65,19 +65,19 @@ from penstock.domain.workload import HOLD_MANAGER_PREFIX, HoldEffect, WorkloadSt
 
 
 def hold_manager(rollout: Rollout) -> str:
-    """The field manager of this Rollout's hold: one each, so that two never prune one another."""
+    """The field manager of this Rollout's hold: a separate one, so that no two prune each other."""
     return HOLD_MANAGER_PREFIX + rollout.ref.uid
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One round's result.
+    """The result of one round.
 
     Attributes:
-        state: where the Rollout stands now.
-        decisions: by which judgement; None where nothing is enforced.
+        state: the Rollout's state now.
+        decisions: the decisions behind it; None where nothing is enforced.
         actions: what to do, in this order.
-        look_again_at: when the same input is decided otherwise; None while it never is.
+        look_again_at: when the same input leads to another decision; None: never.
     """
 
     state: RolloutState
@@ -109,10 +109,11 @@ def step(
 
     Args:
         rollout: what its author wrote.
-        before: where it stood.
-        workload: the workload, looked at just now.
+        before: its state before.
+        workload: the workload, just observed.
         slos: its SLOs with evidence, at least one; empty only while ``mode`` is Off.
-        conflicting: name of another Rollout that has this workload already; None if there is none.
+        conflicting: name of another Rollout that already guards this workload; None if there is
+            none.
         now: the instant, in UTC.
     """
     state = detect_external_resume(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from penstock.domain.quantities import Duration
 from penstock.domain.selector import Selector
 
-# Stands in a query for the range that Penstock asks about: "5m", "1h", ...
+# Placeholder in a query for the range that Penstock queries: "5m", "1h", ...
 WINDOW_PLACEHOLDER = "$window"
 # The name of a classic histogram's buckets ends in this; their upper bounds are in this label.
 BUCKET, BUCKET_BOUND = "_bucket", "le"
@@ -23,7 +23,7 @@ class CountedEvents(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RatioIndicator:
-    """Two counters read apart, never as a quotient: an error series that was never born is 0."""
+    """Two counters read separately, never as a quotient: a missing error series is 0."""
 
     counted: CountedEvents
     events: Selector
@@ -32,9 +32,9 @@ class RatioIndicator:
 
 @dataclass(frozen=True, slots=True)
 class LatencyIndicator:
-    """Good are the events at or under the threshold.
+    """Events at or below the threshold are good.
 
-    It must be the upper bound of a bucket, unless the histogram is a native one.
+    The threshold must be the upper bound of a bucket, unless the histogram is a native one.
     """
 
     histogram: Selector
@@ -42,7 +42,7 @@ class LatencyIndicator:
 
     @property
     def is_classic(self) -> bool:
-        """Whether the histogram is one of buckets that are series of their own."""
+        """Whether the histogram is a classic one, with a series for each bucket."""
         return (self.histogram.name or "").endswith(BUCKET)
 
 

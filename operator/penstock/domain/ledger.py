@@ -1,9 +1,9 @@
-"""The ledger of one indicator: what happened in each range of time, read once and kept.
+"""The ledger of one indicator: the events in each time range, read once and kept.
 
-A fine ring holds closed buckets of the last day, a coarse ring hours for as long as any window
-reaches. Windows, burn rates and slices are sums of these and of what is still open, so a window
-that moves, or an objective that changes, needs no new data. Times are whole seconds since the
-epoch; the ledger is a cache, and losing it costs reading again, never a decision.
+A fine ring has closed buckets of the last day, a coarse ring has hours for the longest window.
+Windows, burn rates and slices are sums of these and of the open events, so a moving window or a
+changed objective needs no new data. Times are whole seconds since the epoch. The ledger is a cache:
+losing it costs reading again, never a decision.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ SEAL_AFTER = 3_900
 
 
 class RangeCounts(NamedTuple):
-    """What is known of a range of time.
+    """What is known of a time range.
 
     Attributes:
-        seconds: how long it is.
-        range_sum: its events, and of how much of it they are known or were asked for.
+        seconds: its length.
+        range_sum: its events, and for how much of it they are known or queried.
     """
 
     seconds: int
@@ -53,16 +53,16 @@ class RangeCounts(NamedTuple):
 
     @property
     def covered(self) -> Decimal:
-        """The share that events are known of, from 0 to 1."""
+        """The share of which events are known, from 0 to 1."""
         return _share(self.range_sum.covered, self.seconds)
 
     @property
     def queried(self) -> Decimal:
-        """The share that has been asked for, from 0 to 1."""
+        """The share that was queried, from 0 to 1."""
         return _share(self.range_sum.queried, self.seconds)
 
     def is_queried(self, share: Decimal) -> bool:
-        """Whether at least this share has been asked for."""
+        """Whether at least this share was queried."""
         return self.range_sum.queried >= self.seconds or self.queried >= share
 
 
@@ -99,7 +99,7 @@ class Ledger:
     def close(
         self, end: int, count: EventCounts | None, state: BucketState = BucketState.CLOSED
     ) -> None:
-        """Write the bucket that ends at ``end``; None: it was asked for, and nothing was there."""
+        """Write the bucket that ends at ``end``; None: it was queried and had no data."""
         number = end // self.resolution - 1
         if state is BucketState.APPROXIMATE and self.fine.state(number) > state:
             return
@@ -109,7 +109,7 @@ class Ledger:
             self.closed_until += self.resolution
 
     def begin(self, boundary: int) -> None:
-        """Close from this boundary on; what lies before it is for the backfill."""
+        """Close from this boundary on; what is before it is left to the backfill."""
         self.closed_until = boundary
 
     def backfill(self, hour: int, parts: list[EventCounts | None], state: BucketState) -> None:
@@ -197,7 +197,7 @@ class Ledger:
         )
 
     def knows(self, start: int, end: int) -> bool:
-        """Whether all of the fine ring from ``start`` to ``end`` has been asked for."""
+        """Whether the whole fine ring from ``start`` to ``end`` was queried."""
         begin, finish = start // self.resolution, -(-end // self.resolution)
         return self.fine.known(begin, finish) == finish - begin
 
@@ -239,14 +239,14 @@ class Ledger:
         return begin * self.resolution, end
 
     def to_backfill(self, start: int) -> int | None:
-        """The newest hour since ``start`` that was never asked for, as long as it is needed."""
+        """The newest hour since ``start`` that was never queried, as long as it is needed."""
         begin, end = start // HOUR, self.closed_until // HOUR
         rings = (self.coarse, *self.slices.values())
         unknown = [ring.newest_unknown(begin, end) for ring in rings]
         return max((hour for hour in unknown if hour is not None), default=None)
 
     def unknown_up_to(self, hour: int, first: int) -> int:
-        """The oldest hour of those up to ``hour`` in a row that were never asked for."""
+        """The oldest of the hours in a row up to ``hour`` that were never queried."""
         rings = (self.coarse, *self.slices.values())
         while hour > first and any(ring.state(hour - 1) is BucketState.UNKNOWN for ring in rings):
             hour -= 1

@@ -1,8 +1,8 @@
 """A ledger as bytes, small enough for 150 of them in a ConfigMap, and back.
 
-Hours of the whole window and the fine buckets that burn rates need; whole numbers as varints of
-their differences, compressed. Its shape may change with any version: bytes that are not understood
-do not make a ledger, and the past is read again.
+Hours of the whole window and the fine buckets that burn rates need, as compressed varints of their
+differences. The format may change with any version: unknown bytes do not make a ledger, and the
+past is read again.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ LONGEST_CALM = Duration.parse("2h")
 
 
 class HoldCause(StrEnum):
-    """What a hold in force is for: a budget hold also waits for budget to come back."""
+    """What an active hold is for: a budget hold also waits for budget to come back."""
 
     BUDGET = "Budget"
     BURN = "Burn"
@@ -38,17 +38,17 @@ HOLD_CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Where one gate has been.
+    """What one gate remembers.
 
     Attributes:
         serial: counts changes of the decision.
-        held_for: what the hold in force is for; None when none is. A person's hold does not count.
-        held_by: names of the SLOs that it is for, sorted; empty during a hold: all of them.
+        held_for: what the active hold is for; None without one. A person's hold does not count.
+        held_by: names of the SLOs that caused it, sorted; empty during a hold: all of them.
         calm_since: since when all SLOs have been calm, during a hold.
-        calm_required: how long they must be.
+        calm_required: how long they must be calm.
         recent_holds: when holds of the last two hours began, oldest first.
         unknown: how evidence is missing, thin or an outage; None while it is not.
-        unknown_since: since when it is missing so.
+        unknown_since: since when evidence is missing like that.
         last_known: the verdict before that.
     """
 
@@ -63,13 +63,13 @@ class Memory:
     last_known: Verdict | None = None
 
     def is_calm_long_enough(self, now: datetime) -> bool:
-        """Whether the hold in force has seen its calm."""
+        """Whether calm has lasted long enough for the active hold."""
         return self.calm_since is not None and now - self.calm_since >= timedelta(
             milliseconds=self.calm_required.milliseconds
         )
 
     def excludes(self, slo: str) -> bool:
-        """Whether the hold in force is known to be for others: this SLO never crossed meanwhile."""
+        """Whether the active hold is for other SLOs: this one is known never to have crossed."""
         return bool(self.held_by) and slo not in self.held_by
 
     def observe(self, *, calm: bool, grade: EvidenceGrade, now: datetime) -> Memory:
@@ -107,7 +107,7 @@ class Memory:
         return settled.after_recovery(now) if verdict is Verdict.PERMIT else settled
 
     def after_recovery(self, now: datetime) -> Memory:
-        """The memory once no hold is in force: what comes next is a new one."""
+        """The memory once no hold is active: the next one is a new hold."""
         return replace(
             self, held_for=None, held_by=(), calm_since=None, recent_holds=self._recent(now)
         )

@@ -1,4 +1,4 @@
-"""The messages of decisions, from where a gate stands to what to do now.
+"""The messages of decisions: the state of a gate, and what to do now.
 
 Status, Event, log and the API server's refusal print the same message.
 """

@@ -1,4 +1,4 @@
-"""Where numbers come from: a metrics source, parsed; its secrets by name only."""
+"""A metrics source, parsed; it names its Secrets and never contains them."""
 
 from __future__ import annotations
 

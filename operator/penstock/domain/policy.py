@@ -1,7 +1,7 @@
-"""How strictly a release is guarded: thresholds, burn pairs, calm, and what Unknown means.
+"""How strictly a release is guarded: thresholds, burn pairs, calm, and the effect of Unknown.
 
-A field that the author left out is None here. What applies then is decided in one place, so that a
-status can say of each value where it came from.
+A field that the author left out is None here. The defaults are resolved in one place, so that a
+status can say where each value came from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from penstock.domain.quantities import Duration, Percentage
 
 
 class UnknownThen(StrEnum):
-    """What an SLO without admissible evidence means once the last verdict is too old to keep."""
+    """The effect of an SLO without usable evidence once the last verdict is too old to keep."""
 
     HOLD = "Hold"
     PERMIT = "Permit"
@@ -22,7 +22,7 @@ class UnknownThen(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BurnPair:
-    """Hot while both windows burn above the factor, with enough bad events in the long one."""
+    """Fires while both windows burn above the factor, with enough bad events in the long one."""
 
     long: Duration
     short: Duration
@@ -32,7 +32,7 @@ class BurnPair:
 
 @dataclass(frozen=True, slots=True)
 class StartPolicy:
-    """For the next release: held at or under this share of the budget."""
+    """For the next release: held at or below this share of the budget."""
 
     hold_at: Percentage | None = None
 

@@ -19,7 +19,7 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True, order=True)
 class WorkloadRef:
-    """What is being released, by name: it may be deleted and made again while we watch."""
+    """The workload by name: it may be deleted and re-created while we watch."""
 
     api_version: str
     kind: str

@@ -1,9 +1,10 @@
-"""Tracks a workload between observations: releases begin, complete, slip through, return.
+"""Tracks a workload between observations: releases begin, complete, bypass the gate, roll back.
 
-Stable templates are the memory that makes a rollback recognisable, so they are recorded as early
-and dropped as late as is safe: a version whose errors closed the gate is none, but the only one
-known stays. What completed past a closed gate, or had the gate close on it, and runs on, is stable
-once the gate has permitted for a whole calm time meanwhile: else there were no way back to it ever.
+Penstock recognizes a rollback by its stable templates, so they are recorded as early and dropped as
+late as is safe: a version whose errors closed the gate is not stable, but the only known one stays.
+A template that completed while the gate was closed, or on which the gate closed, becomes stable
+once the gate has permitted for a whole calm period while it ran. Otherwise there would never be a
+rollback to it.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _tracked(
 
 
 def drop_from_stable(state: RolloutState) -> RolloutState:
-    """Forget what runs: the gate has closed on it. The only template known is kept all the same."""
+    """Forget the running template: the gate has closed on it. The only known one stays."""
     stable = state.stable
     if len(stable) > 1 and stable[0].hash == state.complete:
         stable = stable[1:]
@@ -70,9 +71,9 @@ def drop_from_stable(state: RolloutState) -> RolloutState:
 def update_probation(
     state: RolloutState, workload: WorkloadState, *, permitted: bool, calm: Duration, now: datetime
 ) -> RolloutState:
-    """What runs without being stable becomes so by evidence: permitted for a whole calm time.
+    """The running template becomes stable by evidence: permitted for a whole calm period.
 
-    Scaling and lost pods do not restart the time; anything but a Permit does.
+    Scaling and lost pods do not restart that time; anything but a Permit does.
     """
     present = workload.template
     if (
@@ -90,7 +91,7 @@ def update_probation(
 
 
 def is_stable(state: RolloutState, hash_: str) -> bool:
-    """Whether a template may be returned to at any time."""
+    """Whether a rollback to this template is always permitted."""
     return any(stable.hash == hash_ for stable in state.stable)
 
 

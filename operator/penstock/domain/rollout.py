@@ -1,4 +1,4 @@
-"""What is guarded, and by which promises: a Rollout as its author wrote it, parsed."""
+"""A Rollout as its author wrote it, parsed: what is guarded, and by which SLOs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class InFlight(StrEnum):
 
 
 class OnExternalResume(StrEnum):
-    """What a person who resumes a workload that we hold gets."""
+    """What happens when a person resumes a workload that we hold."""
 
     RESPECT = "Respect"
     ENFORCE = "Enforce"
 
 
 class OnDelete(StrEnum):
-    """What becomes of a hold when its Rollout is deleted."""
+    """What happens to a hold when its Rollout is deleted."""
 
     RELEASE = "Release"
     KEEP_HELD = "KeepHeld"
@@ -93,7 +93,7 @@ class LabelSelector:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """By which of the two lines a closed gate acts."""
+    """How a closed gate is enforced: at admission, in flight, or both."""
 
     admission: Admission = Admission.DENY
     in_flight: InFlight = InFlight.HOLD

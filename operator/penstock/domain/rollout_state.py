@@ -1,7 +1,7 @@
-"""Where one Rollout stands: all that its status says, as values.
+"""The state of one Rollout: everything in its status, as values.
 
-It is what a restarted operator resumes from, so everything that a decision needs of the past is in
-it, and it survives being printed and parsed.
+A restarted operator resumes from it, so it contains everything of the past that a decision needs,
+and it survives printing and parsing.
 """
 
 from __future__ import annotations

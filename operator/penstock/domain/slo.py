@@ -1,4 +1,4 @@
-"""What was promised: an SLO as its author wrote it, parsed."""
+"""An SLO as its author wrote it, parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an SLO's status says: the budget measured, in plain numbers and in words."""
+"""The content of an SLO's status: the measured budget, in plain numbers and in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AT_RISK = Decimal("0.1")
 
 
 class SloState(StrEnum):
-    """How an SLO stands."""
+    """The state of an SLO."""
 
     HEALTHY = "Healthy"
     AT_RISK = "AtRisk"
@@ -38,15 +38,15 @@ class SloState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SloStatus:
-    """All that one SLO's status says.
+    """The content of one SLO's status.
 
     Attributes:
         remaining: share of the budget that is left, negative once overspent; None if unknown.
         remaining_time: the same as seconds of full outage.
         remaining_events, allowed_events: the same as bad events.
         burns: burn rate by burn window, shortest first.
-        forecast: when nothing is left any more, or something again.
-        coverage: the share of the window that there is data of.
+        forecast: when the budget is exhausted, or back.
+        coverage: the share of the window that has data.
     """
 
     ref: ObjectRef

@@ -1,4 +1,4 @@
-"""What a source's status says: whether it answers, and if not, what to fix."""
+"""The content of a source's status: whether it answers, and if not, what to fix."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class SourceReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """How a source stood when it was asked last.
+    """The health of a source when it was last queried.
 
     Attributes:
-        detail: what is wrong and what to do, without what is confidential; for people.
-        answered_at: when it answered last, None where it never has in this process.
+        detail: what is wrong and what to do, redacted; for people.
+        answered_at: when it last answered; None if it never has in this process.
     """
 
     reason: SourceReason
@@ -71,9 +71,9 @@ def source_status(
     now: datetime,
     before: SourceStatus | None,
 ) -> SourceStatus:
-    """What a source's status says after one probe.
+    """The content of a source's status after one probe.
 
-    The time of transition moves only when Ready does; a namesake's past is not gone on from.
+    The transition time moves only when Ready does; a namesake's past does not count.
     """
     former = before.ready if before is not None and before.ref == ref else None
     truth: Truth = "True" if health.is_healthy else "False"

@@ -1,4 +1,4 @@
-"""Tests one SLO at a time: does it cross a threshold, is it calm, which of several is worst."""
+"""Tests one SLO: whether it crosses a threshold, whether it is calm, which of several is worst."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def breach_reason(slo: SloEvidence, point: DecisionPoint) -> Reason | None:
 
 
 def fastest_firing_rule(reading: Reading, policy: EffectivePolicy) -> BurnRule | None:
-    """The fastest burn pair that is hot."""
+    """The fastest burn pair that fires."""
     return next((rule for rule in policy.burn_rules if _fires(reading, rule)), None)
 
 
@@ -156,10 +156,10 @@ def remaining_share(slo: SloEvidence) -> Decimal | None:
 def worst(
     candidates: Iterable[tuple[SloEvidence, Reason]], named: str
 ) -> tuple[SloEvidence, Reason] | None:
-    """The one that a sentence names: by severity, then the least budget, then the name.
+    """The SLO that a message names: by severity, then the least budget, then the name.
 
-    The one that is ``named`` already stays so until another has half a point less, because equals
-    would take turns for ever: 90.1% gives way to 89.5%, not to 89.8%.
+    The one that is ``named`` already stays named until another has half a point less, because
+    equals would take turns for ever: 90.1% gives way to 89.5%, not to 89.8%.
     """
     found = sorted(candidates, key=_badness)
     kept = (one for one in found if one[0].name == named and _is_as_bad(one, found[0]))

@@ -20,7 +20,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RollingWindow:
-    """The last so much time before each instant."""
+    """The time of this length before each instant."""
 
     duration: Duration
 

@@ -1,4 +1,4 @@
-"""A workload as an adapter saw it: one reading of the cluster, and what a hold on it can do."""
+"""A workload as an adapter observed it, and what a hold on it can do."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class WorkloadState:
         uid: distinguishes a re-created namesake; empty when it is missing.
         phase: what it is doing. Complete: every pod is of the present template and available.
         unsupported_reason: why it cannot be held, as a sentence part ("is owned by Canary web");
-            None if it
-        can. template: the present template; None when it is missing.
+            None if it can.
+        template: the present template; None when it is missing.
         former_templates: templates that its history still has, newest first.
         ever_complete: some template of its history is known to have run completely.
         updated: pods of the present template.

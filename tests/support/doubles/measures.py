@@ -198,7 +198,7 @@ class StoredLease:
 
 
 class Counted:
-    """Implements ``engine.ports.Tally``: what was counted, and gauges by their labels."""
+    """Implements ``engine.ports.MetricsRecorder``: counters, and gauges by their labels."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

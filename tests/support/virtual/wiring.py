@@ -61,7 +61,7 @@ class Intervals:
 
 
 class NobodyAsks:
-    """Implements ``engine.asking.Asker``: evidence is scripted, so ledgers ask nothing."""
+    """Implements ``engine.promql.query_client.QueryClient``: evidence is scripted, nothing is queried."""
 
     async def ask(
         self,

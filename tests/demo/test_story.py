@@ -40,11 +40,11 @@ CRIPPLED = """
 import sys
 from pathlib import Path
 from demo.bed_stage import BedStage
-from demo.scenario import Story, StoryError
+from demo.scenario import Scenario, StoryError
 
 stage = BedStage(Path(sys.argv[1]), **eval(sys.argv[2]))
 stage.begin()
-story = Story(stage)
+story = Scenario(stage)
 story.set_up()
 for number, step in enumerate(story.steps, 1):
     if number == 2:

@@ -38,7 +38,7 @@ LONGEST_FIRST = (
     "cluster-sources",
     "tests/integration/test_printed.py",
     "tests/integration/test_reasons.py",
-    "tests/testbed_tests/test_keeper.py",
+    "tests/testbed_tests/test_daemon.py",
     "tests/testbed_tests/test_kill.py",
     "tests/packaging/test_interpreters.py",
     "tests/integration/test_long_outage.py",

@@ -85,7 +85,7 @@ def in_another_process(cache: Cache, modules: Path) -> subprocess.Popen[str]:
         "TINY_MODULES": str(modules),
         "TINY_CACHE": str(cache.root),
     }
-    argv = [sys.executable, "-m", "bed.tiny"]
+    argv = [sys.executable, "-m", "testbed_tests.tiny"]
     return subprocess.Popen(argv, env=os.environ | env, stdout=subprocess.PIPE, text=True)
 
 

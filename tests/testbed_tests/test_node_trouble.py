@@ -100,7 +100,7 @@ def restarts(pod: Mapping[str, Any]) -> int:
 
 
 def is_guard(pid: int) -> bool:
-    return b"tether.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"child_process.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def test_pods_run_on_while_the_api_server_is_away_and_are_attended_to_afterwards(

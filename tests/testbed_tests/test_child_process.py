@@ -32,9 +32,9 @@ def start_family_in_another_process(log: Path) -> subprocess.Popen[bytes]:
         import signal
         import time
         from pathlib import Path
-        from testbed.child_process import Tethered
+        from testbed.child_process import ChildProcess
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        family = Tethered(["sh", "-c", {FAMILY!r}], log=Path({str(log)!r}))
+        family = ChildProcess(["sh", "-c", {FAMILY!r}], log=Path({str(log)!r}))
         time.sleep(300)
     """)
     paths = os.pathsep.join(path for path in sys.path if path)

@@ -91,7 +91,7 @@ class Asked:
 
 
 class ScriptedMetrics:
-    """Implements ``engine.ports.Metrics``: what each SLO's events are is the test's to say."""
+    """Implements ``engine.ports.EvidenceSource``: the test sets the events of each SLO."""
 
     def __init__(self) -> None:
         self.script: dict[tuple[str, str], Measured] = {}

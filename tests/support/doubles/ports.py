@@ -44,7 +44,7 @@ _METHODS = {
 
 
 class StoredObjects:
-    """Implements ``engine.ports.Cluster``."""
+    """Implements ``engine.ports.StatusApi``."""
 
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store, self._connection = store, connection

@@ -61,7 +61,7 @@ class Intervals:
 
 
 class NobodyAsks:
-    """Implements ``engine.promql.query_client.QueryClient``: evidence is scripted, nothing is queried."""
+    """Implements ``engine.promql.query_client.QueryClient``: scripted evidence, no queries."""
 
     async def ask(
         self,

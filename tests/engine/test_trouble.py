@@ -187,7 +187,6 @@ async def test_one_that_is_throttled_comes_back_no_sooner_than_retry_after_says(
     assert waits <= await throttled(world, asked) <= waits + NEAR
 
 
-@pytest.mark.xfail(reason="evidence that comes meanwhile has it tried again at once")
 async def test_evidence_that_comes_meanwhile_brings_one_that_is_throttled_back_no_sooner(
     world: World,
 ) -> None:

@@ -166,9 +166,16 @@ OF_THE_ENGINE = (
     Fault(
         "a key is worked on by one worker at a time",
         "engine/work_queue.py",
-        "if is_new and key not in self._processing:",
-        "if is_new:",
+        "if key not in self._processing:",
+        "if True:",
         f"{QUEUE}_a_key_added_while_it_is_worked_on_waits_until_that_is_done",
+    ),
+    Fault(
+        "news brings no key back before the time that a server asked for is over",
+        "engine/work_queue.py",
+        "if (not_before := self._not_before.get(key, now)) > now:",
+        "if (not_before := now) > now:",
+        f"{QUEUE}_news_brings_a_key_back_no_sooner_than_the_api_server_asked[0.0]",
     ),
     Fault(
         "a server that throttles is left alone for as long as it says",

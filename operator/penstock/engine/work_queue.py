@@ -1,7 +1,8 @@
 """A work queue with delay and back-off: the one scheduler of all controllers.
 
 The rules are client-go's: a key that is added twice waits once; a key that is added while it is
-being worked on comes again afterwards; no two workers work on the same key. Nothing polls: a worker
+being worked on comes again afterwards; no two workers work on the same key. Adding a key cuts a
+delay or a back-off short, but never the time that the API server asked for. Nothing polls: a worker
 sleeps until a key is added or the next delayed key is due.
 """
 
@@ -32,9 +33,11 @@ class WorkQueue(Generic[K]):
     def __init__(self, clock: Clock, gather_seconds: float = 0.0) -> None:
         self._clock, self.gather_seconds = clock, gather_seconds
         self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._waiting: dict[K, bool] = {}
+        self._waiting: set[K] = set()
+        self._marked: set[K] = set()
         self._processing: set[K] = set()
         self._delayed: Schedule[K] = Schedule()
+        self._not_before: dict[K, float] = {}
         self._failures: dict[K, int] = defaultdict(int)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
@@ -42,10 +45,9 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K, *, mark: bool = False) -> None:
         """Add a key to work on soon; a mark, once set, stays until the key is taken."""
-        if self.gather_seconds:
-            self.add_after(key, self.gather_seconds)
-        else:
-            self._add_now(key, mark=mark)
+        if mark:
+            self._marked.add(key)
+        self.add_after(key, self.gather_seconds)
 
     def add_all(self, keys: Iterable[K], *, mark: bool = False) -> None:
         """Add several keys to work on soon."""
@@ -60,10 +62,20 @@ class WorkQueue(Generic[K]):
         self._delayed.set_earlier(key, self._clock.monotonic() + seconds)
         self._set_timer()
 
-    def add_with_backoff(self, key: K, at_least: float = 0.0) -> float:
-        """Add a key that failed, later after each failure; returns the seconds until then."""
+    def add_with_backoff(self, key: K, at_least: float = 0.0, *, mark: bool = False) -> float:
+        """Add a key that failed, later after each failure.
+
+        Args:
+            key: which one; it is still being worked on.
+            at_least: seconds that the API server asked to wait; nothing brings the key back sooner.
+
+        Returns:
+            Seconds after which the key comes again, unless it is added meanwhile.
+        """
         failures = self._failures[key]
         self._failures[key] += 1
+        if at_least > 0:
+            self._not_before[key] = self._clock.monotonic() + at_least
         seconds = max(at_least, BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
         self.add_after(key, seconds)
         return seconds
@@ -81,7 +93,11 @@ class WorkQueue(Generic[K]):
         self._moved_at = self._clock.monotonic()
         self._processing.add(key)
         self._delayed.drop(key)
-        return key, self._waiting.pop(key, False)
+        self._waiting.discard(key)
+        self._not_before.pop(key, None)
+        mark = key in self._marked
+        self._marked.discard(key)
+        return key, mark
 
     async def get_batch(self) -> list[K]:
         """All keys that are due, and those that become due within the time to gather.
@@ -89,9 +105,10 @@ class WorkQueue(Generic[K]):
         For a single worker; the keys count as done at once.
         """
         batch = [(await self.get())[0]]
+        for key in self._delayed.take(self._clock.monotonic() + self.gather_seconds):
+            self._add_now(key)
         while not self._ready.empty():
             batch.append((await self.get())[0])
-        batch += self._delayed.take(self._clock.monotonic() + self.gather_seconds)
         for key in batch:
             self.done(key)
         return batch
@@ -100,18 +117,25 @@ class WorkQueue(Generic[K]):
         """Report that work on the key has ended."""
         self._processing.discard(key)
         if key in self._waiting:
-            self._ready.put_nowait(key)
+            self._waiting.discard(key)
+            self._add_now(key)
 
     def stuck_seconds(self) -> float:
         """How long a key has been ready without being taken; 0 if none is ready."""
         return 0.0 if self._ready.empty() else self._clock.monotonic() - self._moved_at
 
-    def _add_now(self, key: K, *, mark: bool = False) -> None:
-        is_new = key not in self._waiting
-        self._waiting[key] = self._waiting.get(key, False) or mark
-        if is_new and key not in self._processing:
+    def _add_now(self, key: K) -> None:
+        now = self._clock.monotonic()
+        if (not_before := self._not_before.get(key, now)) > now:
+            self._delayed.set_earlier(key, not_before)
+            self._set_timer()
+            return
+        if key in self._waiting:
+            return
+        self._waiting.add(key)
+        if key not in self._processing:
             if self._ready.empty():
-                self._moved_at = self._clock.monotonic()
+                self._moved_at = now
             self._ready.put_nowait(key)
 
     def _set_timer(self) -> None:

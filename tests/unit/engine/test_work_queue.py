@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,6 +167,96 @@ def test_one_that_was_reported_when_to_come_back_does_not_come_earlier() -> None
     async def story() -> None:
         assert scene.queue.add_with_backoff("a", at_least=20.0) == 20.0
         assert await scene.taken() == (20.0, "a")
+
+    scene.play(story())
+
+
+@pytest.mark.parametrize("gather_seconds", [0.0, 0.25])
+def test_news_brings_a_key_back_no_sooner_than_the_api_server_asked(gather_seconds: float) -> None:
+    scene = Scene(gather_seconds)
+
+    async def story() -> None:
+        scene.queue.add_with_backoff("a", at_least=20.0)
+        for _ in range(3):
+            await asyncio.sleep(5.0)
+            scene.queue.add("a")
+            scene.queue.add_after("a", 0.5)
+        assert await scene.taken() == (20.0, "a")
+        assert await scene.is_empty()
+
+    scene.play(story())
+
+
+def test_what_was_added_while_a_throttled_key_was_worked_on_comes_no_sooner_either() -> None:
+    scene = Scene()
+
+    async def story() -> None:
+        scene.queue.add("a")
+        await scene.queue.get()
+        scene.queue.add("a", mark=True)
+        scene.queue.add_after("a", 3.0)
+        scene.queue.add_with_backoff("a", at_least=20.0)
+        scene.queue.done("a")
+        assert await scene.queue.get() == ("a", True)
+        assert scene.loop.time() == 20.0
+
+    scene.play(story())
+
+
+def test_a_throttled_key_keeps_the_mark_that_it_was_added_with_meanwhile() -> None:
+    scene = Scene()
+
+    async def story() -> None:
+        scene.queue.add_with_backoff("a", at_least=20.0)
+        for mark in (False, True, False):
+            scene.queue.add("a", mark=mark)
+        assert await scene.is_empty()
+        assert await scene.queue.get() == ("a", True)
+        scene.queue.done("a")
+        scene.queue.add("a")
+        assert await scene.queue.get() == ("a", False)
+
+    scene.play(story())
+
+
+def test_a_throttled_key_delays_no_other_and_not_itself_the_next_time() -> None:
+    scene = Scene()
+
+    async def story() -> None:
+        scene.queue.add_with_backoff("a", at_least=20.0)
+        scene.queue.add("b")
+        assert await scene.taken() == (0.0, "b")
+        assert await scene.taken() == (20.0, "a")
+        scene.queue.add("a")
+        assert await scene.taken() == (20.0, "a")
+
+    scene.play(story())
+
+
+def test_a_batch_takes_no_throttled_key_early_to_gather_it() -> None:
+    scene = Scene(gather_seconds=0.25)
+
+    async def story() -> None:
+        scene.queue.add_with_backoff("a", at_least=20.0)
+        scene.queue.add_after("b", 19.875)
+        assert await scene.queue.get_batch() == ["b"]
+        assert await scene.queue.get_batch() == ["a"]
+        assert scene.loop.time() == 20.0
+
+    scene.play(story())
+
+
+@pytest.mark.parametrize(("at_least", "comes_at"), [(0.0, 0.25), (0.5, 0.5)])
+def test_news_cuts_an_ordinary_back_off_short_but_not_what_was_asked_for(
+    at_least: float, comes_at: float
+) -> None:
+    scene = Scene()
+
+    async def story() -> None:
+        scene.queue.add_with_backoff("a", at_least)
+        await asyncio.sleep(0.25)
+        scene.queue.add("a")
+        assert await scene.taken() == (comes_at, "a")
 
     scene.play(story())
 

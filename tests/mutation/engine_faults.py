@@ -180,8 +180,8 @@ OF_THE_ENGINE = (
     Fault(
         "a server that throttles is left alone for as long as it says",
         "engine/controller.py",
-        "add_with_backoff(key, at_least)",
-        "add_with_backoff(key)",
+        "add_with_backoff(key, at_least, mark=marked)",
+        "add_with_backoff(key, mark=marked)",
         f"{CONTROLLER}_one_that_was_throttled_waits_as_long_as_it_was_reported",
     ),
     Fault(

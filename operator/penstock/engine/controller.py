@@ -68,18 +68,18 @@ class Controller(Generic[K]):
 
     async def _reconcile(self, key: K, *, marked: bool) -> None:
         if not self._lease.held:
-            self._queue.add_with_backoff(key)
+            self._queue.add_with_backoff(key, mark=marked)
             return
         try:
             again_after = await self._reconciler.reconcile(key, marked=marked)
         except ClusterError as error:
             at_least = error.retry_after if isinstance(error, Throttled) else 0.0
-            seconds = self._queue.add_with_backoff(key, at_least)
+            seconds = self._queue.add_with_backoff(key, at_least, mark=marked)
             log.warning("%s is retried in %.0f s: %s", _name(key), seconds, error)
         except Exception:
             log.exception("%s failed in the %s reconciler", _name(key), self._reconciler.name)
             self._metrics.count(CounterName.ERRORS, where=self._reconciler.name)
-            self._queue.add_with_backoff(key)
+            self._queue.add_with_backoff(key, mark=marked)
         else:
             self._queue.forget_failures(key)
             if again_after is not None:

@@ -63,15 +63,18 @@ class WorkQueue(Generic[K]):
         self._set_timer()
 
     def add_with_backoff(self, key: K, at_least: float = 0.0, *, mark: bool = False) -> float:
-        """Add a key that failed, later after each failure.
+        """Have a key that failed worked on again, later each time.
 
         Args:
             key: which one; it is still being worked on.
             at_least: seconds that the API server asked to wait; nothing brings the key back sooner.
+            mark: whether the key had a mark when it was taken; it gets it back.
 
         Returns:
             Seconds after which the key comes again, unless it is added meanwhile.
         """
+        if mark:
+            self._marked.add(key)
         failures = self._failures[key]
         self._failures[key] += 1
         if at_least > 0:

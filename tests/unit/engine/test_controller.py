@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
+
 from penstock.engine.controller import Controller
 from penstock.engine.work_queue import WorkQueue
 from penstock.errors import ClusterError, Throttled, Unavailable
@@ -114,6 +116,28 @@ def test_one_that_was_throttled_waits_as_long_as_it_was_reported() -> None:
     scene = Scene(answer=raising(Throttled("slowly", 20.0), 1))
     scene.plays("a", until=1_000.0)
     assert scene.times() == [0.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ClusterError("no"), Throttled("slowly", 20.0), ZeroDivisionError("a bug")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_key_that_failed_keeps_its_mark_until_it_succeeds(error: Exception) -> None:
+    scene = Scene(answer=raising(error, 2))
+    scene.plays(until=1_000.0, then=lambda: scene.queue.add("a", mark=True))
+    assert [marked for _, _, marked in scene.began] == [True, True, True]
+
+
+def test_a_key_that_comes_while_the_lease_is_lost_keeps_its_mark() -> None:
+    scene = Scene(held=False)
+
+    def marked_then_regained() -> None:
+        scene.queue.add("a", mark=True)
+        scene.loop.call_later(30.0, setattr, scene, "held", True)
+
+    scene.plays(until=100.0, then=marked_then_regained)
+    assert [marked for _, _, marked in scene.began] == [True]
 
 
 def test_an_unforeseen_error_is_counted_and_ends_nothing() -> None:

@@ -194,6 +194,18 @@ async def test_evidence_that_comes_meanwhile_brings_one_that_is_throttled_back_n
     assert await throttled(world, 100.0) >= 100
 
 
+async def test_a_gap_of_the_watch_brings_a_list_that_is_throttled_no_sooner(world: World) -> None:
+    await world.guarded()
+    begun = world.loop.time()
+    world.trouble(fails(lambda: Throttled("too many", 100.0)), "list", first=1)
+    world.watch_again()
+    await world.passes(20)
+    world.watch_again()
+    await world.passes(200)
+    first, second = [one.at for one in world.calls("list", since=begun)][:2]
+    assert 100 <= second - first <= 100 + NEAR
+
+
 async def test_a_right_that_is_missing_is_reported_once_and_tried_again(world: World) -> None:
     await world.guarded()
     begun = world.loop.time()

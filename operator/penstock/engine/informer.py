@@ -27,7 +27,7 @@ from penstock.engine.ports import (
     Workloads,
 )
 from penstock.engine.stores import Stores
-from penstock.errors import ClusterError
+from penstock.errors import ClusterError, Throttled
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +90,13 @@ class Informer:
                 self.synced.set()
                 seconds = self._resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311
             except ClusterError as error:
-                seconds = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+                at_least = error.retry_after if isinstance(error, Throttled) else 0.0
+                seconds = max(at_least, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 log.warning("listing failed: %s; again in %.0f s", error, seconds)
+                # A gap of the watch asks for a list at once, but not sooner than the API server.
+                await asyncio.sleep(at_least)
+                seconds -= at_least
             await self._sleep(seconds)
 
     async def _sleep(self, seconds: float) -> None:

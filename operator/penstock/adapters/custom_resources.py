@@ -6,11 +6,11 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from penstock.adapters.kube_client import Body, KubeClient, object_path, path_segment, paths_of
-from penstock.adapters.resource_versions import VersionedWriter
+from penstock.adapters.resource_versions import VersionedWriter, version_of
 from penstock.api.decode import decode_object
 from penstock.api.gate_record import record_labels
 from penstock.api.kinds import API_VERSION, KINDS, KindSpec
@@ -81,12 +81,30 @@ class CustomResources:
     async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
         """Apply an object's whole status."""
         kind = self._kinds[resource]
-        await self._apply_status(kind, ref, kind.encode_status(status))
+        encoded = kind.encode_status(status)
 
-    async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
-        """Write into the status which field is wrong and what to write instead."""
-        status = encode_invalid_status(problem, obj.generation, datetime.now(UTC))
-        await self._apply_status(self._kinds[resource], obj.ref, status)
+        async def send(version: str) -> Body:
+            return await self._apply_status(kind, ref, encoded, version)
+
+        path = object_path(kind.resource, ref.namespace, ref.name)
+        await self._writer.write(kind.plural, path, send, ref.uid)
+
+    async def write_invalid(
+        self, resource: str, obj: CachedObject, problem: SpecInvalid, now: datetime
+    ) -> None:
+        """Say on the object itself which field is wrong and what to write instead.
+
+        What its status keeps is applied as it was just read: an apply prunes what it leaves out.
+        """
+        kind, ref = self._kinds[resource], obj.ref
+
+        async def send(body: Body) -> Body:
+            present = body.get("status") or {}
+            status = encode_invalid_status(problem, obj.generation, now, present, keep=kind.resumes)
+            return await self._apply_status(kind, ref, status, version_of(body))
+
+        path = object_path(kind.resource, ref.namespace, ref.name)
+        await self._writer.edit(kind.plural, path, send, ref.uid)
 
     async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
         """Write the GateRecord of one Rollout; garbage collection removes it with its owner.
@@ -131,23 +149,19 @@ class CustomResources:
         return {str(key): _decoded(value) for key, value in data.items()}
 
     async def _apply_status(
-        self, kind: KindSpec, ref: ObjectRef, status: Mapping[str, Any]
-    ) -> None:
-        """Write only to the object with exactly this uid, never to a namesake created meanwhile."""
+        self, kind: KindSpec, ref: ObjectRef, status: Mapping[str, Any], version: str
+    ) -> Body:
+        """Only the object of exactly this uid is written to, never a namesake created meanwhile."""
+        named = {"namespace": ref.namespace, "resourceVersion": version}
+        metadata = {key: value for key, value in named.items() if value}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": kind.kind,
+            "metadata": {"name": ref.name, "uid": ref.uid, **metadata},
+            "status": dict(status),
+        }
         path = object_path(kind.resource, ref.namespace, ref.name)
-
-        async def send(version: str) -> Body:
-            named = {"namespace": ref.namespace, "resourceVersion": version}
-            metadata = {key: value for key, value in named.items() if value}
-            body = {
-                "apiVersion": API_VERSION,
-                "kind": kind.kind,
-                "metadata": {"name": ref.name, "uid": ref.uid, **metadata},
-                "status": dict(status),
-            }
-            return await self._kube.apply(f"{path}/status", body, MANAGER, force=True)
-
-        await self._writer.write(kind.plural, path, send, ref.uid)
+        return await self._kube.apply(f"{path}/status", body, MANAGER, force=True)
 
     def _do_without(self, resource: str, error: Forbidden) -> None:
         if resource != Resource.CLUSTER_METRICS_SOURCE or not self._may_do_without:

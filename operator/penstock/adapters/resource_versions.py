@@ -15,6 +15,7 @@ from penstock.adapters.kube_client import Body, KubeClient
 from penstock.errors import Conflict, NotFound
 
 Send = Callable[[str], Awaitable[Body]]
+SendEdited = Callable[[Body], Awaitable[Body]]
 
 
 class Known(NamedTuple):
@@ -50,21 +51,38 @@ class VersionedWriter:
         found = known.pop(path, None)
         is_its_own = found is not None and uid in ("", found.uid)
         version = found.version if found and is_its_own else ""
-        version = version or await self._now(path, uid)
+        version = version or version_of(await self._read(path, uid))
         try:
             answer = await send(version)
         except Conflict:
-            answer = await send(await self._now(path, uid))
+            answer = await send(version_of(await self._read(path, uid)))
         known[path] = _known(answer)
 
-    async def _now(self, path: str, uid: str) -> str:
+    async def edit(self, plural: str, path: str, send: SendEdited, uid: str) -> None:
+        """Have ``send`` write upon the object as it is now, of which it keeps a part.
+
+        Raises:
+            Conflict: others wrote twice meanwhile.
+            NotFound: the object has another uid by now, or is gone.
+            ClusterError: and its kin, as ``send`` does.
+        """
+        known = self._known.setdefault(plural, {})
+        known.pop(path, None)
         try:
-            found = _known(await self._kube.get(path))
+            answer = await send(await self._read(path, uid))
+        except Conflict:
+            answer = await send(await self._read(path, uid))
+        known[path] = _known(answer)
+
+    async def _read(self, path: str, uid: str) -> Body:
+        """The object as it is now, if it has this uid; empty where there is none."""
+        try:
+            body = await self._kube.get(path)
         except NotFound:
-            return ""
-        if uid not in ("", found.uid):
+            return {}
+        if uid not in ("", _known(body).uid):
             raise NotFound(f"{path}: it was deleted, and another one was created under its name")
-        return found.version
+        return body
 
 
 def _known(body: Body) -> Known:

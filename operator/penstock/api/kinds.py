@@ -72,6 +72,7 @@ class KindSpec:
             nobody but Penstock writes: it is neither watched nor listed by itself.
         decode_status: a status, and the body of the companion, to what the status remembers.
         encode_status: a status of the core to plain data.
+        resumes: a restart resumes from the status, so an invalid object keeps it.
         companion: plural of the kind whose object of the same name keeps a part of the status;
             empty without one.
     """
@@ -84,6 +85,7 @@ class KindSpec:
     parse: Callable[[Body], object] | None = None
     decode_status: Callable[[ObjectRef, Any, Body | None], Any] = _no_status
     encode_status: Callable[[Any], dict[str, Any]] = dict
+    resumes: bool = False
     companion: str = ""
 
     @property
@@ -133,6 +135,7 @@ KINDS = (
         parse=parse_rollout,
         decode_status=lambda _, status, record: decode_rollout_status(status, record),
         encode_status=encode_rollout_status,
+        resumes=True,
         companion="gaterecords",
     ),
     KindSpec(

@@ -6,7 +6,7 @@ measured elsewhere are cut here, so that no status grows beyond what the API ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -130,12 +130,36 @@ def encode_source_status(status: SourceStatus) -> dict[str, Any]:
     ).dump()
 
 
-def encode_invalid_status(problem: SpecInvalid, generation: int, now: datetime) -> dict[str, Any]:
-    """The status of an object that cannot be acted on: one condition, nothing else is claimed."""
-    ready = Condition("Ready", "False", "SpecInvalid", str(problem), now)
+def encode_invalid_status(
+    problem: SpecInvalid,
+    generation: int,
+    now: datetime,
+    present: Mapping[str, Any],
+    *,
+    keep: bool,
+) -> dict[str, Any]:
+    """The status of an object that cannot be acted on: its Ready condition says why.
+
+    Args:
+        problem: which field is wrong, and what to write instead.
+        generation: the object's generation that has the problem.
+        now: the instant, in UTC.
+        present: the status as it is; may be empty.
+        keep: everything else in it stays as it is; otherwise nothing else is claimed.
+    """
+    former = present.get("conditions") or ()
+    known = next((condition for condition in former if condition["type"] == "Ready"), None)
+    (ready,) = _conditions(
+        (Condition("Ready", "False", "SpecInvalid", str(problem), now),), generation
+    )
+    written = ready.dump()
+    if known is not None and known["status"] == "False":
+        written["lastTransitionTime"] = known["lastTransitionTime"]
+    others = [condition for condition in former if condition["type"] != "Ready"]
     return {
+        **(present if keep else {}),
         "observedGeneration": generation,
-        "conditions": [condition.dump() for condition in _conditions((ready,), generation)],
+        "conditions": [written, *(others if keep else ())],
     }
 
 

@@ -174,8 +174,14 @@ class StatusApi(Protocol):
     async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
         """Apply the whole status of an object with exactly this uid."""
 
-    async def write_invalid(self, resource: str, obj: CachedObject, problem: SpecInvalid) -> None:
-        """Say on the object itself which field is wrong and what to write instead."""
+    async def write_invalid(
+        self, resource: str, obj: CachedObject, problem: SpecInvalid, now: datetime
+    ) -> None:
+        """Say on the object itself which field is wrong and what to write instead.
+
+        Of a Rollout everything else in the status stays as it is: a restart resumes from it. Of
+        other kinds nothing else is claimed.
+        """
 
     async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
         """Apply the GateRecord of one Rollout, owned by it."""

@@ -118,8 +118,7 @@ class RolloutReconciler:
             await self._finalize(key)
             return None
         if isinstance(obj.spec, SpecInvalid):
-            # An invalid Rollout changes nothing: its gate stays, and the object says why.
-            await self._statuses.write_invalid(Resource.ROLLOUT, obj, obj.spec)
+            await self._keep(key, obj, obj.spec)
             return None
         if not isinstance(obj.spec, Rollout):
             raise TypeError(f"{obj.ref} is not a Rollout")
@@ -130,6 +129,12 @@ class RolloutReconciler:
             return warming_up
         look_again_at = await self._rounds(key, state, slos, observe=observe)
         return self._seconds_until(state, look_again_at)
+
+    async def _keep(self, key: Key, obj: CachedObject, problem: SpecInvalid) -> None:
+        """An invalid Rollout changes nothing: its gate stays, and the object says why."""
+        if key not in self._states and obj.rollout_state is not None:
+            rollout_metrics.record(self._metrics, key, RolloutState(), obj.rollout_state)
+        await self._statuses.write_invalid(Resource.ROLLOUT, obj, problem)
 
     async def _state_of(self, key: Key, obj: CachedObject, rollout: Rollout) -> ReconcileState:
         state = self._states.get(key)

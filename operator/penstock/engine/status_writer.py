@@ -83,7 +83,7 @@ class StatusWriter:
         if written.problem == said:
             return
         self._check_lease()
-        await self._api.write_invalid(resource, obj, problem)
+        await self._api.write_invalid(resource, obj, problem, self._clock.now())
         written.problem = said
 
     async def notify(self, notification: Notification) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from penstock.domain.cached_object import CachedObject, Resource
+from penstock.domain.conditions import conditions
 from penstock.domain.evidence import EventCounts, Evidence, EvidenceKind, Reading
 from penstock.domain.gate import StepResult
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef
 from penstock.domain.rollout import Rollout
+from penstock.domain.rollout_state import RolloutState
 from penstock.domain.slo import Slo, SourceKind
 from penstock.domain.slo_status import SloStatus, slo_status
 from penstock.domain.source_status import SourceHealth, SourceReason, SourceStatus, source_status
@@ -66,12 +69,106 @@ async def test_what_cannot_be_acted_on_is_listed_with_its_problem_and_reported_s
     side.put(Resource.SLO, NAME, {**SLO, "indicator": broken})
     found = await only(status_api, Resource.SLO)
     assert isinstance(found.spec, SpecInvalid)
-    await status_api.write_invalid(Resource.SLO, found, found.spec)
+    await status_api.write_invalid(Resource.SLO, found, found.spec, NOW)
     status = side.read("slos", NAME)["status"]
     (ready,) = status["conditions"]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "SpecInvalid")
     assert status["observedGeneration"] == 1
     assert (await only(status_api, Resource.SLO)).generation == 1
+
+
+PROBLEM = SpecInvalid("spec.slos", "give at least one")
+
+
+async def test_an_invalid_rollout_keeps_all_of_its_status_but_its_ready_condition(
+    side: Side,
+) -> None:
+    status_api = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    found = await only(status_api, Resource.ROLLOUT)
+    state = with_conditions(decided(left="-0.5").state)
+    await status_api.write_status(Resource.ROLLOUT, found.ref, state)
+    before = side.read("rollouts", NAME)["status"]
+    for minutes in (1, 2):
+        at = NOW + timedelta(minutes=minutes)
+        await status_api.write_invalid(Resource.ROLLOUT, found, PROBLEM, at)
+    after = side.read("rollouts", NAME)["status"]
+    assert {**after, "conditions": [], "observedGeneration": 0} == {
+        **before,
+        "conditions": [],
+        "observedGeneration": 0,
+    }
+    others, former = by_type(after), by_type(before)
+    ready = others.pop("Ready")
+    assert former.pop("Ready")["status"] == "True"
+    assert others == former
+    assert (ready["status"], ready["reason"]) == ("False", "SpecInvalid")
+    since = datetime.fromisoformat(ready["lastTransitionTime"])
+    assert since == NOW + timedelta(minutes=1), "it was not ready before the second write"
+    assert after["observedGeneration"] == 1
+    read = await only(side.cluster(), Resource.ROLLOUT)
+    assert read.rollout_state is not None
+    for fact in ("gate", "memory", "workload", "stable", "complete", "history", "hold"):
+        assert getattr(read.rollout_state, fact) == getattr(state, fact), fact
+    await status_api.write_status(Resource.ROLLOUT, found.ref, state)
+    again = side.read("rollouts", NAME)["status"]
+    assert by_type(again) == by_type(before)
+    assert {**again, "conditions": []} == {**before, "conditions": []}
+
+
+def with_conditions(state: RolloutState) -> RolloutState:
+    """As the engine writes it."""
+    rounds = Rounds()
+    return replace(state, conditions=conditions(rounds.rollout, state, rounds.seen, NOW))
+
+
+def by_type(status: Any) -> dict[str, Any]:
+    return {one["type"]: one for one in status["conditions"]}
+
+
+async def test_what_an_invalid_rollout_keeps_is_what_others_have_written_since(side: Side) -> None:
+    one, two = side.cluster(), side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    found = await only(one, Resource.ROLLOUT)
+    await one.write_status(Resource.ROLLOUT, found.ref, decided().state)
+    await two.write_status(Resource.ROLLOUT, found.ref, decided(left="-0.5").state)
+    await one.write_invalid(Resource.ROLLOUT, found, PROBLEM, NOW)
+    status = side.read("rollouts", NAME)["status"]
+    assert (status["gate"]["state"], by_type(status)["Ready"]["status"]) == ("Closed", "False")
+
+
+async def test_a_namesake_is_not_called_invalid(side: Side) -> None:
+    status_api = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    old = await only(status_api, Resource.ROLLOUT)
+    side.delete(Resource.ROLLOUT, NAME)
+    with pytest.raises(NotFound):
+        await status_api.write_invalid(Resource.ROLLOUT, old, PROBLEM, NOW)
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    with pytest.raises(NotFound):
+        await status_api.write_invalid(Resource.ROLLOUT, old, PROBLEM, NOW)
+    assert "status" not in side.read("rollouts", NAME)
+
+
+async def test_an_invalid_slo_claims_nothing_of_what_was_measured_before(side: Side) -> None:
+    status_api = side.cluster()
+    side.put(Resource.SLO, NAME, SLO)
+    found = await only(status_api, Resource.SLO)
+    assert isinstance(found.spec, Slo)
+    measured = Evidence(EvidenceKind.FRESH, reading=read_of(found.spec))
+    status = slo_status(found.spec, measured, NOW, None)
+    await status_api.write_status(Resource.SLO, found.ref, status)
+    assert side.read("slos", NAME)["status"]["budget"]
+    await status_api.write_invalid(Resource.SLO, found, PROBLEM, NOW)
+    left = side.read("slos", NAME)["status"]
+    # An apply leaves an empty list where a list has lost all that it had.
+    assert {field for field, value in left.items() if value} == {"observedGeneration", "conditions"}
+    assert by_type(left).keys() == {"Ready"}
+
+
+def read_of(slo: Slo) -> Reading:
+    whole = EventCounts(Decimal(5_000), Decimal(1_000_000))
+    return Reading(NOW, slo.objective, Duration.parse("30d"), whole)
 
 
 async def test_a_rollouts_status_and_record_are_read_back_as_they_were_written(side: Side) -> None:
@@ -98,9 +195,8 @@ async def test_an_slos_status_is_read_back_as_it_was_written(side: Side) -> None
     side.put(Resource.SLO, NAME, SLO)
     found = await only(status_api, Resource.SLO)
     assert isinstance(found.spec, Slo)
-    whole = EventCounts(Decimal(5_000), Decimal(1_000_000))
-    reading = Reading(NOW, found.spec.objective, Duration.parse("30d"), whole)
-    status = slo_status(found.spec, Evidence(EvidenceKind.FRESH, reading=reading), NOW, None)
+    measured = Evidence(EvidenceKind.FRESH, reading=read_of(found.spec))
+    status = slo_status(found.spec, measured, NOW, None)
     await status_api.write_status(Resource.SLO, found.ref, status)
     read = (await only(status_api, Resource.SLO)).slo_or_source_status
     assert isinstance(read, SloStatus)

@@ -66,10 +66,23 @@ class StoredObjects:
         body = KIND_BY_PLURAL[resource].encode_status(status)
         await self._status(_METHODS[resource], resource, ref, body)
 
-    async def write_invalid(self, resource: str, entry: CachedObject, problem: SpecInvalid) -> None:
-        """Say on an object which field is wrong."""
-        status = encode_invalid_status(problem, entry.generation, datetime.now(UTC))
-        await self._status("write_invalid", resource, entry.ref, status)
+    async def write_invalid(
+        self, resource: str, entry: CachedObject, problem: SpecInvalid, now: datetime
+    ) -> None:
+        """Say on an object which field is wrong, upon its status as it is now."""
+        ref, keep = entry.ref, KIND_BY_PLURAL[resource].resumes
+        key = (str(resource), ref.namespace, ref.name)
+
+        async def edit() -> None:
+            present = self._store.read(*key).get("status") or {}
+            status = encode_invalid_status(problem, entry.generation, now, present, keep=keep)
+            await self._status("write_invalid", resource, ref, status, retries=False)
+
+        self._known.pop(key, None)
+        try:
+            await edit()
+        except Conflict:
+            await edit()
 
     async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
         """Create or replace the GateRecord of one Rollout."""
@@ -99,7 +112,13 @@ class StoredObjects:
         await self._connection.call(call, lambda: self._store.events.append(notification))
 
     async def _status(
-        self, method: str, resource: str, ref: ObjectRef, status: Mapping[str, Any]
+        self,
+        method: str,
+        resource: str,
+        ref: ObjectRef,
+        status: Mapping[str, Any],
+        *,
+        retries: bool = True,
     ) -> None:
         key = (str(resource), ref.namespace, ref.name)
         body = {"metadata": {"name": ref.name, "uid": ref.uid}, "status": dict(status)}
@@ -108,9 +127,17 @@ class StoredObjects:
             place = (ref.namespace, ref.name)
             self._store.write_status(resource, *place, ref.uid, version, dict(status))
 
-        await self._write(method, key, body, write)
+        await self._write(method, key, body, write, retries=retries)
 
-    async def _write(self, method: str, key: Key, body: Body, write: Callable[[str], None]) -> None:
+    async def _write(
+        self,
+        method: str,
+        key: Key,
+        body: Body,
+        write: Callable[[str], None],
+        *,
+        retries: bool = True,
+    ) -> None:
         kind, namespace, name = key
         subresource = "" if kind == RECORDS else "status"
         written = _write("patch", kind, subresource, namespace, name, "penstock", body)
@@ -124,6 +151,8 @@ class StoredObjects:
         try:
             await send(self._store.version(*key) if version is None else version)
         except Conflict:
+            if not retries:
+                raise
             await send(self._store.version(*key))
 
 

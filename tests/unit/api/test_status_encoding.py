@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from penstock.api.status_encoding import (
@@ -17,6 +18,7 @@ from penstock.api.status_encoding import (
     encode_rollout_status,
     encode_slo_status,
 )
+from penstock.domain.conditions import conditions
 from penstock.domain.evidence import Evidence, EvidenceKind
 from penstock.domain.rollout_state import EffectiveSetting, GateRecord, RolloutState, StableTemplate
 from penstock.domain.slo_status import slo_status
@@ -173,12 +175,55 @@ def test_an_overspent_budget_prints_below_zero() -> None:
     assert status["display"]["budgetLeft"] == "-3.1%"
 
 
-def test_an_object_that_cannot_be_acted_on_says_only_that() -> None:
-    status = encode_invalid_status(SpecInvalid("spec.slos", "give at least one"), 4, NOW)
+PROBLEM = SpecInvalid("spec.slos", "give at least one")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_object_that_never_had_a_status_says_only_that_it_cannot_be_acted_on(keep: bool) -> None:
+    status = encode_invalid_status(PROBLEM, 4, NOW, {}, keep=keep)
     assert list(status) == ["observedGeneration", "conditions"]
     (ready,) = status["conditions"]
     assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "SpecInvalid")
     assert "spec.slos" in ready["message"]
+    assert (ready["observedGeneration"], ready["lastTransitionTime"]) == (4, "2026-11-24T14:02:00Z")
+
+
+def test_an_invalid_object_of_which_nothing_is_kept_claims_nothing_of_what_was_measured() -> None:
+    evidence = Evidence(EvidenceKind.FRESH, "", reading("0.5"))
+    present = encode_slo_status(slo_status(SLO, evidence, NOW, None))
+    status = encode_invalid_status(PROBLEM, 4, NOW, present, keep=False)
+    assert list(status) == ["observedGeneration", "conditions"]
+    assert [one["type"] for one in status["conditions"]] == ["Ready"]
+
+
+def test_an_invalid_object_that_is_resumed_keeps_all_but_its_ready_condition() -> None:
+    story = GateStory()
+    story.goes()
+    story.release()
+    story.acts("1s", slos=(slo(looks=HOT_FAST),))
+    reported = conditions(story.rollout, story.state, story.seen, story.now)
+    present = encode_rollout_status(replace(story.state, conditions=reported))
+    assert present["hold"]["active"]
+    status = encode_invalid_status(PROBLEM, 9, NOW, present, keep=True)
+    assert status["observedGeneration"] == 9
+    kept = status.keys() - {"observedGeneration", "conditions"}
+    assert kept == present.keys() - {"observedGeneration", "conditions"}
+    assert all(status[field] == present[field] for field in kept)
+    ready, *others = status["conditions"]
+    assert (ready["status"], ready["reason"]) == ("False", "SpecInvalid")
+    assert others == [one for one in present["conditions"] if one["type"] != "Ready"]
+
+
+def test_an_invalid_object_that_stays_so_keeps_the_time_since_when_it_is_not_ready() -> None:
+    first = encode_invalid_status(PROBLEM, 4, NOW, {}, keep=True)
+    later, other = NOW + timedelta(hours=1), SpecInvalid("spec.mode", "write Enforce")
+    for keep in (False, True):
+        (ready,) = encode_invalid_status(other, 5, later, first, keep=keep)["conditions"]
+        assert ready["lastTransitionTime"] == "2026-11-24T14:02:00Z"
+        assert "spec.mode" in ready["message"]
+    valid = {"conditions": [{**first["conditions"][0], "status": "True"}]}
+    (ready,) = encode_invalid_status(PROBLEM, 6, later, valid, keep=True)["conditions"]
+    assert ready["lastTransitionTime"] == "2026-11-24T15:02:00Z"
 
 
 def test_a_record_prints_what_admission_reads() -> None:

@@ -133,7 +133,8 @@ class GateView:
             return f"{stale.name}: {stale.evidence.detail}" if stale is not None else ""
         if not leadership.is_renewed:
             return "no replica of Penstock leads"
-        if now - gate.decided_at > STATUS_HOLDS_FOR:
+        # The gate of an invalid Rollout stays as it was decided last, however long ago.
+        if rollout is not None and now - gate.decided_at > STATUS_HOLDS_FOR:
             return f"the gate was last decided at {gate.decided_at:%Y-%m-%d %H:%M UTC}"
         return ""
 

@@ -146,6 +146,14 @@ def test_an_invalid_rollout_keeps_the_gate_that_was_decided_last() -> None:
         assert ask(opened(), leadership, rollout=invalid).admits
 
 
+def test_the_gate_of_an_invalid_rollout_stays_however_long_ago_it_was_decided() -> None:
+    invalid, later = SpecInvalid("spec.mode", "write Enforce"), timedelta(hours=1)
+    for leadership in (LEADER, STANDBY):
+        found = ask(opened(), leadership, rollout=invalid, after=later)
+        assert (found.state, found.admits, found.is_current) == (GateState.OPEN, True, True)
+        assert not ask(closed(), leadership, rollout=invalid, after=later).admits
+
+
 def releasing(*, held: bool, burns: bool) -> RolloutState:
     story = GateStory()
     story.goes()

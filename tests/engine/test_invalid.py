@@ -125,6 +125,18 @@ async def test_the_gate_of_an_invalid_rollout_is_still_exported_after_a_restart(
     assert shown == {"Open": 0.0, "Closed": 1.0, "Unknown": 0.0}
 
 
+async def test_what_a_deleted_rollout_held_is_released_though_its_namesake_is_invalid(
+    world: World,
+) -> None:
+    await world.guarded()
+    await world.held_for_burning(BURNING)
+    world.delete("rollouts")
+    world.rollout(policy=WRONG_POLICY)
+    await world.until("it is let go", lambda: not world.workload().paused, 10)
+    await world.condition_is("Ready", "False", "SpecInvalid")
+    assert world.status().keys() == {"observedGeneration", "conditions"}
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 async def test_what_an_invalid_rollout_holds_is_released_once_it_is_deleted(
     world: World, restarts: bool

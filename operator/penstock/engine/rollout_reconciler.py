@@ -113,16 +113,17 @@ class RolloutReconciler:
         return again_after
 
     async def _reconcile(self, key: Key, *, observe: bool) -> float | None:
-        obj = self._cache.get(Resource.ROLLOUT, key)
-        if obj is None:
+        obj, state = self._cache.get(Resource.ROLLOUT, key), self._states.get(key)
+        if obj is None or (state is not None and state.rollout.ref.uid != obj.ref.uid):
             await self._finalize(key)
+        if obj is None:
             return None
         if isinstance(obj.spec, SpecInvalid):
             await self._keep(key, obj, obj.spec)
             return None
         if not isinstance(obj.spec, Rollout):
             raise TypeError(f"{obj.ref} is not a Rollout")
-        state = await self._state_of(key, obj, obj.spec)
+        state = self._state_of(key, obj, obj.spec)
         slos = self._evidence.for_rollout(state.rollout, self._clock.now())
         warming_up = self._warm_up_left(state, slos)
         if warming_up > 0:
@@ -136,11 +137,9 @@ class RolloutReconciler:
             rollout_metrics.record(self._metrics, key, RolloutState(), obj.rollout_state)
         await self._statuses.write_invalid(Resource.ROLLOUT, obj, problem)
 
-    async def _state_of(self, key: Key, obj: CachedObject, rollout: Rollout) -> ReconcileState:
+    def _state_of(self, key: Key, obj: CachedObject, rollout: Rollout) -> ReconcileState:
         state = self._states.get(key)
-        if state is None or state.rollout.ref.uid != rollout.ref.uid:
-            if state is not None:
-                await self._finalize(key)
+        if state is None:
             rollout_state, now = obj.rollout_state or RolloutState(), self._clock.monotonic()
             state = self._states[key] = ReconcileState(obj, rollout, rollout_state, now)
             self._releases.put(key, _active(state))

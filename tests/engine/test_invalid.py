@@ -14,6 +14,7 @@ from support.virtual.world import World
 RELIST = 300 * 1.1 + 5
 SOON = 1.2
 WRONG_POLICY = {"resume": {"calm": "soon"}}
+WRONG_INDICATOR = {"ratio": {"bad": "errors{", "total": "requests"}}
 
 
 async def becomes_invalid(world: World, *, restarts: bool = True) -> None:
@@ -150,3 +151,24 @@ async def test_what_an_invalid_rollout_holds_is_released_once_it_is_deleted(
     await world.until(
         "it is let go", lambda: not world.workload().paused, RELIST if restarts else 10
     )
+
+
+async def test_an_invalid_slo_shows_no_figure_that_was_measured_before(world: World) -> None:
+    await world.guarded()
+    await world.until("it is measured", lambda: budget_gauges(world))
+    world.slo(indicator=WRONG_INDICATOR)
+    told = await world.condition_is("Ready", "False", "SpecInvalid", kind="slos")
+    for _ in range(2):
+        assert world.status(kind="slos").keys() == {"observedGeneration", "conditions"}
+        assert world.condition("Ready", kind="slos") == told
+        assert not budget_gauges(world)
+        await world.restart()
+        await world.passes(60)
+    world.slo()
+    await world.condition_is("Ready", "True", kind="slos")
+    assert world.status(kind="slos")["budget"]
+
+
+def budget_gauges(world: World) -> list[float]:
+    found = world.tally.gauges.items()
+    return [value for (name, _), value in found if name.startswith("penstock_slo_")]

@@ -33,6 +33,7 @@ class SloStatusReconciler:
             self._metrics.forget(namespace=key[0], slo=key[1])
             return
         if isinstance(obj.spec, SpecInvalid):
+            self._metrics.forget(namespace=key[0], slo=key[1])
             await self._statuses.write_invalid(Resource.SLO, obj, obj.spec)
             return
         known = self._evidence.get(key)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from penstock.domain.refs import ObjectRef
 from penstock.errors import Forbidden, Unavailable
-from support.doubles.connection import Fault, fails
+from support.doubles.connection import Connection, Fault, fails
 from support.doubles.deployments import PREFIX
-from support.doubles.measures import BURNING
+from support.doubles.measures import BURNING, EXHAUSTED, HEALTHY
+from support.doubles.ports import StoredObjects
+from support.rollout_fixtures import GateStory
+from support.virtual.stories import SOON
 from support.virtual.world import World
 
 RELIST = 300 * 1.1 + 5
@@ -144,6 +150,30 @@ async def test_a_namesake_of_a_deleted_rollout_begins_with_nothing_of_its_past(
     assert world.read()["metadata"]["uid"] != former
     assert world.workload().holders == (PREFIX + world.read()["metadata"]["uid"],)
     assert [one["reason"] for one in world.status()["history"]] == ["BurningFast"]
+
+
+async def test_one_that_has_not_seen_a_deletion_does_not_replace_the_namesakes_record(
+    world: World,
+) -> None:
+    """Another replica closed it, while this one still decides for the former Rollout."""
+    await world.guarded(policy=SOON)
+    world.measures(EXHAUSTED)
+    await world.gate_is("Closed", "BudgetExhausted")
+    world.is_watched = False
+    world.delete("rollouts")
+    world.rollout(hold={"reason": "a migration"})
+    uid = world.read()["metadata"]["uid"]
+    other = StoredObjects(world.store, Connection(world.connections))
+    closed = replace(GateStory().goes().record, admits=False)
+    await other.write_record(ObjectRef("shop", "web", uid), closed)
+    recorded = world.read("gaterecords")
+    world.measures(HEALTHY)
+    for _ in range(200):
+        await world.passes(1)
+        assert world.read("gaterecords") == recorded
+    world.watch_again()
+    await world.gate_is("Closed", "HeldByPerson")
+    assert not world.admits()
 
 
 async def test_a_workload_recreated_is_not_touched_by_the_old_hold(world: World) -> None:

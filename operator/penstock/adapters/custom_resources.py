@@ -55,7 +55,7 @@ class CustomResources:
         companions: dict[tuple[str, str], Body] = {}
         if kind.companion:
             companions = await self._bodies(self._kinds[kind.companion])
-            self._learn(kind.companion, companions)
+            self._learn(kind.companion, companions, owned=True)
         bodies: dict[tuple[str, str], Body] = {}
         try:
             bodies = await self._bodies(kind)
@@ -73,10 +73,12 @@ class CustomResources:
             async for body in self._kube.pages(path)
         }
 
-    def _learn(self, plural: str, bodies: Mapping[tuple[str, str], Body]) -> None:
+    def _learn(
+        self, plural: str, bodies: Mapping[tuple[str, str], Body], *, owned: bool = False
+    ) -> None:
         resource = self._kinds[plural].resource
         by_path = {object_path(resource, *key): body for key, body in bodies.items()}
-        self._writer.learn(plural, by_path)
+        self._writer.learn(plural, by_path, owned=owned)
 
     async def write_status(self, resource: str, ref: ObjectRef, status: object) -> None:
         """Apply an object's whole status."""
@@ -92,9 +94,9 @@ class CustomResources:
     async def write_invalid(
         self, resource: str, obj: CachedObject, problem: SpecInvalid, now: datetime
     ) -> None:
-        """Say on the object itself which field is wrong and what to write instead.
+        """Write into the status which field is wrong and what to write instead.
 
-        What its status keeps is applied as it was just read: an apply prunes what it leaves out.
+        What the status keeps is applied as it was just read: an apply prunes what it leaves out.
         """
         kind, ref = self._kinds[resource], obj.ref
 
@@ -110,7 +112,8 @@ class CustomResources:
         """Write the GateRecord of one Rollout; garbage collection removes it with its owner.
 
         It is replaced as a whole, because only a plain creation is refused if the record exists
-        already: a late apply would undo what was written since.
+        already: a late apply would undo what was written since. For a Rollout that is gone neither
+        is done, because its name may belong to another one by now.
         """
         owner = {
             "apiVersion": API_VERSION,
@@ -132,7 +135,10 @@ class CustomResources:
             },
             "data": data,
         }
-        path = object_path(self._kinds[GATE_RECORDS].resource, ref.namespace, ref.name)
+        path, rollout = (
+            object_path(self._kinds[plural].resource, ref.namespace, ref.name)
+            for plural in (GATE_RECORDS, Resource.ROLLOUT)
+        )
 
         async def send(version: str) -> Body:
             if not version:
@@ -140,7 +146,7 @@ class CustomResources:
             metadata = {**body["metadata"], "resourceVersion": version}
             return await self._kube.replace(path, {**body, "metadata": metadata})
 
-        await self._writer.write(GATE_RECORDS, path, send)
+        await self._writer.write(GATE_RECORDS, path, send, ref.uid, rollout)
 
     async def secret(self, namespace: str, name: str) -> dict[str, bytes]:
         """The data of one Secret, by key. It is read by name, and never listed or watched."""
@@ -151,7 +157,7 @@ class CustomResources:
     async def _apply_status(
         self, kind: KindSpec, ref: ObjectRef, status: Mapping[str, Any], version: str
     ) -> Body:
-        """Only the object of exactly this uid is written to, never a namesake created meanwhile."""
+        """Write only to the object with exactly this uid, never to a namesake created meanwhile."""
         named = {"namespace": ref.namespace, "resourceVersion": version}
         metadata = {key: value for key, value in named.items() if value}
         body = {

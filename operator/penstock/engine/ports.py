@@ -184,7 +184,11 @@ class StatusApi(Protocol):
         """
 
     async def write_record(self, ref: ObjectRef, record: GateRecord) -> None:
-        """Apply the GateRecord of one Rollout, owned by it."""
+        """Write the GateRecord of one Rollout, owned by it, for exactly this uid.
+
+        Raises ``NotFound`` where the Rollout is gone and the record is not its own: what a
+        namesake wrote stays.
+        """
 
 
 class Discovery(Protocol):

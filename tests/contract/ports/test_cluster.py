@@ -235,6 +235,53 @@ async def test_a_namesake_is_not_written_to(side: Side) -> None:
     assert "status" not in side.read("rollouts", NAME)
 
 
+async def test_what_a_namesake_recorded_is_not_written_over(side: Side) -> None:
+    """Neither by one that has just read it nor by one that knows it from a write of its own."""
+    status_api, successor = side.cluster(), side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    old = (await only(status_api, Resource.ROLLOUT)).ref
+    await status_api.write_record(old, decided().record)
+    side.delete(Resource.ROLLOUT, NAME)
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    new = (await only(successor, Resource.ROLLOUT)).ref
+    await successor.write_record(new, decided(left="-0.5").record)
+    recorded = side.read(RECORDS, NAME)
+    assert recorded["metadata"]["ownerReferences"][0]["uid"] == new.uid
+    for writer in (status_api, successor, side.cluster()):
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                await writer.write_record(old, decided().record)
+    assert side.read(RECORDS, NAME) == recorded
+
+
+async def test_for_a_rollout_that_is_gone_nothing_is_recorded(side: Side) -> None:
+    status_api = side.cluster()
+    ref = ObjectRef(side.namespace, NAME, "11111111-no-such-uid")
+    with pytest.raises(NotFound):
+        await status_api.write_record(ref, decided().record)
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    with pytest.raises(NotFound):
+        await status_api.write_record(ref, decided().record)
+    assert side.read(RECORDS, NAME) == {}
+
+
+async def test_what_a_deleted_rollout_left_is_written_over_by_its_namesake(side: Side) -> None:
+    """Garbage collection may come late: what admission reads is the namesake's meanwhile."""
+    status_api = side.cluster()
+    side.put(Resource.ROLLOUT, NAME, ROLLOUT)
+    ref = (await only(status_api, Resource.ROLLOUT)).ref
+    await status_api.write_record(ref, decided(left="-0.5").record)
+    # It exists, or else garbage collection would take the record in the midst of the test.
+    other = {**ROLLOUT, "workloadRef": {**ROLLOUT["workloadRef"], "name": "other"}}
+    side.put(Resource.ROLLOUT, "other", other)
+    for writer in (status_api, side.cluster()):
+        side.give_record(NAME, "other")
+        await writer.write_record(ref, decided().record)
+        recorded = side.read(RECORDS, NAME)
+        assert recorded["metadata"]["ownerReferences"][0]["uid"] == ref.uid
+        assert recorded["data"]["admits"]
+
+
 async def test_the_same_status_once_more_is_no_new_version(side: Side) -> None:
     status_api = side.cluster()
     side.put(Resource.ROLLOUT, NAME, ROLLOUT)

@@ -48,7 +48,8 @@ class StoredObjects:
 
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store, self._connection = store, connection
-        self._known: dict[Key, str] = {}
+        # What each object's version was last known to be, and for which uid.
+        self._known: dict[Key, tuple[str, str]] = {}
 
     async def list(self, resource: str) -> Sequence[CachedObject]:
         """All objects of a kind."""
@@ -100,8 +101,23 @@ class StoredObjects:
         }
         key = (RECORDS, ref.namespace, ref.name)
         await self._write(
-            "write_record", key, body, lambda now: self._store.write_record(body, now)
+            "write_record",
+            key,
+            ref.uid,
+            body,
+            lambda now: self._store.write_record(body, now),
+            present=lambda: self._record_version(ref),
         )
+
+    def _record_version(self, ref: ObjectRef) -> str:
+        """Of the record that may be written over: its own, or any while its Rollout is there."""
+        place = (ref.namespace, ref.name)
+        metadata = self._store.read(RECORDS, *place).get("metadata", {})
+        owner = metadata["ownerReferences"][0]["uid"] if metadata else ""
+        rollout = self._store.read(str(Resource.ROLLOUT), *place).get("metadata", {})
+        if ref.uid not in (owner, rollout.get("uid")):
+            raise NotFound(f"{ref.name} of uid {ref.uid} is not there")
+        return self._store.version(RECORDS, *place)
 
     async def notify(self, notification: Notification) -> None:
         """Post one Event: implements ``engine.ports.Notifier``."""
@@ -127,15 +143,17 @@ class StoredObjects:
             place = (ref.namespace, ref.name)
             self._store.write_status(resource, *place, ref.uid, version, dict(status))
 
-        await self._write(method, key, body, write, retries=retries)
+        await self._write(method, key, ref.uid, body, write, retries=retries)
 
     async def _write(
         self,
         method: str,
         key: Key,
+        uid: str,
         body: Body,
         write: Callable[[str], None],
         *,
+        present: Callable[[], str] | None = None,
         retries: bool = True,
     ) -> None:
         kind, namespace, name = key
@@ -145,15 +163,16 @@ class StoredObjects:
 
         async def send(version: str) -> None:
             await self._connection.call(call, lambda: write(version))
-            self._known[key] = self._store.version(*key)
+            self._known[key] = (uid, self._store.version(*key))
 
-        version = self._known.pop(key, None)
+        now = present or (lambda: self._store.version(*key))
+        known_for, version = self._known.pop(key, ("", ""))
         try:
-            await send(self._store.version(*key) if version is None else version)
+            await send(version if known_for == uid else now())
         except Conflict:
             if not retries:
                 raise
-            await send(self._store.version(*key))
+            await send(now())
 
 
 class StoredWorkloads:

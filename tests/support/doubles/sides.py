@@ -94,6 +94,9 @@ class Side(Protocol):
     def falsify(self, name: str, status: Body) -> None:
         """Somebody else writes a Rollout's status."""
 
+    def give_record(self, name: str, owner: str) -> None:
+        """A GateRecord is made to belong to another Rollout."""
+
     def deploy(self, *, paused: bool = False, ran: bool = True) -> None:
         """A Deployment, complete unless nothing of it ever ran."""
 
@@ -161,6 +164,14 @@ class DoubleSide:
 
     def falsify(self, name: str, status: Body) -> None:
         self._store.falsify(str(Resource.ROLLOUT), self.namespace, name, "status", status)
+
+    def give_record(self, name: str, owner: str) -> None:
+        metadata = self.read("gaterecords", name)["metadata"]
+        uid = self.read(str(Resource.ROLLOUT), owner)["metadata"]["uid"]
+        owners = [{"kind": "Rollout", "name": owner, "uid": uid}]
+        self._store.falsify(
+            "gaterecords", self.namespace, name, "metadata", {**metadata, "ownerReferences": owners}
+        )
 
     def deploy(self, *, paused: bool = False, ran: bool = True) -> None:
         uid = f"deployment-{self._store.next_version()}"
@@ -266,6 +277,18 @@ class RealSide:
     def falsify(self, name: str, status: Body) -> None:
         path = f"{self._path('rollouts', name)}/status"
         self._bed.kube.call("PATCH", path, {"status": status}, content_type=MERGE)
+
+    def give_record(self, name: str, owner: str) -> None:
+        uid = self.read("rollouts", owner)["metadata"]["uid"]
+        reference = {
+            "apiVersion": API_VERSION,
+            "kind": "Rollout",
+            "name": owner,
+            "uid": uid,
+            "controller": True,
+        }
+        body = {"metadata": {"ownerReferences": [reference]}}
+        self._bed.kube.call("PATCH", self._path("gaterecords", name), body, content_type=MERGE)
 
     def deploy(self, *, paused: bool = False, ran: bool = True) -> None:
         manifest = played(replicas=REPLICAS, **({"paused": True} if paused else {}))

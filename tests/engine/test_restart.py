@@ -85,6 +85,31 @@ async def test_a_return_is_recognised_by_a_successor(world: World) -> None:
     assert not world.workload().paused
 
 
+@pytest.mark.parametrize("while_invalid", [False, True])
+async def test_a_template_that_no_replica_set_has_any_more_stays_in_the_record(
+    world: World, while_invalid: bool
+) -> None:
+    """With ``revisionHistoryLimit: 0`` the record is all that knows what may be returned to."""
+    await world.guarded()
+    world.release("2")
+    await world.until("both are recorded", lambda: len(world.record()["templates"]) == 2)
+    former = world.record()["templates"][1]
+    workload = world.workload()
+    workload.sets = [one for one in workload.sets if one.wanted]
+    workload.changed()
+    await world.passes(60)
+    if while_invalid:
+        world.edit(policy={"resume": {"calm": "soon"}})
+        await world.condition_is("Ready", "False", "SpecInvalid")
+    await world.restart()
+    await world.passes(60)
+    world.edit(policy={"resume": {"calm": "2m"}})
+    world.measures(EXHAUSTED)
+    await world.gate_is("Closed", "BudgetExhausted")
+    assert world.record()["templates"] == [former]
+    assert world.record()["admission"] == "Deny"
+
+
 async def test_a_gate_stays_as_it_is_until_its_slos_have_been_asked_once(world: World) -> None:
     """A source that answers after ten seconds only: no gate opens or closes for want of news."""
     await world.guarded()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock.domain.cached_object import CachedObject, Resource
@@ -77,7 +77,7 @@ class ObjectCache:
         if known and known.ref.uid == obj.ref.uid and known.generation > obj.generation:
             return None
         self._unlink(key, known)
-        self._objects[resource][key] = obj
+        self._objects[resource][key] = _with_known_bodies(known, obj)
         self._link(key, obj)
         return None if _is_same(known, obj) else ObjectChange(resource, known, obj)
 
@@ -189,6 +189,20 @@ def key_of(obj: CachedObject) -> Key:
 def parsed_source(obj: CachedObject | None) -> MetricsSource | None:
     """The source's value, if it exists and can be used."""
     return obj.spec if obj is not None and isinstance(obj.spec, MetricsSource) else None
+
+
+def _with_known_bodies(known: CachedObject | None, obj: CachedObject) -> CachedObject:
+    """The watch shows a Rollout without its GateRecord, which keeps the stable templates.
+
+    A restart resumes from the cache: admission could not recognise a rollback without them.
+    """
+    former = known.rollout_state if known is not None and known.ref == obj.ref else None
+    state = obj.rollout_state
+    if former is None or state is None:
+        return obj
+    bodies = {**former.bodies, **state.bodies}
+    kept = {one.hash: bodies[one.hash] for one in state.stable if one.hash in bodies}
+    return replace(obj, status=replace(state, bodies=kept))
 
 
 def _sources_of(slo: Slo) -> Iterable[SourceKey]:

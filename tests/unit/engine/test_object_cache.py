@@ -15,13 +15,15 @@ from penstock.domain.metrics_source import MetricsSource, Tls
 from penstock.domain.quantities import Duration
 from penstock.domain.refs import ObjectRef, WorkloadRef
 from penstock.domain.rollout import LabelExpression, LabelSelector, Operator, Rollout
+from penstock.domain.rollout_state import RolloutState, StableTemplate
 from penstock.domain.slo import Slo, SourceKind, SourceRef
 from penstock.domain.slo_status import slo_status
+from penstock.domain.template import PodTemplate
 from penstock.engine.object_cache import Named, ObjectCache, ObjectChange, key_of, parsed_source
 from penstock.errors import SpecInvalid
 from support.decision_fixtures import NOW
 from support.reports import SLO
-from support.rollout_fixtures import ROLLOUT, WORKLOAD
+from support.rollout_fixtures import ROLLOUT, WORKLOAD, version
 
 NAMESPACES, NAMES = ("shop", "bank"), ("default", "checkout", "search")
 INVALID = SpecInvalid("spec.slos", "give at least one")
@@ -79,6 +81,30 @@ def test_an_answer_older_than_what_is_known_is_refused() -> None:
     assert known.get(Resource.SLO, ("shop", "checkout")).generation == 2
     assert known.upsert(Resource.SLO, slo_entry(version=2, labels={"team": "a"}))
     assert known.upsert(Resource.SLO, slo_entry(version=1, uid="u2"))
+
+
+def with_state(*stable: int, bodies: tuple[int, ...] = (), uid: str = "u1") -> CachedObject:
+    """A Rollout whose status names some versions as stable, with the templates of some."""
+    named = tuple(StableTemplate(version(one).hash, (), NOW) for one in stable)
+    known = {version(one).hash: version(one) for one in bodies}
+    return replace(rollout_entry(uid=uid), status=RolloutState(stable=named, bodies=known))
+
+
+def bodies_in(known: ObjectCache) -> dict[str, PodTemplate]:
+    found = known.get(Resource.ROLLOUT, ("shop", "checkout"))
+    assert found is not None
+    assert found.rollout_state is not None
+    return dict(found.rollout_state.bodies)
+
+
+def test_a_watch_event_keeps_the_templates_that_the_list_had_from_the_gate_record() -> None:
+    known = cache(rollout=[with_state(1, 2, bodies=(1, 2))])
+    known.upsert(Resource.ROLLOUT, with_state(3, 2))
+    assert bodies_in(known) == {version(2).hash: version(2)}
+    known.upsert(Resource.ROLLOUT, with_state(3, 2, bodies=(3,)))
+    assert bodies_in(known).keys() == {version(2).hash, version(3).hash}
+    known.upsert(Resource.ROLLOUT, with_state(3, 2, uid="u2"))
+    assert bodies_in(known) == {}
 
 
 def test_a_sweep_forgets_what_a_list_no_longer_shows_and_says_what() -> None:

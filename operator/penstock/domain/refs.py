@@ -25,6 +25,15 @@ class WorkloadRef:
     kind: str
     name: str
 
+    @property
+    def group(self) -> str:
+        """The API group; empty for Kubernetes' core group."""
+        return self.api_version.rpartition("/")[0]
+
+    def identity(self, namespace: str) -> tuple[str, str, str, str]:
+        """What identifies the workload in a namespace: the group counts, the version does not."""
+        return namespace, self.group, self.kind, self.name
+
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
 
@@ -67,7 +76,7 @@ class ApiResource:
 
     def is_kind_of(self, ref: WorkloadRef) -> bool:
         """Whether a reference means an object of this kind: the group counts, its version not."""
-        return (ref.api_version.rpartition("/")[0], ref.kind) == (self.group, self.kind)
+        return (ref.group, ref.kind) == (self.group, self.kind)
 
     def named(self, name: str) -> WorkloadRef:
         """A reference to one of its objects."""

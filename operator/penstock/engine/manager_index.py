@@ -46,13 +46,13 @@ class ManagerIndex:
         """
         former = self._targets.pop(manager, None)
         if former is not None:
-            managers = self._managers[_key(manager.namespace, former)]
+            managers = self._managers[former.identity(manager.namespace)]
             managers.discard(manager)
             if not managers:
-                del self._managers[_key(manager.namespace, former)]
+                del self._managers[former.identity(manager.namespace)]
         if target is not None:
             self._targets[manager] = target
-            self._managers[_key(manager.namespace, target)].add(manager)
+            self._managers[target.identity(manager.namespace)].add(manager)
         if former == target:
             return []
         return [(manager.namespace, one) for one in (former, target) if one is not None]
@@ -67,7 +67,7 @@ class ManagerIndex:
 
     def manager_of(self, namespace: str, workload: WorkloadRef) -> ManagerRef | None:
         """The object that manages a workload; None if none is known."""
-        return min(self._managers.get(_key(namespace, workload), ()), default=None)
+        return min(self._managers.get(workload.identity(namespace), ()), default=None)
 
 
 def with_manager(workload: WorkloadState, manager: ManagerRef | None) -> WorkloadState:
@@ -77,7 +77,3 @@ def with_manager(workload: WorkloadState, manager: ManagerRef | None) -> Workloa
     return replace(
         workload, unsupported_reason=f"is managed by {manager}; point the Rollout at that instead"
     )
-
-
-def _key(namespace: str, ref: WorkloadRef) -> _Workload:
-    return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name

@@ -140,7 +140,7 @@ class ObjectCache:
     def rollouts_for_workload(self, namespace: str, workload: WorkloadRef) -> list[Key]:
         """Rollouts of one workload, oldest first: only the first one enforces."""
         rollouts = self._objects[Resource.ROLLOUT]
-        found = self._rollouts_of_workload.get(_workload(namespace, workload), ())
+        found = self._rollouts_of_workload.get(workload.identity(namespace), ())
         return sorted(found, key=lambda key: (rollouts[key].created, key))
 
     def slos_for_source(self, resource: str, key: Key) -> list[Key]:
@@ -178,7 +178,7 @@ class ObjectCache:
                 yield self._rollouts_naming, (namespace, name)
             if value.selector is not None:
                 yield self._rollouts_selecting, namespace
-            yield self._rollouts_of_workload, _workload(namespace, value.workload)
+            yield self._rollouts_of_workload, value.workload.identity(namespace)
 
 
 def key_of(obj: CachedObject) -> Key:
@@ -216,11 +216,6 @@ def _sources_of(slo: Slo) -> Iterable[SourceKey]:
     resource = _RESOURCE_OF[slo.source.kind]
     where = namespace if resource is Resource.METRICS_SOURCE else ""
     return ((resource, (where, slo.source.name)),)
-
-
-def _workload(namespace: str, ref: WorkloadRef) -> tuple[str, str, str, str]:
-    """What identifies a workload: the group counts, the version does not."""
-    return namespace, ref.api_version.rpartition("/")[0], ref.kind, ref.name
 
 
 def _is_same(known: CachedObject | None, obj: CachedObject) -> bool:
